@@ -1,0 +1,1 @@
+"""Questions that check themselves, the talk's map, and the doctor."""

@@ -1,0 +1,1 @@
+"""Memory of a host: page sharing, and later admission, ballooning and swapping (S23-S28)."""

@@ -1,0 +1,1 @@
+"""Figures drawn from results, one module a topic, each with its alt text."""

@@ -1,0 +1,1 @@
+"""Controls around a model and its plot, one module a topic."""

@@ -1,0 +1,173 @@
+"""`App`: controls, a picture, one sentence that says what just happened, and the numbers.
+
+Every widget of the course is one of these around a model and its plot:
+
+>>> from virtlab.plots import style
+>>> from virtlab.resources import allocate
+>>> from virtlab.widgets import controls
+>>> app = App(
+...     controls={"capacity": controls.slider("Disk bandwidth", "MB/s", 160, 0, 320, 10)},
+...     compute=lambda capacity: allocate(capacity, shares=[1000, 1000]),
+...     draw=lambda result, figure: style.finish(figure.subplots(), "Half each", "Two bars."),
+... )
+>>> app.result.allocation.tolist()
+[80.0, 80.0]
+>>> app.set(capacity=320).result.allocation.tolist()
+[160.0, 160.0]
+
+Moving a control calls `compute` with the values of all controls by name, then `draw` on the one
+figure there is. The result must be a `virtlab.results.Result`: the sentence is its `explain()`,
+the table its `to_frame()`.
+"""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import ipywidgets as widgets
+
+from virtlab.results import Result
+from virtlab.validate import one_of
+from virtlab.widgets.picture import Picture
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from virtlab.plots.style import Plate
+
+__all__ = ["App"]
+
+R = TypeVar("R", bound=Result)
+
+
+class App(widgets.VBox, Generic[R]):
+    """A widget around a model: one call makes it, and its state can be read and set.
+
+    Parameters
+    ----------
+    controls
+        Controls by the name of the parameter of `compute` that each sets.
+    compute
+        Runs the model on the values of the controls.
+    draw
+        Draws a result on an empty figure.
+    views
+        Further widgets between the picture and the sentence, which `follow` keeps up to date.
+    follow
+        Called with each new result, for `views`.
+
+    Attributes
+    ----------
+    controls
+        As given.
+    picture
+        The figure.
+    result
+        The newest result.
+    """
+
+    def __init__(
+        self,
+        controls: Mapping[str, Any],
+        compute: Callable[..., R],
+        draw: Callable[[R, Plate], None],
+        views: Sequence[Any] = (),
+        follow: Callable[[R], None] | None = None,
+    ) -> None:
+        self.controls = dict(controls)
+        self._compute = compute
+        self._follow = follow
+        self._paused = False
+        self.result: R = compute(**self.values)
+        self.picture = Picture(lambda figure: draw(self.result, figure))
+        self._sentence = widgets.HTML()
+        self._sentence.add_class("virtlab-sentence")
+        self._table = widgets.HTML()
+        self._table.add_class("virtlab-table")
+        row = widgets.Box(list(self.controls.values()))
+        row.add_class("virtlab-controls")
+        super().__init__([row, self.picture, *views, self._sentence, self._table])
+        self.add_class("virtlab-app")
+        self._say()
+        for control in self.controls.values():
+            control.observe(self._moved, names="value")
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The values of all controls by name."""
+        return {name: control.value for name, control in self.controls.items()}
+
+    def set(self, **values: Any) -> App[R]:
+        """Move controls by name, as a student's hand would, and answer once.
+
+        Parameters
+        ----------
+        **values
+            New values by the name of the control.
+
+        Returns
+        -------
+        App
+            This one, for chaining.
+
+        Raises
+        ------
+        InvalidInputError
+            If there is no such control.
+
+        Examples
+        --------
+        See the module's example.
+        """
+        self._paused = True
+        try:
+            for name, value in values.items():
+                self.controls[one_of("control", name, tuple(self.controls))].value = value
+        finally:
+            self._paused = False
+        self.refresh()
+        return self
+
+    def refresh(self) -> None:
+        """Run the model on the controls as they stand, and show what came out.
+
+        Examples
+        --------
+        >>> App.refresh.__name__
+        'refresh'
+        """
+        self.result = self._compute(**self.values)
+        self.picture.redraw()
+        self._say()
+
+    def _moved(self, _change: object) -> None:
+        if not self._paused:
+            self.refresh()
+
+    def _say(self) -> None:
+        sentence = html.escape(self.result.explain())
+        self._sentence.value = f'<p role="status" aria-live="polite">{sentence}</p>'
+        self._table.value = self._table_html()
+        if self._follow is not None:
+            self._follow(self.result)
+
+    def _table_html(self) -> str:
+        frame = self.result.to_frame()
+        return str(
+            frame.to_html(
+                index=False, border=0, max_rows=12, float_format=lambda value: f"{value:.1f}"
+            )
+        )
+
+    def __repr__(self) -> str:
+        """Say what it shows, in words."""
+        return f"{self.picture.alt}\n{self.result.explain()}"
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        """Give the live view; where no kernel runs, the picture, the sentence and the table."""
+        live = super()._repr_mimebundle_(**kwargs)
+        data, metadata = self.picture.figure._repr_mimebundle_()
+        sentence = html.escape(self.result.explain())
+        still = f"{data['text/html']}<p>{sentence}</p>{self._table_html()}"
+        return {**live, **data, "text/html": still, "text/plain": repr(self)}, metadata
