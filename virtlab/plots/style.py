@@ -1,12 +1,8 @@
 """One look for every figure: colours that mean something, text one can read, words for the blind.
 
-The palette is Okabe and Ito's, which stays apart for colour-blind eyes; every colour also has a
-marker or a hatch, so that a grey print works. A `Plate` is a matplotlib figure that carries its
-alt text: a plot function draws on one and says in words what the drawing shows.
-
-Sources: M. Okabe, K. Ito, "Color Universal Design" (2008); simulation of colour blindness by
-H. Brettel, F. Viénot, J. Mollon, "Computerized simulation of color appearance for dichromats"
-(1997), in the one-plane form of Viénot et al. (1999).
+A `Plate` is a matplotlib figure that carries its alt text: a plot function draws on one and says
+in words what the drawing shows. Margins are fixed in pixels, so that nothing jumps while a widget
+draws again. The colours come from `virtlab.plots.palette` and are at hand here too.
 """
 
 from __future__ import annotations
@@ -16,7 +12,7 @@ import html
 import io
 import logging
 import textwrap
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +24,8 @@ from matplotlib import font_manager
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
+
+from virtlab.plots.palette import HARDWARE, HOST, OUTCOMES, PAGES, VMS, Mark, vm_mark
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,56 +47,6 @@ __all__ = [
     "vm_mark",
 ]
 
-
-@dataclass(frozen=True)
-class Mark:
-    """How one kind of thing is shown: colour, and a second sign for grey print.
-
-    Attributes
-    ----------
-    colour
-        As #rrggbb.
-    marker
-        Matplotlib marker of its points.
-    hatch
-        Matplotlib hatch of its areas; '' for none.
-    sign
-        One character that stands for it in a text or a page map.
-    label
-        What it is, in words.
-    """
-
-    colour: str
-    marker: str = "o"
-    hatch: str = ""
-    sign: str = ""
-    label: str = ""
-
-
-VMS: tuple[Mark, ...] = (
-    Mark("#0072B2", "o", "", "1", "VM1"),
-    Mark("#D55E00", "s", "//", "2", "VM2"),
-    Mark("#009E73", "^", "..", "3", "VM3"),
-    Mark("#CC79A7", "D", "xx", "4", "VM4"),
-)
-HOST = Mark("#4D4D4D", "P", "++", "H", "host")
-HARDWARE = Mark("#1A1A1A", "X", "", "#", "hardware")
-
-PAGES: dict[str, Mark] = {
-    "free": Mark("#D9D9D9", "", "", "·", "free"),
-    "used": Mark("#0072B2", "", "", "u", "used by one VM"),
-    "zero": Mark("#FFFFFF", ".", "", "0", "zero"),
-    "shared": Mark("#56B4E9", "", "", "s", "shared"),
-    "hint": Mark("#E69F00", "", "", "h", "hint"),
-    "ballooned": Mark("#F0E442", "", "", "b", "ballooned"),
-    "swapped": Mark("#333333", "", "//", "/", "swapped"),
-    "dirty": Mark("#D55E00", "", "", "d", "dirty"),
-}
-OUTCOMES: dict[str, Mark] = {
-    "allowed": Mark("#009E73", "o", "", "●", "allowed"),
-    "traps": Mark("#0072B2", ">", "", "⚑", "traps"),
-    "silently wrong": Mark("#D55E00", "^", "", "⚠", "silently wrong"),
-}
 
 WIDE_PX, NARROW_PX = 960, 380
 _DPI = 100  # layout resolution: 1 px of a figure is 1 px on a screen
@@ -143,33 +91,6 @@ def _register_fonts() -> None:
         except ImportError:  # Latin text still works; `virtlab doctor` says what to install
             _RC["font.family"] = ["DejaVu Sans"]
             logging.getLogger(__name__).info("matplotlib-fontja is not installed")
-
-
-def vm_mark(index: int) -> Mark:
-    """Return how the VM with this index (0 for VM1) is shown; after four come lighter shades.
-
-    Parameters
-    ----------
-    index
-        Position of the VM, from 0.
-
-    Returns
-    -------
-    Mark
-        Its colour, marker, hatch and letter.
-
-    Examples
-    --------
-    >>> vm_mark(1).colour
-    '#D55E00'
-    >>> vm_mark(5).label, vm_mark(5).colour != vm_mark(1).colour
-    ('VM6', True)
-    """
-    base = VMS[index % len(VMS)]
-    lighter = 1 - 0.75 ** (index // len(VMS))
-    channels = (int(base.colour[i : i + 2], 16) for i in (1, 3, 5))
-    colour = "#" + "".join(f"{round(c + (255 - c) * lighter):02X}" for c in channels)
-    return Mark(colour, base.marker, base.hatch, str(index + 1), f"VM{index + 1}")
 
 
 class Plate(Figure):
