@@ -167,7 +167,7 @@ class Plate(Figure):
         --------
         >>> figure = plate()
         >>> figure.margins(left=192)
-        >>> round(figure.subplotpars.left, 3)
+        >>> float(round(figure.subplotpars.left, 3))
         0.2
         """
         width, height = self.get_size_inches() * _DPI
