@@ -1,0 +1,128 @@
+"""Show a model's own source in the notebook: the core is small enough to read in place."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+
+import virtlab
+from virtlab.validate import InvalidInputError, integer
+
+__all__ = ["Source", "show_source"]
+
+_ROOT = Path(virtlab.__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Source:
+    """A piece of the project's own source, ready to be read in a notebook.
+
+    Attributes
+    ----------
+    code
+        The lines, without their docstring.
+    path
+        File, from the project's root.
+    first_line, last_line
+        Where it stands there.
+    """
+
+    code: str
+    path: str
+    first_line: int
+    last_line: int
+
+    @property
+    def where(self) -> str:
+        """File and lines, for instance 'virtlab/results.py:26-58'."""
+        return f"{self.path}:{self.first_line}-{self.last_line}"
+
+    def __repr__(self) -> str:
+        """Give file, lines and code as text."""
+        return f"# {self.where}\n{self.code}"
+
+    def _repr_markdown_(self) -> str:
+        # Markdown, for then the page colours it in its own theme, light or dark.
+        return f"`{self.where}`\n\n```python\n{self.code}\n```"
+
+
+def show_source(thing: object, start: str | int = 1, end: str | int | None = None) -> Source:
+    """Show a function's or a class's source, without its docstrings.
+
+    Parameters
+    ----------
+    thing
+        A function, method, class or module of the project (or your own).
+    start, end
+        First and last line to show, as a number from 1 or as a piece of text that the line
+        contains; the whole when not given.
+
+    Returns
+    -------
+    Source
+        Shows itself with highlighting.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is no such line, or no source (built-in functions are written in C).
+
+    Examples
+    --------
+    >>> from virtlab.validate import one_of
+    >>> show_source(one_of)
+    # virtlab/validate.py:...
+    def one_of(field: str, value: str, choices: tuple[str, ...]) -> str:
+        if value not in choices:
+            raise InvalidInputError(field, value, "one of " + ", ".join(choices))
+        return value
+    >>> show_source(one_of, start="if value", end="raise").code.splitlines()[0]
+    'if value not in choices:'
+    """
+    thing = inspect.unwrap(thing) if callable(thing) else thing
+    try:
+        lines, first = inspect.getsourcelines(thing)  # type: ignore[arg-type]
+        file = inspect.getsourcefile(thing)  # type: ignore[arg-type]
+    except (TypeError, OSError) as error:
+        raise InvalidInputError("thing", thing, "a function or class written in Python") from error
+    first = max(first, 1)  # a module starts at 0
+    kept = _without_docstrings(lines)
+    low = _position("start", start, kept, 0)
+    high = len(kept) - 1 if end is None else _position("end", end, kept, low)
+    chosen = kept[low : high + 1]
+    code = textwrap.dedent("\n".join(line for _, line in chosen)).strip("\n")
+    return Source(code, _short(file), first + chosen[0][0], first + chosen[-1][0])
+
+
+def _without_docstrings(lines: list[str]) -> list[tuple[int, str]]:
+    """Return (offset, line) of all lines that belong to no docstring."""
+    tree = ast.parse(textwrap.dedent("".join(lines)))
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    dropped: set[int] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
+            text = node.body[0]
+            dropped.update(range(text.lineno - 1, text.end_lineno or text.lineno))
+    kept = [(i, line.rstrip("\n")) for i, line in enumerate(lines) if i not in dropped]
+    # A docstring leaves the blank line behind that stood after it: drop it too.
+    return [(i, line) for i, line in kept if line.strip() or i - 1 not in dropped]
+
+
+def _position(field: str, wanted: str | int, kept: list[tuple[int, str]], after: int) -> int:
+    if isinstance(wanted, int):
+        return integer(field, wanted, minimum=after + 1, maximum=len(kept)) - 1
+    for index in range(after, len(kept)):
+        if wanted in kept[index][1]:
+            return index
+    raise InvalidInputError(field, wanted, "a text that one of the lines contains")
+
+
+def _short(file: str | None) -> str:
+    path = Path(file or "your own code")
+    try:
+        return path.resolve().relative_to(_ROOT).as_posix()
+    except ValueError:
+        return "your own code"
