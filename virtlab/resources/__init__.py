@@ -1,5 +1,7 @@
 """One thing for many: the one allocator, and the schedulers it comes about by (S19-S22)."""
 
+from virtlab.resources.pools import VM, Pool, PoolAllocation, divide
+from virtlab.resources.presets import preset
 from virtlab.resources.shares import Allocation, allocate
 
-__all__ = ["Allocation", "allocate"]
+__all__ = ["VM", "Allocation", "Pool", "PoolAllocation", "allocate", "divide", "preset"]
