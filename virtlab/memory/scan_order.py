@@ -1,0 +1,172 @@
+"""Which pages the scanner visits next: a policy that you can replace (S27).
+
+ESX visits pages in random order. The order does not change what sharing saves in the end, only
+when: with equal pages anywhere, a pass in any order finds them all. Where guests write, pages that
+are new or changed are worth a visit sooner than those already known.
+
+An order is any object with `choose(fresh, count)`. Source: C. Waldspurger, "Memory resource
+management in VMware ESX Server", OSDI 2002, section 4, for the random order. The others are ours.
+
+Left out: what it costs the VMM to know which pages are new.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.random import Generator
+    from numpy.typing import NDArray
+
+__all__ = ["NewPagesFirst", "RandomOrder", "ScanOrder", "SequentialOrder"]
+
+
+class ScanOrder(Protocol):
+    """Which pages the scanner visits next: write `choose`, and plug yours in."""
+
+    def choose(self, fresh: NDArray[np.bool_], count: int) -> NDArray[np.int64]:
+        """Return the numbers of the next pages: at most `count`, all different, at least one.
+
+        Parameters
+        ----------
+        fresh
+            For each page, whether it was written since the scanner last saw it.
+        count
+            How many visits there is time for.
+
+        Returns
+        -------
+        ndarray
+            Page numbers.
+
+        Examples
+        --------
+        >>> SequentialOrder().choose(np.ones(5, dtype=bool), 3).tolist()
+        [0, 1, 2]
+        """
+
+
+class SequentialOrder:
+    """Page after page, from the first to the last, and again.
+
+    Examples
+    --------
+    >>> order = SequentialOrder()
+    >>> [order.choose(np.ones(5, dtype=bool), 3).tolist() for _ in range(3)]
+    [[0, 1, 2], [3, 4], [0, 1, 2]]
+    """
+
+    def __init__(self) -> None:
+        self._next = 0
+
+    def choose(self, fresh: NDArray[np.bool_], count: int) -> NDArray[np.int64]:
+        """Return the pages after the last visited one, up to the end of the pass.
+
+        Parameters
+        ----------
+        fresh, count
+            As in `ScanOrder.choose`.
+
+        Returns
+        -------
+        ndarray
+            Page numbers.
+
+        Examples
+        --------
+        >>> SequentialOrder().choose(np.ones(2, dtype=bool), 9).tolist()
+        [0, 1]
+        """
+        pages = np.arange(self._next, min(self._next + count, fresh.size))
+        self._next = (self._next + pages.size) % fresh.size
+        return pages
+
+
+class RandomOrder:
+    """All pages in a random order, another one for each pass: what ESX does.
+
+    Parameters
+    ----------
+    rng
+        Where the orders come from.
+
+    Examples
+    --------
+    >>> order = RandomOrder(np.random.default_rng(1))
+    >>> sorted(order.choose(np.ones(4, dtype=bool), 9).tolist())
+    [0, 1, 2, 3]
+    """
+
+    def __init__(self, rng: Generator) -> None:
+        self._rng = rng
+        self._order = np.empty(0, dtype=np.int64)
+        self._next = 0
+
+    def choose(self, fresh: NDArray[np.bool_], count: int) -> NDArray[np.int64]:
+        """Return the next pages of this pass's order.
+
+        Parameters
+        ----------
+        fresh, count
+            As in `ScanOrder.choose`.
+
+        Returns
+        -------
+        ndarray
+            Page numbers.
+
+        Examples
+        --------
+        >>> RandomOrder(np.random.default_rng(1)).choose(np.ones(9, dtype=bool), 2).size
+        2
+        """
+        if self._next == self._order.size:
+            self._order, self._next = self._rng.permutation(fresh.size), 0
+        pages = self._order[self._next : self._next + count]
+        self._next += pages.size
+        return pages
+
+
+class NewPagesFirst:
+    """Pages written since the last visit, in random order; the others while there are none.
+
+    Parameters
+    ----------
+    rng
+        Where the orders come from.
+
+    Examples
+    --------
+    >>> order = NewPagesFirst(np.random.default_rng(1))
+    >>> order.choose(np.array([False, True, False]), 1).tolist()
+    [1]
+    """
+
+    def __init__(self, rng: Generator) -> None:
+        self._rng = rng
+        self._rest = RandomOrder(rng)
+
+    def choose(self, fresh: NDArray[np.bool_], count: int) -> NDArray[np.int64]:
+        """Return fresh pages if there are any, else the next of a random order.
+
+        Parameters
+        ----------
+        fresh, count
+            As in `ScanOrder.choose`.
+
+        Returns
+        -------
+        ndarray
+            Page numbers.
+
+        Examples
+        --------
+        >>> NewPagesFirst(np.random.default_rng(1)).choose(np.zeros(3, dtype=bool), 2).size
+        2
+        """
+        new = np.flatnonzero(fresh)
+        if not new.size:
+            return self._rest.choose(fresh, count)
+        return self._rng.permutation(new)[:count]
