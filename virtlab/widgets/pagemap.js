@@ -1,151 +1,10 @@
-// A map of up to a million pages on a canvas: one byte a page, drawn as squares or dots, with a
-// legend, a cursor moved by mouse or keys, words for those who can't see it, and a magnifier.
+// A map of up to a million pages: a legend, a cursor moved by mouse or keys, words for those who
+// can't see it, a magnifier, and a fade that shows what changed. Its tools are in
+// `pagemap-paint.js`, which stands before this text in one module.
 
 const FADE_MS = 240; // what changed fades from its old colour to its new one
-const SIGN_PX = 9; // squares at least this large carry their second sign
-const CELL_PX = 26; // no square is larger
+const RINGS = 400; // up to so many changes are pointed out one by one
 const LENS_PX = 22; // squares of the magnifier
-const LABEL_PX = 22; // a band is at least as high as its label
-const GAP_PX = 8; // between two bands
-const FAINT = 0.13; // opacity of what is not picked in the legend
-const number = new Intl.NumberFormat("en-US");
-
-const bytes = (view) => new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
-
-function element(tag, className, parent, attributes = {}) {
-  const made = document.createElement(tag);
-  if (className) made.className = className;
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  parent?.appendChild(made);
-  return made;
-}
-
-// The states as this view knows them. A change that does not fit is answered by asking for all.
-class Store {
-  constructor(model) {
-    this.model = model;
-    this.states = new Uint8Array(0);
-    this.version = -1;
-  }
-
-  // Returns the indices that changed, or null if everything may have.
-  follow() {
-    const { model } = this;
-    const version = model.get("version");
-    if (version === this.version) return new Uint32Array(0);
-    if (model.get("base_version") === version) {
-      this.states = bytes(model.get("base")).slice();
-      this.version = version;
-      return null;
-    }
-    const delta = bytes(model.get("delta"));
-    if (this.version !== version - 1 || delta.length % 5) {
-      model.send({ ask: "all" });
-      return new Uint32Array(0);
-    }
-    const count = delta.length / 5;
-    const indices = new Uint32Array(delta.slice(0, 4 * count).buffer);
-    for (let i = 0; i < count; i++) this.states[indices[i]] = delta[4 * count + i];
-    this.version = version;
-    return indices;
-  }
-}
-
-// Find the largest square with which every page has its place; sizes in device pixels.
-function fit(groups, width, height, ratio) {
-  let cell = Math.round(CELL_PX * ratio);
-  let pages = 1; // that one square stands for
-  const label = LABEL_PX * ratio;
-  const gap = GAP_PX * ratio;
-  for (;;) {
-    const columns = Math.max(1, Math.floor(width / cell));
-    const rows = groups.map((group) => Math.max(1, Math.ceil(group.size / (columns * pages))));
-    const heights = rows.map((count) => Math.max(count * cell, label));
-    const total = heights.reduce((sum, one) => sum + one + gap, -gap);
-    if (total <= height || pages > 4096) {
-      let top = 0;
-      let first = 0;
-      let row = 0;
-      const bands = groups.map((group, i) => {
-        const band = { top, first, row, rows: rows[i], size: group.size, height: heights[i] };
-        top += Math.round(heights[i] + gap);
-        first += group.size;
-        row += rows[i];
-        return band;
-      });
-      return { cell, pages, columns, bands, rows: row, height: Math.ceil(total), ratio };
-    }
-    if (cell > 1) cell -= 1;
-    else pages += 1;
-  }
-}
-
-// Colours of all states in all groups, as red, green, blue, opacity.
-function palette(groups, legend, picked) {
-  const table = new Uint8ClampedArray(groups.length * legend.length * 4);
-  groups.forEach((group, g) => {
-    legend.forEach((entry, s) => {
-      const value = parseInt((entry.own ? group.colour : entry.colour).slice(1), 16);
-      const alpha = picked < 0 || picked === s ? 255 : 255 * FAINT;
-      table.set([value >> 16, (value >> 8) & 255, value & 255, alpha], 4 * (g * legend.length + s));
-    });
-  });
-  return table;
-}
-
-// One pixel a square: its colour, or the mean of its pages' colours.
-function paint(image, states, layout, table, kinds) {
-  const pixels = new Uint32Array(image.data.buffer);
-  const colours = new Uint32Array(table.buffer);
-  pixels.fill(0);
-  layout.bands.forEach((band, g) => {
-    let at = band.row * layout.columns;
-    const end = band.first + band.size;
-    if (layout.pages === 1) {
-      for (let p = band.first; p < end; p++) pixels[at++] = colours[g * kinds + states[p]];
-      return;
-    }
-    for (let p = band.first; p < end; p += layout.pages, at++) {
-      const stop = Math.min(p + layout.pages, end);
-      let [r, g_, b, a] = [0, 0, 0, 0];
-      for (let q = p; q < stop; q++) {
-        const c = 4 * (g * kinds + states[q]);
-        r += table[c];
-        g_ += table[c + 1];
-        b += table[c + 2];
-        a += table[c + 3];
-      }
-      const n = stop - p;
-      image.data.set([r / n, g_ / n, b / n, a / n], 4 * at);
-    }
-  });
-}
-
-function sign(context, entry, x, y, side, opacity = 1) {
-  const shape = entry.sign;
-  if (!shape) return;
-  context.save();
-  context.globalAlpha = opacity;
-  context.translate(x + side / 2, y + side / 2);
-  context.scale(side, side);
-  context.beginPath();
-  for (const line of shape.lines) {
-    line.forEach(([px, py], i) => (i ? context.lineTo(px, py) : context.moveTo(px, py)));
-  }
-  context.lineWidth = shape.width;
-  context.fillStyle = context.strokeStyle = entry.ink;
-  if (shape.filled) context.fill();
-  else context.stroke();
-  context.restore();
-}
-
-function square(context, entry, colour, x, y, side, opacity = 1) {
-  context.globalAlpha = opacity;
-  context.fillStyle = colour;
-  context.fillRect(x, y, side, side);
-  context.globalAlpha = 1;
-  sign(context, entry, x, y, side, opacity);
-}
 
 class View {
   constructor(model, el) {
@@ -195,7 +54,7 @@ class View {
 
   setMotion(still) {
     this.still = still;
-    this.motion.textContent = "Motion";
+    this.motion.textContent = still ? "Motion off" : "Motion on";
     this.motion.setAttribute("aria-pressed", String(!still));
     if (still) this.finish();
   }
@@ -282,14 +141,18 @@ class View {
     const width = this.root.clientWidth;
     if (width < 1 || this.store.version < 0) return; // hidden: nothing to draw on
     const ratio = devicePixelRatio || 1;
-    const longest = Math.max(...this.groups.map((group) => group.label.length));
-    const left = Math.min(14 + 8.2 * longest, 0.27 * width);
+    const pen = this.marker.getContext("2d");
+    pen.font = getComputedStyle(this.root).font;
+    const longest = Math.max(...this.groups.map((group) => pen.measureText(group.label).width));
+    const left = Math.min(Math.ceil(longest) + 14, 0.27 * width);
     this.left = Math.round(left * ratio);
-    const room = Math.floor(width * ratio) - this.left - 2;
+    this.pad = Math.round(PAD_PX * ratio);
+    const room = Math.floor(width * ratio) - this.left - this.pad;
     this.layout = fit(this.groups, room, this.model.get("height") * ratio, ratio);
     this.laidOut = JSON.stringify(this.groups);
     const { layout } = this;
-    this.tallest = width === this.width ? Math.max(this.tallest, layout.height + 2) : layout.height + 2;
+    const height = layout.height + 2 * this.pad;
+    this.tallest = width === this.width ? Math.max(this.tallest, height) : height;
     this.width = width;
     for (const canvas of [this.canvas, this.marker]) {
       canvas.width = Math.floor(width * ratio);
@@ -303,8 +166,8 @@ class View {
     layout.bands.forEach((band, g) => {
       const name = element("div", "virtlab-pagemap-name", this.names);
       name.textContent = name.title = this.groups[g].label;
-      name.style.top = `${band.top / ratio}px`;
-      name.style.width = `${left - 10}px`;
+      name.style.top = `${(band.top + this.pad) / ratio}px`;
+      name.style.width = `${left - 9}px`;
     });
     this.magnified = layout.pages > 1 || layout.cell < SIGN_PX * ratio;
     this.lens.hidden = !this.magnified;
@@ -357,40 +220,15 @@ class View {
     const { cell, columns } = layout;
     for (const band of layout.bands) {
       const [width, height] = [columns * cell, band.rows * cell];
-      context.drawImage(small, 0, band.row, columns, band.rows, left, band.top + 1, width, height);
-      if (cell >= 4) this.grid(context, band, width, height);
-      this.rim(context, band);
+      const top = band.top + this.pad;
+      context.drawImage(small, 0, band.row, columns, band.rows, left, top, width, height);
+      if (cell >= 4) grid(context, layout, band, left, top);
+      rim(context, layout, band, left, top);
     }
     if (!this.magnified) this.signs(context, progress, new Set(changing));
+    if (progress < 1 && changing.length <= RINGS) this.rings(context, progress, changing);
     this.canvas.dataset.progress = progress.toFixed(2);
     this.drawLens();
-  }
-
-  grid(context, band, width, height) {
-    const { left, layout } = this;
-    const line = Math.max(1, Math.floor(layout.ratio));
-    for (let c = 1; c < layout.columns; c++) context.clearRect(left + c * layout.cell, band.top + 1, line, height);
-    for (let r = 1; r < band.rows; r++) context.clearRect(left, band.top + 1 + r * layout.cell, width, line);
-  }
-
-  // Around the squares of a band, not around the empty end of its last row.
-  rim(context, band) {
-    const { cell, columns, pages } = this.layout;
-    const squares = Math.ceil(band.size / pages);
-    const last = squares - columns * (band.rows - 1);
-    const [x, y] = [this.left + 0.5, band.top + 0.5];
-    const [right, bottom] = [x + columns * cell, y + band.rows * cell + 1];
-    context.beginPath();
-    context.moveTo(x, y);
-    context.lineTo(right, y);
-    context.lineTo(right, bottom - cell);
-    context.lineTo(x + last * cell, bottom - cell);
-    context.lineTo(x + last * cell, bottom);
-    context.lineTo(x, bottom);
-    context.closePath();
-    context.strokeStyle = "#8C8C8C";
-    context.lineWidth = 1;
-    context.stroke();
   }
 
   signs(context, progress, changing) {
@@ -400,12 +238,29 @@ class View {
         const s = this.store.states[band.first + i];
         if (!this.legend[s].sign) continue;
         const x = left + (i % layout.columns) * layout.cell;
-        const y = band.top + 1 + Math.floor(i / layout.columns) * layout.cell;
+        const y = band.top + this.pad + Math.floor(i / layout.columns) * layout.cell;
         const fresh = changing.has(band.row * layout.columns + i);
         const seen = this.picked < 0 || this.picked === s ? 1 : FAINT;
         sign(context, this.legend[s], x, y, layout.cell, fresh ? seen * progress : seen);
       }
     }
+  }
+
+  // A ring closes in on each page that changed, so that the eye finds it.
+  rings(context, progress, changing) {
+    const { cell, columns, bands, ratio } = this.layout;
+    const grow = (1 - progress) * 9 * ratio;
+    context.strokeStyle = getComputedStyle(this.root).color;
+    context.lineWidth = 2 * ratio;
+    context.globalAlpha = 1 - progress;
+    for (const dot of changing) {
+      const row = Math.floor(dot / columns);
+      const band = bands.findLast((one) => row >= one.row);
+      const x = this.left + (dot % columns) * cell - grow;
+      const y = this.pad + band.top + (row - band.row) * cell - grow;
+      context.strokeRect(x, y, cell + 2 * grow, cell + 2 * grow);
+    }
+    context.globalAlpha = 1;
   }
 
   pick(state) {
@@ -424,7 +279,7 @@ class View {
     if (!this.layout) return;
     const { cell, columns, pages, ratio } = this.layout;
     const box = this.canvas.getBoundingClientRect();
-    const [x, y] = [(event.clientX - box.left) * ratio - this.left, (event.clientY - box.top) * ratio - 1];
+    const [x, y] = [(event.clientX - box.left) * ratio - this.left, (event.clientY - box.top) * ratio - this.pad];
     const band = this.layout.bands.find((one) => y >= one.top && y < one.top + one.rows * cell);
     const column = Math.floor(x / cell);
     if (!band || column < 0 || column >= columns) return;
@@ -495,15 +350,11 @@ class View {
     const { cell, columns, pages, bands, ratio } = this.layout;
     const band = bands[this.group(this.over)];
     const dot = Math.floor((this.over - band.first) / pages);
-    const side = Math.max(cell, 5 * ratio);
+    const side = Math.max(cell, 4 * ratio);
     const shift = (side - cell) / 2;
     const x = this.left + (dot % columns) * cell - shift;
-    const y = band.top + 1 + Math.floor(dot / columns) * cell - shift;
-    for (const [colour, grow, width] of [["#FFFFFF", 2.5, 4], ["#000000", 2, 2]]) {
-      context.strokeStyle = colour;
-      context.lineWidth = width * ratio;
-      context.strokeRect(x - grow * ratio, y - grow * ratio, side + 2 * grow * ratio, side + 2 * grow * ratio);
-    }
+    const y = this.pad + band.top + Math.floor(dot / columns) * cell - shift;
+    frame(context, x, y, side, side, ratio);
   }
 
   // The pages around the cursor, large enough for their signs.
@@ -521,20 +372,19 @@ class View {
     const end = bands[g].first + bands[g].size;
     const count = Math.min(Math.floor((this.lens.width - this.left - 6 * ratio) / side), bands[g].size);
     const first = Math.min(Math.max(page - (count >> 1), bands[g].first), end - count);
+    const line = Math.max(1, Math.floor(ratio));
     for (let i = 0; i < count; i++) {
       const entry = this.legend[this.store.states[first + i]];
       const x = this.left + i * side;
       const seen = this.picked < 0 || this.legend[this.picked] === entry ? 1 : FAINT;
-      const line = Math.max(1, Math.floor(ratio));
       square(context, entry, entry.own ? this.groups[g].colour : entry.colour, x, 4 * ratio, side - line, seen);
       context.strokeStyle = "#8C8C8C";
       context.lineWidth = 1;
       context.strokeRect(x + 0.5, 4 * ratio + 0.5, side - line - 1, side - line - 1);
     }
-    if (this.over < 0) return;
-    context.strokeStyle = "#000000";
-    context.lineWidth = 3 * ratio;
-    context.strokeRect(this.left + (page - first) * side - ratio, 3 * ratio, side + ratio, side + ratio);
+    if (this.over >= 0) {
+      frame(context, this.left + (page - first) * side, 4 * ratio, side - line, side - line, ratio);
+    }
   }
 }
 

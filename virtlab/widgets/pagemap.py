@@ -62,7 +62,10 @@ class PageMap(anywidget.AnyWidget):
     See the module's example.
     """
 
-    _esm = _HERE / "pagemap.js"
+    # Two files a person can read, one module for the browser: there is no bundler to join them.
+    _esm = "\n".join(
+        (_HERE / name).read_text(encoding="utf-8") for name in ("pagemap-paint.js", "pagemap.js")
+    )
     _css = _HERE / "virtlab.css"
 
     # `base` is a whole map, of version `base_version`; `delta` leads from the version before
