@@ -58,7 +58,7 @@ def slider(label: str, unit: str, value: float, minimum: float, maximum: float, 
         max=maximum,
         step=step,
         description=text,
-        description_tooltip=text,
+        tooltip=text,
         style=_STYLE,
         layout=_LAYOUT,
     )

@@ -1,0 +1,185 @@
+"""A walk through the talk, slide by slide: the first widget a student moves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from virtlab.course.talk import Chapter, Slide, the_talk
+from virtlab.results import Result
+from virtlab.validate import integer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from virtlab.plots.style import Plate
+    from virtlab.plots.talk import Row
+    from virtlab.widgets.app import App
+
+__all__ = ["Stop", "map_rows", "stop", "walk"]
+
+
+@dataclass(frozen=True)
+class Stop(Result):
+    """Where one slide stands in the course.
+
+    Attributes
+    ----------
+    slide
+        The slide.
+    chapters
+        The chapters that teach it, its home first.
+
+    Examples
+    --------
+    >>> stop(20).summary()["chapter"]
+    '05-shares'
+    """
+
+    slide: Slide
+    chapters: tuple[Chapter, ...]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the slides of the home chapter.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Slide, what it says, its term.
+
+        Examples
+        --------
+        >>> stop(20).to_frame()["slide"].tolist()
+        ['S19', 'S20']
+        """
+        import pandas as pd
+
+        slides = [the_talk().slides[number - 1] for number in self.chapters[0].slides]
+        return pd.DataFrame(
+            {
+                "slide": [slide.name for slide in slides],
+                "says": [slide.says for slide in slides],
+                "term": [slide.term for slide in slides],
+            }
+        )
+
+    def summary(self) -> dict[str, float | int | str]:
+        """Return slide, home chapter and whether that is built.
+
+        Returns
+        -------
+        dict
+            Three entries.
+
+        Examples
+        --------
+        >>> stop(1).summary()["slide"]
+        'S1'
+        """
+        home = self.chapters[0]
+        return {"slide": self.slide.name, "chapter": home.name, "built": home.built}
+
+    def explain(self) -> str:
+        """Return what the slide says and where it is taught.
+
+        Returns
+        -------
+        str
+            Two sentences.
+
+        Examples
+        --------
+        >>> stop(38).explain()
+        'S38: And what about the peaks? Chapter 12-consolidation, ...'
+        """
+        home = self.chapters[0]
+        state = "which is built" if home.built else "still to come"
+        says = self.slide.says if self.slide.says.endswith("?") else f"{self.slide.says}."
+        return f"{self.slide.name}: {says} Chapter {home.name}, {state}."
+
+
+def stop(slide: int) -> Stop:
+    """Return where a slide stands in the course.
+
+    Parameters
+    ----------
+    slide
+        Its number, from 1.
+
+    Returns
+    -------
+    Stop
+        The slide and its chapters.
+
+    Raises
+    ------
+    InvalidInputError
+        If the talk has no such slide.
+
+    Examples
+    --------
+    >>> [chapter.name for chapter in stop(19).chapters]
+    ['05-shares', '11-storage']
+    """
+    talk = the_talk()
+    found = talk.slides[integer("slide", slide, minimum=1, maximum=len(talk.slides)) - 1]
+    return Stop(found, tuple(talk.chapter(name) for name in found.chapters))
+
+
+def map_rows() -> list[Row]:
+    """Return the chapters as `virtlab.plots.talk.draw` wants them.
+
+    Returns
+    -------
+    list of Row
+        A row for each chapter that has slides.
+
+    Examples
+    --------
+    >>> map_rows()[0].name
+    '01-what-is-virtualization'
+    """
+    from virtlab.plots.talk import Row
+
+    talk = the_talk()
+    rows = []
+    for chapter in talk.chapters:
+        if not chapter.slides:
+            continue
+        homes = {number: talk.slides[number - 1].chapters[0] for number in chapter.slides}
+        guests = tuple(number for number, home in homes.items() if home != chapter.name)
+        rows.append(Row(chapter.name, chapter.title, chapter.slides, chapter.built, guests))
+    return rows
+
+
+def walk(slide: int = 20) -> App[Stop]:
+    """Make the widget: a slider over all slides, and the map, where the slide is pointed out.
+
+    Parameters
+    ----------
+    slide
+        Where to start.
+
+    Returns
+    -------
+    App
+        The widget.
+
+    Examples
+    --------
+    >>> walk().set(slide=27).result.summary()["chapter"]
+    '08-page-sharing'
+    """
+    from virtlab.plots import talk
+    from virtlab.widgets import controls
+    from virtlab.widgets.app import App
+
+    def draw(result: Stop, figure: Plate) -> None:
+        talk.draw(map_rows(), result.slide.number, figure)
+
+    last = len(the_talk().slides)
+    return App(
+        controls={"slide": controls.slider("Slide", "", slide, 1, last, 1)},
+        compute=stop,
+        draw=draw,
+    )
