@@ -204,8 +204,8 @@ def meaning(output: str, level: str) -> str:
     """Return what a failed step's output means, as one sentence that says what to do."""
     if shutil.disk_usage(ROOT).free < 20e6:
         output = "No space left on device"
-    errors = [line.strip() for line in output.splitlines() if "rror" in line]
-    last = errors[-1] if errors else "no reason given"
+    errors = re.findall(r"^ *(?:ERROR:|\w+Error:) *(.+)", output, re.MULTILINE)
+    last = errors[-1].strip().rstrip(".") if errors else "no reason given"
     python = f"{sys.version_info[0]}.{sys.version_info[1]}"
     for sign, sentence in SIGNS:
         if re.search(sign, output):
@@ -260,9 +260,10 @@ def pip(arguments: list[str], level: str, lock: list[int], progress: Progress) -
         for line in process.stdout or ():
             output.append(line)
             log.write(line)
-            if line.startswith("Collecting "):
+            if line.startswith(("Collecting ", "Processing ")):
                 count += 1
-                progress.text = f"fetching package {count}, {re.split(r'[= ]', line)[1]}"
+                name = re.split(r"[= -]", line.split(" ", 1)[1].split("/")[-1])[0]
+                progress.text = f"fetching package {count}, {name}"
             elif line.startswith("Installing collected packages"):
                 progress.text = f"unpacking {count} packages"
             elif "Retrying" in line:
@@ -283,7 +284,13 @@ def install(level: str) -> None:
             if not is_reusable(level):
                 make_venv(level)
             write_stamp({**found(), "state": "half-made"})
-            pinned = ["--require-hashes", "--only-binary", ":all:", "-r", f"locks/{level}.txt"]
+            pinned = [
+                "--require-hashes",
+                "--only-binary=:all:",
+                "--no-compile",
+                "-r",
+                f"locks/{level}.txt",
+            ]
             pip(pinned, level, lock, progress)
             progress.text = "installing virtlab"
             pip(["--no-deps", "--no-build-isolation", "-e", "."], level, lock, progress)
