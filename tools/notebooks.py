@@ -152,6 +152,7 @@ def build(name: str) -> int:
         resources={"metadata": {"path": str(NOTEBOOKS)}},
         store_widget_state=False,
         record_timing=False,
+        extra_arguments=["--log-level=ERROR"],
     )
     client.execute(env=environment())
     strip(notebook)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from virtlab.plots.talk import Row
     from virtlab.widgets.app import App
 
-__all__ = ["Stop", "map_rows", "stop", "walk"]
+__all__ = ["Listing", "Stop", "chapter_list", "correction_list", "map_rows", "stop", "walk"]
 
 
 @dataclass(frozen=True)
@@ -183,3 +184,91 @@ def walk(slide: int = 20) -> App[Stop]:
         compute=stop,
         draw=draw,
     )
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A table that shows itself with links in a notebook, and as text elsewhere.
+
+    Attributes
+    ----------
+    head
+        Column headings.
+    rows
+        Cells, in the notebook's Markdown.
+
+    Examples
+    --------
+    >>> print(Listing(("chapter",), (("[05](05-shares.ipynb)",),))._repr_markdown_())
+    | chapter |
+    |:---|
+    | [05](05-shares.ipynb) |
+    """
+
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def __repr__(self) -> str:
+        """Give the rows as text, a line each."""
+        bare = [re.sub(r"\[([^]]+)\]\([^)]+\)", r"\1", "  ".join(row)) for row in self.rows]
+        return "\n".join(line.replace("**", "").rstrip() for line in bare)
+
+    def _repr_markdown_(self) -> str:
+        lines = [self.head, (":---",) * len(self.head), *self.rows]
+        return (
+            "\n".join("| " + " | ".join(line) + " |" for line in lines)
+            .replace("| :---", "|:---")
+            .replace(":--- |", ":---|")
+        )
+
+
+def _link(chapter: Chapter) -> str:
+    return f"[{chapter.name}]({chapter.name}.ipynb)" if chapter.built else chapter.name
+
+
+def chapter_list() -> Listing:
+    """Return the course's contents, with links to what is built.
+
+    Returns
+    -------
+    Listing
+        A row for each chapter.
+
+    Examples
+    --------
+    >>> len(chapter_list().rows)
+    17
+    """
+    rows = [
+        (
+            _link(chapter),
+            chapter.title,
+            chapter.slide_range,
+            f"{chapter.minutes} min",
+            "✔ built" if chapter.built else "to come",
+        )
+        for chapter in the_talk().chapters
+    ]
+    return Listing(("chapter", "what you do", "slides", "time", ""), tuple(rows))
+
+
+def correction_list() -> Listing:
+    """Return where sources say otherwise than the talk.
+
+    Returns
+    -------
+    Listing
+        A row for each correction.
+
+    Examples
+    --------
+    >>> correction_list().rows[0][0]
+    'S2'
+    """
+    talk = the_talk()
+    rows = [
+        (row.slide, row.claim, row.truth, row.source, _link(talk.chapter(row.chapter)))
+        for row in talk.corrections
+    ]
+    head = ("slide", "the talk says", "what is so", "source", "shown in")
+    return Listing(head, tuple(rows))
