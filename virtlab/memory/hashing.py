@@ -14,7 +14,7 @@ Left out: the frames that the hash table itself takes (`virtlab.memory.frames` h
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 import xxhash
@@ -73,7 +73,7 @@ def as_pages(buffer: PageBytes) -> NDArray[np.uint64]:
     Traceback (most recent call last):
     virtlab.validate.InvalidInputError: buffer = 5: must be a whole number of pages of 4096 bytes
     """
-    view = memoryview(buffer)
+    view = memoryview(cast("Buffer", buffer))
     if view.nbytes % PAGE_BYTES:
         wanted = f"a whole number of pages of {PAGE_BYTES} bytes"
         raise InvalidInputError("buffer", view.nbytes, wanted)
