@@ -3,7 +3,8 @@
 `ipywidgets.interact` makes a new figure for each move of a slider: the page jumps and answers in
 a third of a second. A `Picture` keeps one figure; a new drawing goes to the browser as one PNG,
 is decoded there before it is shown, and takes the place of the old one. The browser tells how
-wide the picture stands, and the figure is laid out anew for a projector or for a phone.
+wide the picture stands, and the figure is laid out anew for a projector or for a phone, with as
+many pixels as the screen gives it: sharper than a scaled image, and faster.
 """
 
 from __future__ import annotations
@@ -60,13 +61,21 @@ class Picture(anywidget.AnyWidget):
     alt = traitlets.Unicode("").tag(sync=True)
     version = traitlets.Int(0).tag(sync=True)
     narrow = traitlets.Bool(default_value=False).tag(sync=True)
+    pixels = traitlets.Int(0).tag(sync=True)  # that the browser gives its width; 0: not known yet
 
     def __init__(self, draw: Callable[[style.Plate], None], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._draw = draw
         self.figure = style.plate()
         self.redraw()
-        self.observe(self._resized, names="narrow")
+        self.observe(self._resized, names=["narrow", "pixels"])
+
+    @property
+    def scale(self) -> float:
+        """Image pixels per layout pixel: one for each the screen has, at most 1.5."""
+        if not self.pixels:
+            return 1.5
+        return min(max(self.pixels / self.figure.width_px, 0.5), 1.5)
 
     def redraw(self) -> None:
         """Draw again on the figure there is, and send it to the browser in one message.
@@ -76,14 +85,19 @@ class Picture(anywidget.AnyWidget):
         >>> picture = Picture(lambda figure: None)
         >>> picture.redraw()
         """
+        self._drawn_at = self.scale
         style.draw_on(self.figure, self._draw)
         with self.hold_sync():
-            self.png = self.figure.png(compress_level=1)
+            self.png = self.figure.png(self.scale, compress_level=1)
             self.alt = self.figure.alt
             self.version += 1
 
     def _resized(self, _change: object) -> None:
-        self.figure = style.plate(style.NARROW_PX if self.narrow else style.WIDE_PX)
+        width = style.NARROW_PX if self.narrow else style.WIDE_PX
+        if self.figure.width_px != width:
+            self.figure = style.plate(width)
+        elif self.scale == self._drawn_at:
+            return  # the two traits came in one message: one drawing answers both
         self.redraw()
 
     def __repr__(self) -> str:
