@@ -17,6 +17,7 @@ Left out: what the children of a program have in memory is not read.
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -128,7 +129,7 @@ def copies_running(
 
 def _check(command: Sequence[str]) -> None:
     if why_not():
-        raise InvalidInputError("command", " ".join(command), f"given on Linux: {why_not()}")
+        raise InvalidInputError("command", shlex.join(command), f"given on Linux: {why_not()}")
     if not command:
         raise InvalidInputError("command", "", "a program and its arguments")
     if shutil.which(command[0]) is None:
@@ -223,7 +224,7 @@ def _all_alive(command: Sequence[str], started: list[_Copy]) -> None:
         if status is not None:
             how = f"ended with status {status}" if status >= 0 else f"was ended by signal {-status}"
             wanted = f"a program that keeps running: it {how}{one.last_words()}"
-            raise InvalidInputError("command", " ".join(command), wanted)
+            raise InvalidInputError("command", shlex.join(command), wanted)
 
 
 def _stop(command: Sequence[str], started: list[_Copy]) -> None:

@@ -11,14 +11,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from virtlab.datasets import PAGE_KINDS
 from virtlab.memory.pages import PAGE_BYTES, Savings, savings
-from virtlab.results import Result
+from virtlab.results import Result, plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -165,6 +165,25 @@ class ProcessSavings(Result):
                 numbers[key] = found.pages
                 numbers[f"{key}_saved_percent"] = found.percent(found.saved)
         return numbers | {"notes": " ".join(self.notes)}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what every result does, and the rows by process and by kind of page.
+
+        Returns
+        -------
+        dict
+            With the keys `by_process` and `by_kind` besides.
+
+        Examples
+        --------
+        >>> from virtlab.memory.processes import measured
+        >>> len(measured().to_json()["by_process"])
+        14
+        """
+        details = {"by_process": self.by_process(), "by_kind": self.by_kind()}
+        return super().to_json() | {
+            name: plain(frame.to_dict(orient="records")) for name, frame in details.items()
+        }
 
     def explain(self) -> str:
         """Say what sharing would save in a VM each and in one Linux, and how it was measured."""

@@ -16,6 +16,7 @@ is of one moment, and pages that change often are not worth sharing.
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -249,7 +250,7 @@ def copies(
             notes[f"Only random addresses were looked at: {error}."] = None
     if _RANDOM in groups and not _system_randomises():
         notes["This system gives no random addresses (kernel.randomize_va_space = 0)."] = None
-    what = f"{n} {'copy' if n == 1 else 'copies'} of `{' '.join(command)}`"
+    what = f"{n} {'copy' if n == 1 else 'copies'} of `{shlex.join(command)}`"
     return ProcessSavings(groups, "addresses", what, tuple(notes))
 
 
@@ -259,8 +260,13 @@ def _system_randomises() -> bool:
     return True
 
 
-def measured() -> ProcessSavings:
+def measured(reason: str = "No process was looked at.") -> ProcessSavings:
     """Count what sharing saves in the measured pages that travel with the package.
+
+    Parameters
+    ----------
+    reason
+        Sentence that says why stored pages are counted.
 
     Returns
     -------
@@ -277,5 +283,5 @@ def measured() -> ProcessSavings:
         str(program): pages
         for program, pages in process_pages().groupby("program", observed=True, sort=False)
     }
-    note = "These are pages that were measured for this course and stored; no process was read."
-    return ProcessSavings(groups, "program", "2 copies of each program", (note,))
+    notes = (reason, "These pages were measured for this course and stored.")
+    return ProcessSavings(groups, "program", "2 copies of each program", notes)
