@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from virtlab.datasets import PAGE_KINDS, data_path, folder, process_pages, sharing_vs_copies
+from virtlab.datasets import (
+    PAGE_KINDS,
+    copies_pages,
+    data_path,
+    folder,
+    process_pages,
+    sharing_vs_copies,
+)
 from virtlab.validate import InvalidInputError
 
 
@@ -76,3 +83,13 @@ def test_an_unknown_file_is_an_error_that_lists_what_there_is() -> None:
 def test_a_missing_folder_is_an_error() -> None:
     with pytest.raises(FileNotFoundError, match="install virtlab again"):
         folder("no such folder")
+
+
+def test_four_copies_of_five_programs_both_ways() -> None:
+    for random_addresses in (True, False):
+        pages = copies_pages(random_addresses=random_addresses)
+        copies = pages.groupby("program", observed=True)["process"].nunique()
+        assert copies.to_dict() == dict.fromkeys(["bash", "python", "sqlite", "pandas", "node"], 4)
+        assert np.array_equal(np.unique(pages["content"]), np.arange(pages["content"].nunique()))
+        assert (pages["zero"] == (pages["content"] == 0)).all()
+        assert pages["zero"].any()

@@ -18,7 +18,14 @@ from virtlab.validate import one_of
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["PAGE_KINDS", "data_path", "folder", "process_pages", "sharing_vs_copies"]
+__all__ = [
+    "PAGE_KINDS",
+    "copies_pages",
+    "data_path",
+    "folder",
+    "process_pages",
+    "sharing_vs_copies",
+]
 
 # What a page of a process is, in the order of their codes in `process_pages.npz`.
 PAGE_KINDS = ("anonymous", "file", "private-dirty")
@@ -134,6 +141,46 @@ def process_pages() -> pd.DataFrame:
             "program": _category(program_of[process], programs),
             "kind": _category(packed["kind"].astype(np.int64), list(PAGE_KINDS)),
             "vpage": np.cumsum(packed["vpage_step"], dtype=np.int64),
+            "content": content,
+            "zero": content == 0,
+        }
+    )
+
+
+def copies_pages(*, random_addresses: bool = True) -> pd.DataFrame:
+    """Return the measured pages of 20 processes: four copies each of 5 programs.
+
+    Parameters
+    ----------
+    random_addresses
+        Whether the run with random addresses is wanted, or that with fixed ones.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `process`, `program`, `kind`, `content` and `zero`, as in `process_pages`.
+
+    Notes
+    -----
+    Measured for this project (`data/README.md`) by `tools/measure_copies.py`.
+
+    Examples
+    --------
+    >>> pages = copies_pages()
+    >>> len(pages), pages["process"].nunique(), list(pages["program"].cat.categories)
+    (180864, 20, ['bash', 'python', 'sqlite', 'pandas', 'node'])
+    """
+    packed = _arrays("copies_pages.npz")
+    which = "random" if random_addresses else "fixed"
+    programs, copies = [str(name) for name in packed["programs"]], int(packed["copies"])
+    process = packed[f"{which}_process"].astype(np.int64)
+    content = np.cumsum(packed[f"{which}_content_step"], dtype=np.int64)
+    names = [f"{program} #{copy}" for program in programs for copy in range(copies)]
+    return pd.DataFrame(
+        {
+            "process": _category(process, names),
+            "program": _category(process // copies, programs),
+            "kind": _category(packed[f"{which}_kind"].astype(np.int64), list(PAGE_KINDS)),
             "content": content,
             "zero": content == 0,
         }
