@@ -23,9 +23,12 @@ the table its `to_frame()`.
 from __future__ import annotations
 
 import html
+import pathlib
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+import anywidget
 import ipywidgets as widgets
+import traitlets
 
 from virtlab.results import Result
 from virtlab.validate import one_of
@@ -39,6 +42,33 @@ if TYPE_CHECKING:
 __all__ = ["App"]
 
 R = TypeVar("R", bound=Result)
+_HERE = pathlib.Path(__file__).parent
+
+
+class _Answer(anywidget.AnyWidget):
+    """The sentence and the table of a result."""
+
+    _esm = _HERE / "answer.js"
+    _css = _HERE / "virtlab.css"
+
+    sentence = traitlets.Unicode("").tag(sync=True)
+    table = traitlets.Unicode("").tag(sync=True)
+    version = traitlets.Int(0).tag(sync=True)
+
+    def say(self, result: Result) -> None:
+        """Show what a result says, in one message."""
+        with self.hold_sync():
+            self.sentence = result.explain()
+            self.table = _table_html(result)
+            self.version += 1
+
+
+def _table_html(result: Result) -> str:
+    """Write the rows of a result; whole numbers stay whole."""
+    frame = result.to_frame()
+    return str(
+        frame.to_html(index=False, border=0, max_rows=12, float_format=lambda value: f"{value:.1f}")
+    )
 
 
 class App(widgets.VBox, Generic[R]):
@@ -63,6 +93,8 @@ class App(widgets.VBox, Generic[R]):
         As given.
     picture
         The figure.
+    answer
+        The sentence and the table under it.
     result
         The newest result.
     """
@@ -81,13 +113,10 @@ class App(widgets.VBox, Generic[R]):
         self._paused = False
         self.result: R = compute(**self.values)
         self.picture = Picture(lambda figure: draw(self.result, figure))
-        self._sentence = widgets.HTML()
-        self._sentence.add_class("virtlab-sentence")
-        self._table = widgets.HTML()
-        self._table.add_class("virtlab-table")
+        self.answer = _Answer()
         row = widgets.Box(list(self.controls.values()))
         row.add_class("virtlab-controls")
-        super().__init__([row, self.picture, *views, self._sentence, self._table])
+        super().__init__([row, self.picture, *views, self.answer])
         self.add_class("virtlab-app")
         self._say()
         for control in self.controls.values():
@@ -146,19 +175,9 @@ class App(widgets.VBox, Generic[R]):
             self.refresh()
 
     def _say(self) -> None:
-        sentence = html.escape(self.result.explain())
-        self._sentence.value = f'<p role="status" aria-live="polite">{sentence}</p>'
-        self._table.value = self._table_html()
+        self.answer.say(self.result)
         if self._follow is not None:
             self._follow(self.result)
-
-    def _table_html(self) -> str:
-        frame = self.result.to_frame()
-        return str(
-            frame.to_html(
-                index=False, border=0, max_rows=12, float_format=lambda value: f"{value:.1f}"
-            )
-        )
 
     def __repr__(self) -> str:
         """Say what it shows, in words."""
@@ -169,5 +188,5 @@ class App(widgets.VBox, Generic[R]):
         live = super()._repr_mimebundle_(**kwargs)
         data, metadata = self.picture.figure._repr_mimebundle_()
         sentence = html.escape(self.result.explain())
-        still = f"{data['text/html']}<p>{sentence}</p>{self._table_html()}"
+        still = f"{data['text/html']}<p>{sentence}</p>{_table_html(self.result)}"
         return {**live, **data, "text/html": still, "text/plain": repr(self)}, metadata

@@ -1,0 +1,161 @@
+// Controls made of the browser's own elements: each has a label, a value in words, and keys.
+
+const trim = new Intl.NumberFormat("en-US", { maximumFractionDigits: 3 });
+let counter = 0;
+
+function element(tag, className, parent, attributes = {}) {
+  const made = document.createElement(tag);
+  if (className) made.className = className;
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  parent.appendChild(made);
+  return made;
+}
+
+// "160 MB/s": a value as one says it.
+function inWords(model, value) {
+  const unit = model.get("unit");
+  const scaled = model.get("per_step") === undefined ? value : value * model.get("per_step");
+  return unit ? `${trim.format(scaled)} ${unit}` : trim.format(scaled);
+}
+
+function send(model, values) {
+  model.set(values);
+  model.save_changes();
+}
+
+// The keys of a control are not the notebook's.
+function keepKeys(root) {
+  root.setAttribute("data-lm-suppress-shortcuts", "true");
+  root.addEventListener("keydown", (event) => {
+    if (!event.ctrlKey && !event.metaKey && event.key !== "Escape") event.stopPropagation();
+  });
+}
+
+function head(root, model) {
+  const id = `virtlab-control-${(counter += 1)}`;
+  const label = element("label", "", root, { for: id });
+  label.textContent = model.get("description");
+  const words = element("output", "", root, { for: id });
+  return { id, words };
+}
+
+function range(root, id, limits) {
+  return element("input", "", root, { type: "range", id, ...limits });
+}
+
+function slider(model, root) {
+  const { id, words } = head(root, model);
+  const limits = { min: model.get("min"), max: model.get("max"), step: model.get("step") };
+  const input = range(root, id, limits);
+  function show() {
+    const value = model.get("value");
+    if (Number(input.value) !== value) input.value = String(value);
+    words.textContent = inWords(model, value);
+    input.setAttribute("aria-valuetext", words.textContent);
+  }
+  input.addEventListener("input", () => send(model, { value: Number(input.value) }));
+  return show;
+}
+
+const ICONS = {
+  reset: ["Reset", "M4 4h2v12H4zM16 4v12L7 10z"],
+  back: ["Step back", "M14 4v12L5 10z"],
+  play: ["Play", "M5 3v14l12-7z"],
+  pause: ["Pause", "M5 4h4v12H5zM11 4h4v12h-4z"],
+  step: ["Step forward", "M6 4v12l9-6z"],
+};
+
+function icon(button, name) {
+  const [label, path] = ICONS[name];
+  if (button.dataset.icon === name) return;
+  button.dataset.icon = name;
+  button.setAttribute("aria-label", label);
+  button.title = label;
+  button.innerHTML = `<svg viewBox="0 0 20 20" width="20" height="20" aria-hidden="true"><path fill="currentColor" d="${path}"/></svg>`;
+}
+
+function player(model, root) {
+  const { id, words } = head(root, model);
+  const row = element("div", "virtlab-player", root, {
+    role: "group",
+    "aria-label": `${model.get("description")}: space plays and pauses, arrows step`,
+  });
+  const button = (name, action) => {
+    const made = element("button", "virtlab-button", row, { type: "button" });
+    icon(made, name);
+    made.addEventListener("click", action);
+    return made;
+  };
+  const last = () => model.get("max");
+  const go = (value) => send(model, { value: Math.min(Math.max(value, 0), last()), playing: false });
+  const toggle = () => {
+    const restart = !model.get("playing") && model.get("value") >= last();
+    send(model, { playing: !model.get("playing"), value: restart ? 0 : model.get("value") });
+  };
+  button("reset", () => go(0));
+  button("back", () => go(model.get("value") - 1));
+  const play = button("play", toggle);
+  button("step", () => go(model.get("value") + 1));
+  const input = range(row, id, { min: 0, max: last(), step: 1 });
+  input.addEventListener("input", () => go(Number(input.value)));
+  row.addEventListener("keydown", (event) => {
+    const value = model.get("value");
+    const target = { ArrowRight: value + 1, ArrowUp: value + 1, ArrowLeft: value - 1, ArrowDown: value - 1,
+      Home: 0, End: last() }[event.key];
+    if (event.key === " " && event.target === input) toggle();
+    else if (target !== undefined) go(target);
+    else return;
+    event.preventDefault();
+  });
+  let timer = 0;
+  function tick() {
+    const next = model.get("value") + 1;
+    send(model, { value: Math.min(next, last()), playing: next < last() });
+  }
+  function show() {
+    const value = model.get("value");
+    input.max = String(last());
+    input.value = String(value);
+    words.textContent = inWords(model, value);
+    input.setAttribute("aria-valuetext", words.textContent);
+    icon(play, model.get("playing") ? "pause" : "play");
+    clearTimeout(timer);
+    if (model.get("playing")) timer = setTimeout(tick, model.get("interval_ms"));
+  }
+  return Object.assign(show, { stop: () => clearTimeout(timer) });
+}
+
+function seed(model, root) {
+  const { id, words } = head(root, model);
+  words.remove();
+  const row = element("div", "virtlab-player", root);
+  const input = element("input", "", row, { type: "number", id, min: 0, max: 2 ** 31 - 1, step: 1 });
+  const button = element("button", "virtlab-button", row, { type: "button" });
+  button.textContent = "Draw another";
+  button.addEventListener("click", () => send(model, { value: Math.floor(Math.random() * 10000) }));
+  input.addEventListener("change", () => {
+    if (input.checkValidity() && input.value !== "") send(model, { value: Number(input.value) });
+    else show();
+  });
+  function show() {
+    input.value = String(model.get("value"));
+  }
+  return show;
+}
+
+const KINDS = { slider, player, seed };
+
+function render({ model, el }) {
+  const root = element("div", "virtlab-control", el);
+  keepKeys(root);
+  const show = KINDS[model.get("kind")](model, root);
+  const events = ["change:value", "change:max", "change:playing"];
+  for (const name of events) model.on(name, show);
+  show();
+  return () => {
+    for (const name of events) model.off(name, show);
+    show.stop?.();
+  };
+}
+
+export default { render };
