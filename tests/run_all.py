@@ -62,16 +62,12 @@ class Outcome:
 def parts() -> tuple[Part, ...]:
     """Return all parts, the quick ones first."""
     unit = ("pytest", "-m", "not browser and not notebooks", "--cov", "--cov-report=term")
-    books = [str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("notebooks/*.ipynb"))]
-    # `addopts` would look for doctests, which a notebook has none of.
-    stored = ("pytest", "-o", "addopts=-ra", "--nbval", "--nbval-current-env", *books)
     return (
         Part("style", "ruff", (("ruff", "check", "."), ("ruff", "format", "--check", "."))),
         Part("types", "mypy, strict", (("mypy",),)),
         Part("layers", "import-linter", (("lint-imports",),)),
         Part("unit", "tests and doctests", (unit,), is_pytest=True),
-        Part("notebooks", "whole notebooks", (("pytest", "-m", "notebooks"),), is_pytest=True),
-        Part("stored", "notebooks give what they store", (stored,), is_pytest=True),
+        Part("notebooks", "notebooks give what they store", (("pytest", "-m", "notebooks"),), is_pytest=True),
         Part("browser", "JupyterLab and Voila", (("pytest", "-m", "browser"),), is_pytest=True),
     )
 
