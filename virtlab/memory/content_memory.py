@@ -123,13 +123,13 @@ class ContentMemory:
         """
         settled = ~self.fresh[pages]
         self.fresh[pages] = False
-        private = (self._state[pages] == USED) | (self._state[pages] == HINT)
-        known = private & (self._references[self.contents[pages]] > 0)
-        self._drop_hints(pages[private & (self._hint_of[pages] != self.contents[pages])])
+        content, state, hint_of = self.contents[pages], self._state[pages], self._hint_of[pages]
+        known = ((state == USED) | (state == HINT)) & (self._references[content] > 0)
+        # A hint that still holds what it was entered for has nothing new to be held against.
+        new = ((state == USED) | (state == HINT)) & ~known & (hint_of != content)
+        self._drop_hints(pages[(state == HINT) & (hint_of != content)])
         self._share(pages[known])
-        if self.patient:
-            private &= settled
-        self._match(pages[private & ~known])
+        self._match(pages[new & settled] if self.patient else pages[new])
 
     def _drop_hints(self, pages: NDArray[np.int64]) -> None:
         """Take pages out of the table of hints, those that are in it."""

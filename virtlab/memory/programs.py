@@ -1,0 +1,220 @@
+"""Programs in VMs of their own, scanned while they write: what is saved, and when (S27).
+
+Each copy of a program stands for a VM that runs it; its pages are those measured for this course
+(`virtlab.datasets.copies_pages`), so what they have in common is real. A scanner visits them at
+ESX's or KSM's rate, in an order that can be replaced; meanwhile the programs write to their private
+pages. The talk says that 10 to 20 % is typical: how much it is depends on what runs, how often,
+and on whether addresses are random, as a pointer in a page makes it differ from its copy.
+
+Sources: the talk's S27 for the claim; `virtlab.memory.scanning` for the rates.
+
+Left out: the guest's kernel and page cache; and what a program writes: each write leaves a
+content that nobody else has.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from virtlab.datasets import copies_pages
+from virtlab.memory.content_memory import ContentMemory
+from virtlab.memory.hashing import PAGE_BYTES
+from virtlab.memory.pages import Savings, savings
+from virtlab.memory.published import TALK_PERCENT
+from virtlab.memory.scan_order import RandomOrder
+from virtlab.memory.scanning import ESX2, KSM, ScanHistory, ScanRate, Writes, scan
+from virtlab.results import Result
+from virtlab.validate import InvalidInputError, integer, number, one_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from virtlab.memory.scan_order import ScanOrder
+
+__all__ = ["PROGRAMS", "ProgramSharing", "choose_pages", "share_programs"]
+
+PROGRAMS = ("bash", "python", "sqlite", "pandas", "node")
+_COPIES = 4
+
+
+def choose_pages(copies: Mapping[str, int], *, random_addresses: bool = True) -> pd.DataFrame:
+    """Return the measured pages of so many copies of each program.
+
+    Parameters
+    ----------
+    copies
+        How many copies of each of `PROGRAMS`, 0 to 4.
+    random_addresses
+        Whether addresses were random when they ran.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As `virtlab.datasets.copies_pages`, with `vm`, from 0 for the first copy chosen.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is no such program, or nothing is chosen.
+
+    Examples
+    --------
+    >>> pages = choose_pages({"bash": 2})
+    >>> pages["vm"].nunique(), len(pages)
+    (2, 1559)
+    """
+    wanted = {
+        PROGRAMS.index(one_of("program", program, PROGRAMS)): integer(
+            program, count, minimum=0, maximum=_COPIES
+        )
+        for program, count in copies.items()
+    }
+    pages = copies_pages(random_addresses=random_addresses)
+    program, copy = np.divmod(pages["process"].cat.codes.to_numpy(), _COPIES)
+    limits = np.array([wanted.get(index, 0) for index in range(len(PROGRAMS))])
+    if not limits.any():
+        raise InvalidInputError("copies", dict(copies), "at least one copy of a program")
+    chosen = pages[copy < limits[program]]
+    vm = np.unique(chosen["process"].cat.codes, return_inverse=True)[1]
+    return chosen.assign(vm=vm).reset_index(drop=True)
+
+
+@dataclass(frozen=True)
+class ProgramSharing(Result):
+    """What is saved among programs in VMs of their own.
+
+    Attributes
+    ----------
+    copies
+        How many of each program.
+    random_addresses
+        Whether addresses are random.
+    scanner
+        Whose rate the scanner has.
+    pages
+        All pages, as `choose_pages` returns them.
+    available
+        What could be saved before anyone writes.
+    history
+        What the scanner saved, over time.
+    """
+
+    copies: Mapping[str, int]
+    random_addresses: bool
+    scanner: ScanRate
+    pages: pd.DataFrame
+    available: Savings
+    history: ScanHistory
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a row for each program by itself and one for all: pages, what could be saved."""
+        rows = []
+        for program, own in self.pages.groupby("program", observed=True):
+            found = savings(own["content"].to_numpy(), own["vm"].to_numpy())
+            rows.append(_row(str(program), found))
+        return pd.DataFrame([*rows, _row("all together", self.available)])
+
+    def summary(self) -> dict[str, float | int | str]:
+        """Return what could be saved, and what was, with the number of VMs and passes."""
+        return {
+            "vms": self.available.owners,
+            "addresses": "random" if self.random_addresses else "fixed",
+            "scanner": self.scanner.name,
+            "mib": self.available.pages * PAGE_BYTES / 2**20,
+            "available_percent": self.available.percent(self.available.saved),
+            **self.history.summary(),
+        }
+
+    def explain(self) -> str:
+        """Say what could be saved, what was, and where that stands beside the talk's claim."""
+        told, low, high = self.summary(), *TALK_PERCENT
+        saved = float(self.history.saved_percent[-1])
+        where = "inside" if low <= saved <= high else "below" if saved < low else "above"
+        vms = self.available.owners
+        text = (
+            f"{vms} {'VM' if vms == 1 else 'VMs'} with {told['addresses']} addresses could save "
+            f"{told['available_percent']:.1f} % of {told['mib']:.0f} MiB. After "
+            f"{self.history.seconds[-1] / 60:.0f} min, {told['passes']:.1f} passes, the scanner "
+            f"({self.scanner.name}) saves {saved:.1f} %: {where} the talk's {low:.0f} to "
+            f"{high:.0f} %."
+        )
+        if self.history.copied:
+            text += f" Writes to shared pages made {self.history.copied:,} copies."
+        return text
+
+
+def _row(name: str, found: Savings) -> dict[str, object]:
+    return {
+        "program": name,
+        "vms": found.owners,
+        "pages": found.pages,
+        "zero_percent": found.percent(found.zero),
+        "within_percent": found.percent(found.within),
+        "across_percent": found.percent(found.across),
+        "saved_percent": found.percent(found.saved),
+    }
+
+
+def share_programs(
+    copies: Mapping[str, int],
+    *,
+    random_addresses: bool = True,
+    scanner: ScanRate = ESX2,
+    writes_per_s: float = 0.0,
+    minutes: float = 10.0,
+    order: ScanOrder | None = None,
+    seed: int = 1,
+) -> ProgramSharing:
+    """Scan VMs that run measured programs, while these write.
+
+    Parameters
+    ----------
+    copies
+        How many copies of each of `PROGRAMS`, 0 to 4; each is a VM.
+    random_addresses
+        Whether addresses were random when the pages were measured.
+    scanner
+        `ESX2`, `KSM` or a rate of your own.
+    writes_per_s
+        Pages written a second, all VMs together; private pages only, at random.
+    minutes
+        How long.
+    order
+        Which pages are visited next; random if not given.
+    seed
+        Of the order and the writes.
+
+    Returns
+    -------
+    ProgramSharing
+        What could be saved, and what was.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is no such program, or a number is out of range.
+
+    Examples
+    --------
+    >>> found = share_programs({"bash": 2, "python": 1}, minutes=2)
+    >>> round(found.summary()["available_percent"], 1), round(found.summary()["saved_percent"], 1)
+    (29.5, 29.5)
+    """
+    pages = choose_pages(copies, random_addresses=random_addresses)
+    contents, vms = pages["content"].to_numpy(), pages["vm"].to_numpy()
+    rng = np.random.default_rng(seed)
+    memory = ContentMemory(contents, vms, patient=scanner == KSM)
+    private = np.flatnonzero(pages["kind"] != "file")
+    history = scan(
+        memory,
+        order or RandomOrder(rng),
+        scanner.pages_per_s(int(vms.max()) + 1),
+        60 * number("minutes", minutes, minimum=0, maximum=24 * 60),
+        Writes(writes_per_s, private, rng) if writes_per_s else None,
+    )
+    available = savings(contents, vms)
+    return ProgramSharing(dict(copies), random_addresses, scanner, pages, available, history)
