@@ -262,7 +262,7 @@ def pip(arguments: list[str], level: str, lock: list[int], progress: Progress) -
             log.write(line)
             if line.startswith(("Collecting ", "Processing ")):
                 count += 1
-                name = re.split(r"[= -]", line.split(" ", 1)[1].split("/")[-1])[0]
+                name = re.split(r"==|-\d", line.split()[1].split("/")[-1])[0]
                 progress.text = f"fetching package {count}, {name}"
             elif line.startswith("Installing collected packages"):
                 progress.text = f"unpacking {count} packages"
