@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from virtlab.course.question import Question
 
-__all__ = ["Score", "Sheet", "loaded_scores"]
+__all__ = ["Score", "Sheet", "load_sheet", "loaded_scores"]
 
 _LOADED: dict[str, Sheet] = {}  # every sheet that this process made, for `virtlab grade`
 
@@ -215,3 +216,36 @@ def loaded_scores() -> list[dict[str, Any]]:
     True
     """
     return [sheet.score().to_json() for sheet in _LOADED.values()]
+
+
+def load_sheet(chapter: str) -> Sheet:
+    """Return the sheet of a chapter.
+
+    Parameters
+    ----------
+    chapter
+        Its name, number or topic: '05-shares', '5' or 'shares'.
+
+    Returns
+    -------
+    Sheet
+        Its questions.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is no such chapter, or it has no questions yet.
+
+    Examples
+    --------
+    >>> [question.name for question in load_sheet("welcome")]
+    ['equal', 'home', 'equal_split']
+    """
+    from virtlab.course.talk import the_talk
+
+    found = the_talk().chapter(chapter)
+    if not found.built:
+        built = ", ".join(one.name for one in the_talk().built)
+        raise InvalidInputError("chapter", found.name, f"one that is built: {built}")
+    sheet: Sheet = importlib.import_module(f"virtlab.course.{found.module}").sheet
+    return sheet
