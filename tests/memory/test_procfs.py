@@ -227,7 +227,7 @@ def test_a_process_that_ends_while_it_is_read(
 def test_another_users_process_is_refused_in_plain_words() -> None:
     script = textwrap.dedent(f"""
         import os
-        from virtlab.memory.procfs import iter_pages, resident
+        from virtlab.memory.procfs import resident
         os.setgid(65534); os.setuid(65534)
         try:
             resident({os.getpid()})
