@@ -30,7 +30,7 @@ import anywidget
 import ipywidgets as widgets
 import traitlets
 
-from virtlab.results import Result
+from virtlab.results import Result, table_html
 from virtlab.validate import one_of
 from virtlab.widgets.picture import Picture
 
@@ -65,10 +65,7 @@ class _Answer(anywidget.AnyWidget):
 
 def _table_html(result: Result) -> str:
     """Write the rows of a result; whole numbers stay whole."""
-    frame = result.to_frame()
-    return str(
-        frame.to_html(index=False, border=0, max_rows=12, float_format=lambda value: f"{value:.1f}")
-    )
+    return table_html(result.to_frame(), max_rows=12, number_format=".1f")
 
 
 class App(widgets.VBox, Generic[R]):

@@ -1,7 +1,6 @@
 // Controls made of the browser's own elements: each has a label, a value in words, and keys.
 
 const trim = new Intl.NumberFormat("en-US", { maximumFractionDigits: 3 });
-let counter = 0;
 
 function element(tag, className, parent, attributes = {}) {
   const made = document.createElement(tag);
@@ -32,7 +31,8 @@ function keepKeys(root) {
 }
 
 function head(root, model) {
-  const id = `virtlab-control-${(counter += 1)}`;
+  // Each control loads this module anew, so that a counter would give the same id twice.
+  const id = `virtlab-${Math.random().toString(36).slice(2)}`;
   const label = element("label", "", root, { for: id });
   label.textContent = model.get("description");
   const words = element("output", "", root, { for: id });
@@ -143,13 +143,34 @@ function seed(model, root) {
   return show;
 }
 
-const KINDS = { slider, player, seed };
+function choice(model, root) {
+  const { id, words } = head(root, model);
+  words.remove();
+  const select = element("select", "", root, { id });
+  for (const text of model.get("labels")) element("option", "", select).textContent = text;
+  select.addEventListener("change", () => send(model, { index: select.selectedIndex }));
+  return () => {
+    select.selectedIndex = model.get("index");
+  };
+}
+
+function toggle(model, root) {
+  const label = element("label", "virtlab-toggle", root);
+  const box = element("input", "", label, { type: "checkbox" });
+  label.append(model.get("description"));
+  box.addEventListener("change", () => send(model, { value: box.checked }));
+  return () => {
+    box.checked = model.get("value");
+  };
+}
+
+const KINDS = { slider, player, seed, choice, toggle };
 
 function render({ model, el }) {
   const root = element("div", "virtlab-control", el);
   keepKeys(root);
   const show = KINDS[model.get("kind")](model, root);
-  const events = ["change:value", "change:max", "change:playing"];
+  const events = ["change:value", "change:index", "change:max", "change:playing"];
   for (const name of events) model.on(name, show);
   show();
   return () => {

@@ -15,7 +15,6 @@ import pathlib
 from typing import TYPE_CHECKING, Any
 
 import anywidget
-import ipywidgets as widgets
 import traitlets
 
 from virtlab.validate import InvalidInputError, integer, number
@@ -23,11 +22,20 @@ from virtlab.validate import InvalidInputError, integer, number
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Player", "Seed", "Slider", "choice", "player", "seed", "slider", "toggle"]
+__all__ = [
+    "Choice",
+    "Player",
+    "Seed",
+    "Slider",
+    "Toggle",
+    "choice",
+    "player",
+    "seed",
+    "slider",
+    "toggle",
+]
 
 _HERE = pathlib.Path(__file__).parent
-_STYLE = {"description_width": "initial"}
-_LAYOUT = {"width": "auto"}
 
 
 class _Control(anywidget.AnyWidget):
@@ -150,6 +158,70 @@ class Seed(_Control):
     """
 
     value = traitlets.Int(0, min=0).tag(sync=True)
+
+
+class Choice(_Control):
+    """A drop-down of words; make one with `choice`.
+
+    Attributes
+    ----------
+    value
+        The value of what is chosen.
+    label
+        The words of what is chosen.
+
+    Examples
+    --------
+    >>> control = choice("VM2", {"high": 2000, "normal": 1000}, 1000)
+    >>> control.value = 2000
+    >>> control.label
+    'high'
+    """
+
+    labels: Any = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    index = traitlets.Int(0).tag(sync=True)
+    value = traitlets.Any()
+
+    def __init__(self, options: Mapping[str, Any], **kwargs: Any) -> None:
+        self._values = list(options.values())
+        super().__init__(kind="choice", labels=list(options), **kwargs)
+
+    @property
+    def label(self) -> str:
+        """The words of what is chosen."""
+        return str(self.labels[self.index])
+
+    @traitlets.validate("value")
+    def _one_of(self, proposal: Any) -> Any:
+        if proposal["value"] not in self._values:
+            allowed = "one of " + ", ".join(map(repr, self._values))
+            raise InvalidInputError(self.description, proposal["value"], allowed)
+        return proposal["value"]
+
+    @traitlets.observe("value")
+    def _set(self, change: Any) -> None:
+        self.index = self._values.index(change["new"])
+
+    @traitlets.observe("index")
+    def _chosen(self, change: Any) -> None:
+        self.value = self._values[change["new"]]
+
+
+class Toggle(_Control):
+    """A check box; make one with `toggle`.
+
+    Attributes
+    ----------
+    value
+        Whether it is on.
+
+    Examples
+    --------
+    >>> toggle("VM3 is idle", False).value
+    False
+    """
+
+    value = traitlets.Bool(default_value=False).tag(sync=True)
 
 
 def slider(
@@ -280,7 +352,7 @@ def seed(value: int = 0, label: str = "Seed") -> Seed:
     return Seed(kind="seed", description=label, value=integer("seed", value, minimum=0))
 
 
-def choice(label: str, options: Mapping[str, Any], value: Any) -> Any:
+def choice(label: str, options: Mapping[str, Any], value: Any) -> Choice:
     """Make a drop-down of words, never codes.
 
     Parameters
@@ -294,20 +366,23 @@ def choice(label: str, options: Mapping[str, Any], value: Any) -> Any:
 
     Returns
     -------
-    ipywidgets.Dropdown
+    Choice
         The drop-down.
+
+    Raises
+    ------
+    InvalidInputError
+        If the start is not one of the values.
 
     Examples
     --------
     >>> choice("VM2", {"high": 2000, "normal": 1000}, 1000).label
     'normal'
     """
-    return widgets.Dropdown(
-        options=list(options.items()), value=value, description=label, style=_STYLE, layout=_LAYOUT
-    )
+    return Choice(options, description=label, value=value)
 
 
-def toggle(label: str, value: bool) -> Any:  # noqa: FBT001 - a toggle is its value
+def toggle(label: str, value: bool) -> Toggle:  # noqa: FBT001 - a toggle is its value
     """Make a check box.
 
     Parameters
@@ -319,7 +394,7 @@ def toggle(label: str, value: bool) -> Any:  # noqa: FBT001 - a toggle is its va
 
     Returns
     -------
-    ipywidgets.Checkbox
+    Toggle
         The check box.
 
     Examples
@@ -327,4 +402,4 @@ def toggle(label: str, value: bool) -> Any:  # noqa: FBT001 - a toggle is its va
     >>> toggle("VM3 is idle", False).value
     False
     """
-    return widgets.Checkbox(value=value, description=label, indent=False, layout=_LAYOUT)
+    return Toggle(kind="toggle", description=label, value=value)

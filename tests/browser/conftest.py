@@ -1,0 +1,92 @@
+"""JupyterLab, Voila and a headless Chromium, each started once for all browser tests."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+import jupytext
+import nbformat
+import pytest
+
+from tests.browser.reader import FLAGS, Reader
+from tests.browser.servers import Server, start_lab, start_voila
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from playwright.sync_api import Browser
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what stands in this folder."""
+    for item in items:
+        if item.path.parent.name == "browser":
+            item.add_marker(pytest.mark.browser)
+
+
+def _chromium() -> str:
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        if path := shutil.which(name):
+            return path
+    reason = "no Chromium here: 'apt install chromium' as root, or 'python3 start.py test' does it"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Start Chromium."""
+    from playwright.sync_api import sync_playwright
+
+    path = _chromium()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def course(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Copy the notebooks, so that nothing a test does stays; add the sample."""
+    folder = tmp_path_factory.mktemp("course")
+    for notebook in root.glob("notebooks/*.ipynb"):
+        shutil.copy(notebook, folder)
+    sample = jupytext.read(root / "tests" / "browser" / "sample.md")
+    nbformat.write(sample, folder / "sample.ipynb")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def lab(
+    browser: Browser, course: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """Start JupyterLab on the copy."""
+    server = start_lab(course, tmp_path_factory.mktemp("lab"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def voila(browser: Browser, course: Path, tmp_path: Path) -> Iterator[Callable[[str], Server]]:
+    """Return a function that presents a notebook of the copy."""
+    servers: list[Server] = []
+
+    def present(notebook: str) -> Server:
+        servers.append(start_voila(course / notebook, tmp_path / "voila"))
+        return servers[-1]
+
+    yield present
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture
+def reader(browser: Browser, root: Path) -> Iterator[Reader]:
+    """Open an empty page as wide as a projector."""
+    context = browser.new_context(viewport={"width": 960, "height": 720})
+    yield Reader(context.new_page(), root / ".artifacts" / "screenshots")
+    context.close()

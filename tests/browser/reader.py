@@ -1,0 +1,168 @@
+"""A reader at a page: opens it, moves what can be moved, and notes what goes wrong.
+
+Nothing here sleeps: every step waits for what it needs to see.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from playwright.sync_api import ElementHandle, Page
+
+    from tests.browser.servers import Server
+
+WAIT_MS = 60_000  # CI's two cores are shared; a working page needs a few seconds
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--force-color-profile=srgb",
+]
+_OUTSIDE = re.compile(r"^(?!(https?|wss?)://(127\.0\.0\.1|localhost)[:/])(https?|wss?):")
+
+# What a widget shows: versions of its pictures and maps, and all it says in words and numbers.
+_STATE = """app => ({
+  versions: [...app.querySelectorAll('[data-version]')].map(one => one.dataset.version),
+  words: [...app.querySelectorAll('img[alt], .virtlab-sentence, .virtlab-table, table')]
+    .map(one => one.alt ?? one.textContent).join('\\n'),
+})"""
+_CHANGED = f"""([app, before, what]) => {{
+  const now = ({_STATE})(app);
+  return JSON.stringify(now[what]) !== JSON.stringify(before[what]);
+}}"""
+_UNNAMED = """() => [...document.querySelectorAll(
+    '.jp-OutputArea input, .jp-OutputArea select, .jp-OutputArea button, .jp-OutputArea [role]')]
+  .filter(one => one.checkVisibility() && !one.closest('[aria-hidden=true]'))
+  .filter(one => ['INPUT', 'SELECT', 'BUTTON'].includes(one.tagName)
+    || ['slider', 'application', 'img', 'group'].includes(one.getAttribute('role')))
+  .filter(one => !(one.getAttribute('aria-label') || one.textContent.trim()
+    || [...(one.labels ?? [])].some(label => label.textContent.trim())))
+  .map(one => one.outerHTML.slice(0, 200))"""
+
+
+class Reader:
+    """A browser page, and what it complained about."""
+
+    def __init__(self, page: Page, shots: Path) -> None:
+        self.page = page
+        self.shots = shots
+        self.complaints: list[str] = []
+        self.outside: list[str] = []
+        page.set_default_timeout(WAIT_MS)
+        page.on("console", self._hear)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("websocket", lambda socket: self._note(socket.url))
+        page.context.route(_OUTSIDE, self._refuse)
+
+    def _hear(self, message: Any) -> None:
+        if message.type == "error":
+            self.complaints.append(f"{message.text} ({message.location.get('url', '')})")
+
+    def _note(self, url: str) -> None:
+        if _OUTSIDE.match(url):
+            self.outside.append(url)
+
+    def _refuse(self, route: Any) -> None:
+        self.outside.append(route.request.url)
+        route.abort()
+
+    def open_lab(self, server: Server, notebook: str) -> None:
+        """Open a notebook in JupyterLab and wait until its kernel can hear the page."""
+        self.page.goto(f"{server.url}/doc/tree/{notebook}?token={server.token}&reset")
+        self.page.locator(".jp-Notebook .jp-Cell").first.wait_for()
+        server.wait(lambda: server.ready_kernel(notebook), f"the kernel of {notebook}")
+
+    def run_all(self) -> None:
+        """Run all cells, as the menu does, and wait until the last is done."""
+        self.page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
+        self.page.wait_for_function(
+            "() => ![...document.querySelectorAll('.jp-InputPrompt')]"
+            ".some(one => one.textContent.includes('*'))"
+        )
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until every widget has drawn what it has."""
+        self.page.wait_for_function(
+            "() => [...document.querySelectorAll('img.virtlab-picture')]"
+            ".every(one => one.dataset.version && one.complete && one.naturalWidth)"
+        )
+        self.page.wait_for_function(
+            "() => [...document.querySelectorAll('.virtlab-pagemap')]"
+            ".every(one => one.dataset.version)"
+        )
+
+    def errors_shown(self) -> list[str]:
+        """Return the errors and warnings that cells show."""
+        shown = self.page.locator(
+            '[data-mime-type="application/vnd.jupyter.error"],'
+            '[data-mime-type="application/vnd.jupyter.stderr"],.jp-Error,.voila-error'
+        )
+        broken = self.page.get_by_text(re.compile("Error displaying widget|Loading widget"))
+        return [*shown.all_inner_texts(), *broken.all_inner_texts()]
+
+    def images_without_alt(self) -> list[str]:
+        """Return the start of every image that has no text alternative."""
+        return list(
+            self.page.evaluate(
+                "() => [...document.images].filter(one => !one.alt.trim())"
+                ".map(one => one.outerHTML.slice(0, 120))"
+            )
+        )
+
+    def controls_without_name(self) -> list[str]:
+        """Return the start of every control that a screen reader could not name."""
+        return list(self.page.evaluate(_UNNAMED))
+
+    def too_wide(self) -> list[str]:
+        """Return the widgets that stick out of their place."""
+        return list(
+            self.page.evaluate(
+                "() => [...document.querySelectorAll('.virtlab-app, .virtlab-pagemap')]"
+                ".filter(one => one.scrollWidth > one.parentElement.clientWidth + 1)"
+                ".map(one => `${one.className}: ${one.scrollWidth}`)"
+            )
+        )
+
+    def widgets(self) -> list[ElementHandle]:
+        """Return the apps on the page, from the top."""
+        return self.page.query_selector_all(".virtlab-app")
+
+    def state(self, app: ElementHandle) -> dict[str, Any]:
+        """Return what a widget shows now."""
+        found: dict[str, Any] = self.page.evaluate(_STATE, app)
+        return found
+
+    def wait_change(self, app: ElementHandle, before: dict[str, Any], what: str) -> None:
+        """Wait until its versions, or its words, are other ones."""
+        self.page.wait_for_function(_CHANGED, arg=[app, before, what])
+
+    def press(self, app: ElementHandle, control: ElementHandle, *keys: str) -> dict[str, Any]:
+        """Press keys on a control, wait for the new picture, return what is shown then."""
+        before = self.state(app)
+        control.scroll_into_view_if_needed()
+        control.focus()
+        for key in keys:
+            control.press(key)
+        self.wait_change(app, before, "versions")
+        return self.state(app)
+
+    def shoot(self, name: str) -> None:
+        """Keep a picture of the whole page."""
+        self.shots.mkdir(parents=True, exist_ok=True)
+        height = self.page.evaluate(
+            "() => Math.max(...[...document.querySelectorAll('.jp-WindowedPanel-outer, body')]"
+            ".map(one => one.scrollHeight)) + 120"
+        )
+        size = self.page.viewport_size or {"width": 960, "height": 720}
+        self.page.set_viewport_size({"width": size["width"], "height": min(int(height), 12_000)})
+        self.page.screenshot(path=self.shots / f"{name}.png")
+        self.page.set_viewport_size(size)
