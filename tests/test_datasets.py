@@ -10,6 +10,8 @@ from virtlab.datasets import (
     copies_pages,
     data_path,
     folder,
+    ksm_check,
+    ksm_rate,
     process_pages,
     sharing_vs_copies,
 )
@@ -93,3 +95,27 @@ def test_four_copies_of_five_programs_both_ways() -> None:
         assert np.array_equal(np.unique(pages["content"]), np.arange(pages["content"].nunique()))
         assert (pages["zero"] == (pages["content"] == 0)).all()
         assert pages["zero"].any()
+
+
+def test_ksm_counted_what_was_predicted_from_the_stored_pages() -> None:
+    check = ksm_check().set_index("program")
+    pages = process_pages()
+    for program, one in pages.groupby("program", observed=True):
+        row = check.loc[str(program)]
+        row = row[row["source"] == "stored"].iloc[0] if row.ndim == 2 else row
+        counts = one.loc[~one["zero"], "content"].value_counts()
+        assert row["pages"] == len(one)
+        assert row["kernel_zero"] == one["zero"].sum()
+        assert row["kernel_merged"] == counts[counts > 1].sum()  # none reaches the limit of 256
+    assert (check["difference"] == 0).all()
+
+
+def test_ksm_shares_nothing_before_its_second_scan() -> None:
+    rate = ksm_rate()
+    first_scan = rate[rate["full_scans"] == 0]
+    assert len(first_scan) > 20
+    assert (first_scan["merged_pages"] == 0).all()
+    check = ksm_check()
+    java = check[check["program"] == "java"].iloc[0]
+    assert rate["merged_pages"].iloc[-1] == java["merged"]
+    assert rate["zero_pages"].iloc[-1] == java["zero"]

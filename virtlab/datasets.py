@@ -23,6 +23,8 @@ __all__ = [
     "copies_pages",
     "data_path",
     "folder",
+    "ksm_check",
+    "ksm_rate",
     "process_pages",
     "sharing_vs_copies",
 ]
@@ -210,3 +212,49 @@ def sharing_vs_copies() -> pd.DataFrame:
     """
     frame = pd.read_csv(data_path("sharing_vs_copies_aslr.csv"))
     return frame.assign(aslr=frame["aslr"] == "on")
+
+
+def ksm_check() -> pd.DataFrame:
+    """Return how many pages the kernel's KSM merged, beside what equal contents predict.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each set of pages: `source` ('stored' or 'live'), `program`, `pages`, then
+        predicted and counted `merged`, `zero` and `frames` (the kernel's with `kernel_` before),
+        `scans`, `seconds` and `difference`, all in pages of 4,096 bytes.
+
+    Notes
+    -----
+    Measured for this project (`data/README.md`) by `tools/measure_ksm.py`.
+
+    Examples
+    --------
+    >>> check = ksm_check()
+    >>> len(check), int(check["difference"].sum())
+    (12, 0)
+    """
+    return pd.read_csv(data_path("ksm_check.csv"))
+
+
+def ksm_rate() -> pd.DataFrame:
+    """Return the kernel's KSM at work on 21,940 pages at its default rate.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row every 0.1 s: `time_s`, `scanned_pages`, `merged_pages`, `zero_pages`, `full_scans`.
+
+    Notes
+    -----
+    Measured for this project (`data/README.md`) by `tools/measure_ksm.py`.
+
+    Examples
+    --------
+    The rate is below the 5,000 pages/s of 100 pages every 20 ms:
+
+    >>> last = ksm_rate().iloc[-1]
+    >>> round(last["scanned_pages"] / last["time_s"], -2)
+    np.float64(4100.0)
+    """
+    return pd.read_csv(data_path("ksm_rate.csv"))
