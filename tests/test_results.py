@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from virtlab.results import Result, plain
+from virtlab.results import Result, plain, table_html
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,20 @@ def test_a_notebook_shows_sentences_and_rows_and_no_markup_of_the_data() -> None
     assert "&lt;b&gt;coffee" in html
     assert "<b>" not in html
     assert "0.25" in html
+
+
+def test_a_table_puts_words_left_numbers_right_and_drops_the_middle_when_long() -> None:
+    frame = pd.DataFrame({"vm": [f"VM{i}" for i in range(30)], "mb": [i / 3 for i in range(30)]})
+    html = table_html(frame, max_rows=4, number_format=".2f")
+    assert html.count('<td style="text-align:left">') == html.count('<td style="text-align:right">')
+    shown = [name for name in frame["vm"] if f">{name}<" in html]
+    assert shown == ["VM0", "VM1", "VM28", "VM29"]
+    assert ">0.33<" in html
+    assert ">9.67<" in html
+    assert html.count("…") == 2
+    counts = table_html(pd.DataFrame({"n": [1000000], "ok": [True]}))
+    assert ">1000000<" in counts  # a whole number stays whole
+    assert ">True<" in counts
 
 
 def test_a_result_must_say_all_three_things() -> None:

@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import pandas as pd
 
-__all__ = ["Result", "plain"]
+__all__ = ["Result", "plain", "table_html"]
 
 
 def plain(value: object) -> Any:
@@ -48,6 +50,54 @@ def plain(value: object) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+def table_html(frame: pd.DataFrame, max_rows: int = 20, number_format: str = ".4g") -> str:
+    """Write rows as an HTML table: words to the left, numbers to the right.
+
+    Parameters
+    ----------
+    frame
+        The rows; the index is left out.
+    max_rows
+        Longer tables lose their middle.
+    number_format
+        Format of numbers that are not whole.
+
+    Returns
+    -------
+    str
+        A table element.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> print(table_html(pd.DataFrame({"name": ["VM1"], "MB/s": [53.33333]})))
+    <table border="0"><thead><tr><th style="text-align:left">name</th>\
+<th style="text-align:right">MB/s</th></tr></thead>
+    <tbody><tr><td style="text-align:left">VM1</td>\
+<td style="text-align:right">53.33</td></tr></tbody></table>
+    """
+
+    def cell(value: object) -> str:
+        is_broken = isinstance(value, float | np.floating)
+        return html.escape(format(value, number_format) if is_broken else str(value))
+
+    def row(tag: str, values: Iterable[object]) -> str:
+        cells = (
+            f'<{tag} style="text-align:{side}">{cell(value)}</{tag}>'
+            for side, value in zip(sides, values, strict=True)
+        )
+        return f"<tr>{''.join(cells)}</tr>"
+
+    sides = ["right" if kind.kind in "iuf" else "left" for kind in frame.dtypes]
+    rows = [row("td", values) for values in frame.itertuples(index=False)]
+    if len(rows) > max_rows:
+        half = max_rows // 2
+        rows = [*rows[:half], row("td", ["…"] * len(sides)), *rows[-half:]]
+    head = row("th", frame.columns)
+    body = "\n".join(rows)
+    return f'<table border="0"><thead>{head}</thead>\n<tbody>{body}</tbody></table>'
 
 
 class Result(ABC):
@@ -92,7 +142,4 @@ class Result(ABC):
 
     def _repr_html_(self) -> str:
         """Show the sentences and the rows in a notebook."""
-        table = self.to_frame().to_html(
-            index=False, border=0, max_rows=20, float_format=lambda value: f"{value:.4g}"
-        )
-        return f"<p>{html.escape(self.explain())}</p>\n{table}"
+        return f"<p>{html.escape(self.explain())}</p>\n{table_html(self.to_frame())}"

@@ -33,6 +33,7 @@ __all__ = [
 
 # Ratios between units that are mixed up in this field, and what to ask then.
 _UNIT_RATIOS = {
+    10: "A slip of the decimal point?",
     8: "Bits or bytes?",
     60: "Seconds or minutes?",
     100: "A fraction or percent?",

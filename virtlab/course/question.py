@@ -141,7 +141,7 @@ class Question(ABC):
         verdict = NOT_ANSWERED if self.is_blank(answer) else self.judge(answer)
         if not verdict.is_right:
             raise AssertionError(f"the solution of {self.name} is not right: {verdict!r}")
-        return verdict
+        return replace(verdict, is_folded=True)
 
     def problem(self, seed: int) -> Question:
         """Return the same question with other numbers; the same seed gives the same ones.
@@ -201,7 +201,7 @@ class Question(ABC):
     def _repr_html_(self) -> str:
         """Ask, in a box that follows the page's theme."""
         return (
-            '<div style="border:1px solid currentcolor;border-radius:6px;padding:.6em 1em;'
+            '<div style="border:1px solid #8C8C8C;border-radius:6px;padding:.6em 1em;'
             'max-width:75ch;line-height:1.45">'
             f'<p style="margin:0 0 .4em;opacity:.75">{html.escape(self._head())}</p>'
             f"{inline_html(self.text)}{self._options_html()}"

@@ -91,12 +91,12 @@ class Stop(Result):
         Examples
         --------
         >>> stop(38).explain()
-        'S38: And what about the peaks? Chapter 12-consolidation, ...'
+        'S38 says: And what about the peaks? Chapter 12-consolidation, ...'
         """
         home = self.chapters[0]
         state = "which is built" if home.built else "still to come"
         says = self.slide.says if self.slide.says.endswith("?") else f"{self.slide.says}."
-        return f"{self.slide.name}: {says} Chapter {home.name}, {state}."
+        return f"{self.slide.name} says: {says} Chapter {home.name}, {state}."
 
 
 def stop(slide: int) -> Stop:
@@ -222,8 +222,8 @@ class Listing:
         )
 
 
-def _link(chapter: Chapter) -> str:
-    return f"[{chapter.name}]({chapter.name}.ipynb)" if chapter.built else chapter.name
+def _link(chapter: Chapter, text: str) -> str:
+    return f"[{text}]({chapter.name}.ipynb)" if chapter.built else text
 
 
 def chapter_list() -> Listing:
@@ -241,15 +241,14 @@ def chapter_list() -> Listing:
     """
     rows = [
         (
-            _link(chapter),
-            chapter.title,
+            _link(chapter, f"{chapter.number} {chapter.title}"),
             chapter.slide_range,
             f"{chapter.minutes} min",
             "✔ built" if chapter.built else "to come",
         )
         for chapter in the_talk().chapters
     ]
-    return Listing(("chapter", "what you do", "slides", "time", ""), tuple(rows))
+    return Listing(("chapter", "slides", "time", ""), tuple(rows))
 
 
 def correction_list() -> Listing:
@@ -262,13 +261,13 @@ def correction_list() -> Listing:
 
     Examples
     --------
-    >>> correction_list().rows[0][0]
-    'S2'
+    >>> correction_list().rows[-1][0]
+    'S43, chapter 13'
     """
     talk = the_talk()
-    rows = [
-        (row.slide, row.claim, row.truth, row.source, _link(talk.chapter(row.chapter)))
-        for row in talk.corrections
-    ]
-    head = ("slide", "the talk says", "what is so", "source", "shown in")
-    return Listing(head, tuple(rows))
+    rows = []
+    for row in talk.corrections:
+        chapter = talk.chapter(row.chapter)
+        where = f"{row.slide}, chapter {_link(chapter, chapter.number)}"
+        rows.append((where, row.claim, f"**{row.truth}** ({row.source})"))
+    return Listing(("slide", "the talk says", "what is so"), tuple(rows))

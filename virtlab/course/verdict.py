@@ -101,6 +101,8 @@ class Verdict:
         'right', 'wrong' or 'not answered'.
     message
         Why it is right, or a hint that fits the error.
+    is_folded
+        Whether a page shows it only when one asks: a solution gives the answer away.
 
     Examples
     --------
@@ -110,6 +112,7 @@ class Verdict:
 
     outcome: Outcome
     message: str = ""
+    is_folded: bool = False
 
     @property
     def is_right(self) -> bool:
@@ -126,9 +129,12 @@ class Verdict:
         colour = _COLOURS[self.outcome]
         head = f"{_SIGNS[self.outcome]} {_HEADS[self.outcome]}"
         message = f"**{head}** {self.message}"
+        shown = inline_html(message)
+        if self.is_folded:
+            shown = f"<details><summary>The solution's answer</summary>{shown}</details>"
         return (
             f'<div role="status" style="border-left:6px solid {colour};padding:.4em .8em;'
-            f'max-width:75ch;line-height:1.45">{inline_html(message)}</div>'
+            f'max-width:75ch;line-height:1.45">{shown}</div>'
         )
 
 
