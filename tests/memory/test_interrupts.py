@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 
 import pytest
 
 from virtlab.memory.interrupts import undoable
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
 
 
 def test_sigterm_becomes_an_exit_that_finally_sees() -> None:

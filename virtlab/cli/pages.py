@@ -43,7 +43,7 @@ def pages(  # noqa: PLR0913 - one parameter an option
         float | None,
         typer.Option(
             metavar="SECONDS",
-            help="Stop the copies after this time; else when they are at rest, 15 s at most.",
+            help="Stop the copies after this time; else when they are at rest, 10 s at most.",
             show_default=False,
         ),
     ] = None,

@@ -29,6 +29,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from tqdm import tqdm
+
 from virtlab.memory.interrupts import undoable
 from virtlab.memory.procfs import process_state, why_not
 from virtlab.validate import InvalidInputError, integer, number
@@ -59,7 +61,7 @@ except OSError as error:
 """
 _STEP_S = 0.25
 _QUIET_STEPS = 4  # a second without change
-_LONGEST_S = 15.0  # a program that never rests is looked at all the same
+_LONGEST_S = 10.0  # a program that never rests is looked at all the same
 
 
 @dataclass
@@ -90,7 +92,7 @@ def copies_running(
     aslr
         Whether their addresses are random.
     settle_s
-        How long to wait, s; if not given, until nothing changes for a second, at most 15 s.
+        How long to wait, s; if not given, until nothing changes for a second, at most 10 s.
 
     Yields
     ------
@@ -207,14 +209,14 @@ def _settle(command: Sequence[str], started: list[_Copy], settle_s: float | None
     deadline = time.monotonic() + (_LONGEST_S if settle_s is None else settle_s)
     before: list[tuple[int, ...]] = []
     quiet = 0
-    while time.monotonic() < deadline:
-        time.sleep(min(_STEP_S, max(deadline - time.monotonic(), 0)))
-        _all_alive(command, started)
-        now = [_activity(one.process.pid) for one in started]
-        quiet = quiet + 1 if now == before else 0
-        before = now
-        if settle_s is None and quiet >= _QUIET_STEPS:
-            break
+    with tqdm(bar_format="waiting for the program: {elapsed}", delay=2, disable=None) as clock:
+        while time.monotonic() < deadline and (settle_s is not None or quiet < _QUIET_STEPS):
+            time.sleep(min(_STEP_S, max(deadline - time.monotonic(), 0)))
+            _all_alive(command, started)
+            now = [_activity(one.process.pid) for one in started]
+            quiet = quiet + 1 if now == before else 0
+            before = now
+            clock.update()
     _all_alive(command, started)
 
 
