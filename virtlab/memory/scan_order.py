@@ -16,11 +16,15 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from virtlab.validate import one_of
+
 if TYPE_CHECKING:
     from numpy.random import Generator
     from numpy.typing import NDArray
 
-__all__ = ["NewPagesFirst", "RandomOrder", "ScanOrder", "SequentialOrder"]
+__all__ = ["ORDERS", "NewPagesFirst", "RandomOrder", "ScanOrder", "SequentialOrder", "order_named"]
+
+ORDERS = ("random", "sequential", "new pages first")
 
 
 class ScanOrder(Protocol):
@@ -170,3 +174,33 @@ class NewPagesFirst:
         if not new.size:
             return self._rest.choose(fresh, count)
         return self._rng.permutation(new)[:count]
+
+
+def order_named(name: str, rng: Generator) -> ScanOrder:
+    """Return one of the orders by its name.
+
+    Parameters
+    ----------
+    name
+        One of `ORDERS`.
+    rng
+        Where chance comes from.
+
+    Returns
+    -------
+    ScanOrder
+        A new order, at its start.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is no such order.
+
+    Examples
+    --------
+    >>> type(order_named("sequential", np.random.default_rng(1))).__name__
+    'SequentialOrder'
+    """
+    if one_of("order", name, ORDERS) == "sequential":
+        return SequentialOrder()
+    return RandomOrder(rng) if name == "random" else NewPagesFirst(rng)

@@ -160,6 +160,22 @@ class SharedMemory:
                 found[page] = HINT
         return found
 
+    def frames_of(self) -> NDArray[np.int64]:
+        """Return the machine frame of each page; -1 for none.
+
+        Returns
+        -------
+        ndarray
+            One number a page; equal numbers share a frame.
+
+        Examples
+        --------
+        >>> memory = SharedMemory([b"a" * 8192])
+        >>> memory.visit(0).what, memory.visit(1).what, memory.frames_of().tolist()
+        ('hint', 'shared', [0, 0])
+        """
+        return self._frame_of.copy()
+
     def number(self, vm: int, page: int) -> int:
         """Return the number of a VM's page, counted over all VMs.
 

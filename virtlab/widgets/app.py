@@ -39,13 +39,13 @@ if TYPE_CHECKING:
 
     from virtlab.plots.style import Plate
 
-__all__ = ["App"]
+__all__ = ["Answer", "App"]
 
 R = TypeVar("R", bound=Result)
 _HERE = pathlib.Path(__file__).parent
 
 
-class _Answer(anywidget.AnyWidget):
+class Answer(anywidget.AnyWidget):
     """The sentence and the table of a result."""
 
     _esm = _HERE / "answer.js"
@@ -110,7 +110,7 @@ class App(widgets.VBox, Generic[R]):
         self._paused = False
         self.result: R = compute(**self.values)
         self.picture = Picture(lambda figure: draw(self.result, figure))
-        self.answer = _Answer()
+        self.answer = Answer()
         row = widgets.Box(list(self.controls.values()))
         row.add_class("virtlab-controls")
         super().__init__([row, self.picture, *views, self.answer])
