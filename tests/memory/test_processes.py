@@ -242,3 +242,9 @@ def test_the_shell_sees_readable_names() -> None:
         name = Path(f"/proc/{os.getpid()}/comm").read_text().strip()
         assert processes._name(os.getpid()) == f"{name} ({os.getpid()})"
     assert processes._name(2**22 + 1) == str(2**22 + 1)
+
+
+@pytest.mark.parametrize(("group", "view"), [("perl", "all pages"), ("node", "shared pages")])
+def test_no_such_group_or_view(group: str, view: str) -> None:
+    with pytest.raises(InvalidInputError, match="must be one of"):
+        measured().savings(group, view)

@@ -19,6 +19,7 @@ import pandas as pd
 from virtlab.datasets import PAGE_KINDS
 from virtlab.memory.pages import PAGE_BYTES, Savings, savings
 from virtlab.results import Result, plain
+from virtlab.validate import one_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -64,6 +65,11 @@ class ProcessSavings(Result):
         Savings
             Counts of pages.
 
+        Raises
+        ------
+        InvalidInputError
+            If there is no such group or view.
+
         Examples
         --------
         >>> from virtlab.memory.processes import measured
@@ -71,8 +77,8 @@ class ProcessSavings(Result):
         >>> found.pages, found.owners
         (26053, 2)
         """
-        pages = self.groups[group]
-        if view == VIEWS[1]:
+        pages = self.groups[one_of("group", group, tuple(self.groups))]
+        if one_of("view", view, VIEWS) == VIEWS[1]:
             pages = pages[pages["kind"] != "file"]
         return savings(pages["content"].to_numpy(), pages["process"].cat.codes.to_numpy())
 
