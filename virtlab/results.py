@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     import pandas as pd
 
@@ -52,7 +52,9 @@ def plain(value: object) -> Any:
     return value
 
 
-def table_html(frame: pd.DataFrame, max_rows: int = 20, number_format: str = ".4g") -> str:
+def table_html(
+    frame: pd.DataFrame, max_rows: int = 20, number_format: str | Callable[[float], str] = ".4g"
+) -> str:
     """Write rows as an HTML table: words to the left, numbers to the right.
 
     Parameters
@@ -62,7 +64,7 @@ def table_html(frame: pd.DataFrame, max_rows: int = 20, number_format: str = ".4
     max_rows
         Longer tables lose their middle.
     number_format
-        Format of numbers that are not whole.
+        Format of numbers that are not whole, or a function that writes one.
 
     Returns
     -------
@@ -80,8 +82,11 @@ def table_html(frame: pd.DataFrame, max_rows: int = 20, number_format: str = ".4
     """
 
     def cell(value: object) -> str:
-        is_broken = isinstance(value, float | np.floating)
-        return html.escape(format(value, number_format) if is_broken else str(value))
+        if not isinstance(value, float | np.floating):
+            return html.escape(str(value))
+        if isinstance(number_format, str):
+            return format(value, number_format)
+        return number_format(float(value))
 
     def row(tag: str, values: Iterable[object]) -> str:
         cells = (

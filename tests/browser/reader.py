@@ -28,16 +28,23 @@ FLAGS = [
 ]
 _OUTSIDE = re.compile(r"^(?!(https?|wss?)://(127\.0\.0\.1|localhost)[:/])(https?|wss?):")
 
-# What a widget shows: versions of its pictures and maps, and all it says in words and numbers.
+# What an app shows: which drawing, which answer, and all it says in words and numbers.
 _STATE = """app => ({
-  versions: [...app.querySelectorAll('[data-version]')].map(one => one.dataset.version),
-  words: [...app.querySelectorAll('img[alt], .virtlab-sentence, .virtlab-table, table')]
+  picture: app.querySelector('img.virtlab-picture').dataset.version,
+  answer: app.querySelector('.virtlab-answer').dataset.version,
+  words: [...app.querySelectorAll('img[alt], .virtlab-sentence, .virtlab-table')]
     .map(one => one.alt ?? one.textContent).join('\\n'),
 })"""
-_CHANGED = f"""([app, before, what]) => {{
+_ANSWERED = f"""([app, before]) => {{
   const now = ({_STATE})(app);
-  return JSON.stringify(now[what]) !== JSON.stringify(before[what]);
+  return now.picture !== before.picture && now.answer !== before.answer;
 }}"""
+# A picture has settled when it is drawn with the pixels that its place has.
+_SETTLED = """() =>
+  [...document.querySelectorAll('img.virtlab-picture')].every(one => {
+    const place = Math.min(one.parentElement.clientWidth, 960) * devicePixelRatio;
+    return one.dataset.version && one.complete && Math.abs(one.naturalWidth - place) < 0.03 * place;
+  }) && [...document.querySelectorAll('.virtlab-pagemap')].every(one => one.dataset.version)"""
 _UNNAMED = """() => [...document.querySelectorAll(
     '.jp-OutputArea input, .jp-OutputArea select, .jp-OutputArea button, .jp-OutputArea [role]')]
   .filter(one => one.checkVisibility() && !one.closest('[aria-hidden=true]'))
@@ -91,14 +98,7 @@ class Reader:
 
     def settle(self) -> None:
         """Wait until every widget has drawn what it has."""
-        self.page.wait_for_function(
-            "() => [...document.querySelectorAll('img.virtlab-picture')]"
-            ".every(one => one.dataset.version && one.complete && one.naturalWidth)"
-        )
-        self.page.wait_for_function(
-            "() => [...document.querySelectorAll('.virtlab-pagemap')]"
-            ".every(one => one.dataset.version)"
-        )
+        self.page.wait_for_function(_SETTLED)
 
     def errors_shown(self) -> list[str]:
         """Return the errors and warnings that cells show."""
@@ -113,7 +113,8 @@ class Reader:
         """Return the start of every image that has no text alternative."""
         return list(
             self.page.evaluate(
-                "() => [...document.images].filter(one => !one.alt.trim())"
+                "() => [...document.querySelectorAll('.jp-Cell img, .jp-OutputArea img')]"
+                ".filter(one => !one.alt.trim())"
                 ".map(one => one.outerHTML.slice(0, 120))"
             )
         )
@@ -141,18 +142,14 @@ class Reader:
         found: dict[str, Any] = self.page.evaluate(_STATE, app)
         return found
 
-    def wait_change(self, app: ElementHandle, before: dict[str, Any], what: str) -> None:
-        """Wait until its versions, or its words, are other ones."""
-        self.page.wait_for_function(_CHANGED, arg=[app, before, what])
-
     def press(self, app: ElementHandle, control: ElementHandle, *keys: str) -> dict[str, Any]:
-        """Press keys on a control, wait for the new picture, return what is shown then."""
+        """Press keys on a control, wait for picture and words, return what is shown then."""
         before = self.state(app)
         control.scroll_into_view_if_needed()
         control.focus()
         for key in keys:
             control.press(key)
-        self.wait_change(app, before, "versions")
+        self.page.wait_for_function(_ANSWERED, arg=[app, before])
         return self.state(app)
 
     def shoot(self, name: str) -> None:

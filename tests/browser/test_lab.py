@@ -54,12 +54,7 @@ def test_notebook(reader: Reader, lab: Server, notebook: str) -> None:
     assert reader.too_wide() == []
     reader.shoot(f"{name}-960")
     reader.page.set_viewport_size({"width": 380, "height": 720})
-    for app in reader.widgets():
-        app.wait_for_selector("img.virtlab-picture")
-    reader.page.wait_for_function(
-        "() => [...document.querySelectorAll('.virtlab-app img.virtlab-picture')]"
-        ".every(one => one.naturalHeight > one.naturalWidth)"
-    )
+    reader.settle()
     assert reader.too_wide() == []
     reader.shoot(f"{name}-380")
     assert reader.errors_shown() == []

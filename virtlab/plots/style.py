@@ -71,6 +71,7 @@ _RC: Any = {
     "lines.markersize": 8,
     "hatch.linewidth": 0.8,
     "figure.facecolor": "white",
+    "text.hinting": "none",  # text keeps its place at every number of pixels
     "svg.hashsalt": "virtlab",
 }
 

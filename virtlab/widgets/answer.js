@@ -5,6 +5,7 @@ function render({ model, el }) {
   const root = document.createElement("div");
   const sentence = document.createElement("p");
   const table = document.createElement("div");
+  root.className = "virtlab-answer";
   sentence.className = "virtlab-sentence";
   sentence.setAttribute("role", "status");
   sentence.setAttribute("aria-live", "polite");
@@ -27,6 +28,7 @@ function render({ model, el }) {
   function show() {
     sentence.textContent = model.get("sentence");
     table.innerHTML = model.get("table");
+    root.dataset.version = String(model.get("version"));
     hold();
   }
 

@@ -23,6 +23,7 @@ the table its `to_frame()`.
 from __future__ import annotations
 
 import html
+import math
 import pathlib
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -63,9 +64,20 @@ class Answer(anywidget.AnyWidget):
             self.version += 1
 
 
+def _in_words(value: float) -> str:
+    """Write a number as a person would: 53.3, 2100, 0.04, or a sign that there is no limit."""
+    if not math.isfinite(value):
+        return "\N{INFINITY}" if value > 0 else "\N{EN DASH}"
+    if 0 < abs(value) < 0.95:
+        return f"{value:.2g}"
+    return f"{value:.1f}".removesuffix(".0")
+
+
 def _table_html(result: Result) -> str:
-    """Write the rows of a result; whole numbers stay whole."""
-    return table_html(result.to_frame(), max_rows=12, number_format=".1f")
+    """Write the rows of a result, for eyes and for copying."""
+    frame = result.to_frame()
+    frame.columns = frame.columns.str.replace("_", " ")
+    return table_html(frame, max_rows=12, number_format=_in_words)
 
 
 class App(widgets.VBox, Generic[R]):

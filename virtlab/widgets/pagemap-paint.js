@@ -51,18 +51,19 @@ class Store {
 }
 
 // Find the largest square with which every page has its place; sizes in device pixels.
-function fit(groups, width, height, ratio) {
+// With labels above, each band stands below its own.
+function fit(groups, width, height, ratio, above) {
   let cell = Math.round(CELL_PX * ratio);
   let pages = 1; // that one square stands for
   const label = LABEL_PX * ratio;
-  const gap = GAP_PX * ratio;
+  const gap = (GAP_PX + (above ? LABEL_PX : 0)) * ratio;
   for (;;) {
     const columns = Math.max(1, Math.floor(width / cell));
     const rows = groups.map((group) => Math.max(1, Math.ceil(group.size / (columns * pages))));
-    const heights = rows.map((count) => Math.max(count * cell, label));
+    const heights = rows.map((count) => Math.max(count * cell, above ? 0 : label));
     const total = heights.reduce((sum, one) => sum + one + gap, -gap);
     if (total <= height || pages > 4096) {
-      let top = 0;
+      let top = above ? label : 0;
       let first = 0;
       let row = 0;
       const bands = groups.map((group, i) => {
@@ -72,7 +73,7 @@ function fit(groups, width, height, ratio) {
         row += rows[i];
         return band;
       });
-      return { cell, pages, columns, bands, rows: row, height: Math.ceil(total), ratio };
+      return { cell, pages, columns, bands, rows: row, height: Math.ceil(top - gap), ratio };
     }
     if (cell > 1) cell -= 1;
     else pages += 1;

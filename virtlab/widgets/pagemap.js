@@ -144,11 +144,13 @@ class View {
     const pen = this.marker.getContext("2d");
     pen.font = getComputedStyle(this.root).font;
     const longest = Math.max(...this.groups.map((group) => pen.measureText(group.label).width));
-    const left = Math.min(Math.ceil(longest) + 14, 0.27 * width);
+    const above = longest + 14 > 0.2 * width; // no room beside the bands
+    const left = above ? PAD_PX : Math.ceil(longest) + 14;
+    this.root.classList.toggle("virtlab-narrow", width < 500);
     this.left = Math.round(left * ratio);
     this.pad = Math.round(PAD_PX * ratio);
     const room = Math.floor(width * ratio) - this.left - this.pad;
-    this.layout = fit(this.groups, room, this.model.get("height") * ratio, ratio);
+    this.layout = fit(this.groups, room, this.model.get("height") * ratio, ratio, above);
     this.laidOut = JSON.stringify(this.groups);
     const { layout } = this;
     const height = layout.height + 2 * this.pad;
@@ -166,8 +168,10 @@ class View {
     layout.bands.forEach((band, g) => {
       const name = element("div", "virtlab-pagemap-name", this.names);
       name.textContent = name.title = this.groups[g].label;
-      name.style.top = `${(band.top + this.pad) / ratio}px`;
-      name.style.width = `${left - 9}px`;
+      name.style.top = `${(band.top + this.pad) / ratio - (above ? LABEL_PX : 0)}px`;
+      name.style.width = above ? "100%" : `${left - 9}px`;
+      name.style.left = above ? `${PAD_PX}px` : "0";
+      name.style.textAlign = above ? "left" : "right";
     });
     this.magnified = layout.pages > 1 || layout.cell < SIGN_PX * ratio;
     this.lens.hidden = !this.magnified;
