@@ -1,4 +1,4 @@
-"""Figures of page sharing (S27): what was published, beside ours, and the talk's claim.
+"""Figures of page sharing (S27): the measured and published beside ours, and the talk's claim.
 
 Sharing has the colour of shared pages, near black is what is given back, and the grey band is what
 the talk says: 10 to 20 %.
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from virtlab.memory.claim import Claim
+    from virtlab.memory.ksm_replay import KsmReplay
     from virtlab.memory.published import IdenticalVms
     from virtlab.plots.style import Plate
 
-__all__ = ["draw_claim", "draw_identical"]
+__all__ = ["draw_claim", "draw_identical", "draw_ksm"]
 
 _SHARED, _GIVEN_BACK = PAGES["shared"], HARDWARE
 
@@ -251,3 +252,66 @@ def _claim_alt(claim: Claim) -> str:
         f"{row['workload']} {row['random_percent']:.1f}" for _, row in claim.to_frame().iterrows()
     )
     return f"Dot plot of percent saved by workload, with the talk's band. {claim.explain()} {rows}."
+
+
+def draw_ksm(replay: KsmReplay, figure: Plate | None = None) -> Plate:
+    """Draw pages that the kernel's KSM shares over time as points, the model as a line.
+
+    Parameters
+    ----------
+    replay
+        The kernel's counts and ours.
+    figure
+        The figure to draw on again.
+
+    Returns
+    -------
+    Plate
+        The figure.
+
+    Examples
+    --------
+    >>> from virtlab.memory.ksm_replay import replay_ksm
+    >>> draw_ksm(replay_ksm()).alt[:10]
+    'Line chart'
+    """
+
+    def draw(figure: Plate) -> None:
+        axes = figure.subplots()
+        frame, told = replay.to_frame(), replay.summary()
+        shown = frame.iloc[::4]
+        axes.plot(frame["time_s"], frame["our_pages"] / 1000, color=_SHARED.colour)
+        axes.plot(
+            shown["time_s"],
+            shown["kernel_pages"] / 1000,
+            "o",
+            mfc="none",
+            mec=HARDWARE.colour,
+            ms=6,
+        )
+        passes = replay.pages / float(told["pages_per_s"])
+        for turn in (1, 2):
+            axes.axvline(turn * passes, color=HOST.colour, lw=1, ls=":")
+            axes.annotate(
+                f"scan {turn}",
+                ((turn - 0.5) * passes, 1.1 * frame["our_pages"].max() / 1000),
+                ha="center",
+                color=HOST.colour,
+            )
+        end = frame.iloc[-1]
+        axes.annotate(
+            "line: model\npoints: kernel",
+            (end["time_s"], end["our_pages"] / 1000),
+            xytext=(0, -12),
+            textcoords="offset points",
+            ha="right",
+            va="top",
+            color=SHARED_INK,
+        )
+        axes.set(xlim=(0, end["time_s"] * 1.02), ylim=(0, 1.2 * frame["our_pages"].max() / 1000))
+        axes.set(xlabel="seconds", ylabel="pages that share a frame, thousands")
+        title = f"Model and kernel agree at {told['equal_moments']} of {told['moments']} moments"
+        alt = f"Line chart of shared pages against time, with points. {replay.explain()}"
+        style.finish(axes, title, alt, slide="S27")
+
+    return style.draw_on(figure, draw)
