@@ -82,7 +82,10 @@ ALTERED = (
     "A downloaded package is not the file that locks/ names: run 'python3 -m pip cache purge' "
     "and try again; if it stays, the package index set up on this machine alters files."
 )
-UNBUILT = f"A package has no build for Python {{python}} on this system: use Python {PYTHONS}."
+UNBUILT = (
+    "A package was not found for Python {python} on this system: check the network, and that the "
+    f"Python you start this with is {PYTHONS}."
+)
 NO_NETWORK = (
     r"Failed to establish|NewConnectionError|NameResolutionError|Name or service not known"
     r"|Temporary failure in name|Network is unreachable|Connection refused|ProxyError"
@@ -244,6 +247,8 @@ def pip(arguments: list[str], level: str, lock: list[int], progress: Progress) -
     # Another project's packages, or a wish to install elsewhere, must not reach in here.
     unwanted = ("PYTHONPATH", "PYTHONHOME", "PIP_USER", "PIP_TARGET", "PIP_PREFIX")
     command = [str(PYTHON), "-m", "pip", "--no-input", "--disable-pip-version-check", "install"]
+    output: list[str] = []
+    count = 0
     process = subprocess.Popen(
         [*command, "--progress-bar", "off", *arguments],
         cwd=ROOT,
@@ -252,11 +257,10 @@ def pip(arguments: list[str], level: str, lock: list[int], progress: Progress) -
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        errors="replace",
         pass_fds=lock,
     )
-    output: list[str] = []
-    count = 0
-    with LOG.open("a", encoding="utf-8") as log:
+    with process, LOG.open("a", encoding="utf-8") as log:
         for line in process.stdout or ():
             output.append(line)
             log.write(line)
@@ -268,7 +272,7 @@ def pip(arguments: list[str], level: str, lock: list[int], progress: Progress) -
                 progress.text = f"unpacking {count} packages"
             elif "Retrying" in line:
                 progress.text = "the network does not answer, trying again"
-    if process.wait():
+    if process.returncode:
         raise StartError(meaning("".join(output), level))
 
 

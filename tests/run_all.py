@@ -67,7 +67,12 @@ def parts() -> tuple[Part, ...]:
         Part("types", "mypy, strict", (("mypy",),)),
         Part("layers", "import-linter", (("lint-imports",),)),
         Part("unit", "tests and doctests", (unit,), is_pytest=True),
-        Part("notebooks", "notebooks give what they store", (("pytest", "-m", "notebooks"),), is_pytest=True),
+        Part(
+            "notebooks",
+            "notebooks give what they store",
+            (("pytest", "-m", "notebooks"),),
+            is_pytest=True,
+        ),
         Part("browser", "JupyterLab and Voila", (("pytest", "-m", "browser"),), is_pytest=True),
     )
 
@@ -162,7 +167,9 @@ def tell(outcomes: list[Outcome]) -> None:
 def main(arguments: list[str]) -> int:
     """Run what was asked for; return 1 if any part failed."""
     known = {part.name: part for part in parts()}
-    parser = argparse.ArgumentParser(prog="virtlab test", description=(__doc__ or "")[:65])
+    parser = argparse.ArgumentParser(
+        prog="virtlab test", description=(__doc__ or "").split("\n")[0]
+    )
     parser.add_argument("--only", help=f"some of {', '.join(known)}, with commas between")
     parser.add_argument("--ksm", action="store_true", help="also compare with the kernel's KSM")
     chosen, options = parser.parse_known_args(arguments)

@@ -196,8 +196,8 @@ def _packages(about: str, names: tuple[str, ...]) -> Finding:
         else:
             good.append(f"{name} {version}")
     if bad:
-        return Finding(about, "broken", f"{', '.join(bad)}.", _INSTALL)
-    return Finding(about, "ok", f"{', '.join(good)}.")
+        return Finding(about, "broken", f"Not right: {', '.join(bad)}.", _INSTALL)
+    return Finding(about, "ok", f"Installed: {', '.join(good)}.")
 
 
 def _asked_for() -> dict[str, str]:
