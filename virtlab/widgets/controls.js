@@ -35,7 +35,7 @@ function head(root, model) {
   const id = `virtlab-${Math.random().toString(36).slice(2)}`;
   const label = element("label", "", root, { for: id });
   label.textContent = model.get("description");
-  const words = element("output", "", root, { for: id });
+  const words = element("span", "virtlab-value", root, { "aria-hidden": "true" }); // the control says it
   return { id, words };
 }
 

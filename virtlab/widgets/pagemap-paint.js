@@ -189,3 +189,28 @@ function frame(context, x, y, width, height, ratio) {
     context.strokeRect(x - out, y - out, width + 2 * out, height + 2 * out);
   }
 }
+
+// The square of a legend entry; a used page has as many colours as there are VMs.
+function swatch(canvas, entry, groups) {
+  const side = Math.round(18 * devicePixelRatio);
+  canvas.width = canvas.height = side;
+  const context = canvas.getContext("2d");
+  const own = entry.own ? groups.slice(0, 4).map((group) => group.colour) : [entry.colour];
+  own.forEach((colour, i) => {
+    context.fillStyle = colour;
+    context.fillRect((i * side) / own.length, 0, side / own.length + 1, side);
+  });
+  sign(context, entry, 0, 0, side);
+}
+
+function writeTable(table, titles, rows) {
+  table.replaceChildren();
+  const head = element("tr", "", element("thead", "", table));
+  for (const title of titles) element("th", "", head, { scope: "col" }).textContent = title;
+  const body = element("tbody", "", table);
+  for (const [label, ...values] of rows) {
+    const row = element("tr", "", body);
+    element("th", "", row, { scope: "row" }).textContent = label;
+    for (const value of values) element("td", "", row).textContent = number.format(value);
+  }
+}

@@ -62,13 +62,12 @@ class View {
   // --- what the kernel says -------------------------------------------------------------------
 
   follow() {
-    const before = this.store.states;
-    const old = before.slice();
+    const before = this.store.states.length;
     const changed = this.store.follow();
     this.groups = this.model.get("groups");
     this.legend = this.model.get("legend");
     if (this.store.version < 0) return;
-    const same = old.length === this.store.states.length && this.layout && this.key.children.length;
+    const same = before === this.store.states.length && this.layout;
     this.say();
     if (!same || this.laidOut !== JSON.stringify(this.groups)) this.resize();
     else if (changed === null || changed.length) this.fade();
@@ -83,11 +82,15 @@ class View {
     this.title.hidden = !title;
     this.stage.setAttribute("aria-label", `${alt} Arrow keys move over the pages.`);
     this.drawLegend();
-    this.drawTable();
+    const counts = this.model.get("counts_by_group");
+    const rows = this.groups.map((group, g) => [group.label, ...counts[g]]);
+    if (rows.length > 1) rows.push(["all", ...this.totals()]);
+    writeTable(this.table, ["", ...this.legend.map((entry) => entry.label)], rows);
   }
 
   drawLegend() {
-    const counts = this.model.get("counts_by_group");
+    const totals = this.totals();
+    const digits = number.format(this.store.states.length).length;
     while (this.key.children.length > this.legend.length) this.key.lastChild.remove();
     this.legend.forEach((entry, s) => {
       let button = this.key.children[s];
@@ -95,44 +98,20 @@ class View {
         button = element("button", "virtlab-button", this.key, { type: "button" });
         element("canvas", "", button, { "aria-hidden": "true" });
         element("span", "", button);
-        element("output", "", button);
+        element("span", "", button);
         button.addEventListener("click", () => this.pick(this.picked === s ? -1 : s));
       }
       button.children[1].textContent = entry.label;
-      button.children[2].textContent = number.format(counts.reduce((sum, row) => sum + row[s], 0));
+      button.children[2].textContent = number.format(totals[s]);
+      button.children[2].style.minWidth = `${digits}ch`; // the legend keeps its lines
       button.setAttribute("aria-pressed", String(this.picked === s));
-      this.swatch(button.children[0], entry);
+      swatch(button.children[0], entry, this.groups);
     });
   }
 
-  swatch(canvas, entry) {
-    const side = Math.round(18 * devicePixelRatio);
-    canvas.width = canvas.height = side;
-    const context = canvas.getContext("2d");
-    const own = entry.own ? this.groups.slice(0, 4).map((group) => group.colour) : [entry.colour];
-    own.forEach((colour, i) => {
-      context.fillStyle = colour;
-      context.fillRect((i * side) / own.length, 0, side / own.length + 1, side);
-    });
-    sign(context, entry, 0, 0, side);
-  }
-
-  drawTable() {
+  totals() {
     const counts = this.model.get("counts_by_group");
-    const rows = this.groups.map((group, g) => [group.label, ...counts[g]]);
-    const total = this.legend.map((_, s) => counts.reduce((sum, row) => sum + row[s], 0));
-    if (rows.length > 1) rows.push(["all", ...total]);
-    this.table.replaceChildren();
-    const head = element("tr", "", element("thead", "", this.table));
-    for (const text of ["", ...this.legend.map((entry) => entry.label)]) {
-      element("th", "", head, { scope: "col" }).textContent = text;
-    }
-    const body = element("tbody", "", this.table);
-    for (const [label, ...values] of rows) {
-      const row = element("tr", "", body);
-      element("th", "", row, { scope: "row" }).textContent = label;
-      for (const value of values) element("td", "", row).textContent = number.format(value);
-    }
+    return this.legend.map((_, s) => counts.reduce((sum, row) => sum + row[s], 0));
   }
 
   // --- drawing --------------------------------------------------------------------------------
