@@ -233,7 +233,7 @@ def vector(
     if array.ndim != 1 or (size is not None and array.size != size):
         wanted = "a list of numbers" if size is None else f"one number or a list of {size} numbers"
         raise InvalidInputError(field, values, wanted)
-    bad = np.isnan(array) | (array < minimum)
+    bad = ~(array >= minimum)  # NaN too
     if finite:
         bad |= np.isinf(array)
     if bad.any():

@@ -12,9 +12,7 @@ goes to the others by the same rule. It is the point of (weighted) proportional 
 all ways to spend the capacity, it maximises the sum of shares * log(allocation). It is also the
 point nearest, in the weighted square distance, to the plain split by shares.
 
-Finding the level means finding the root of one rising, piecewise linear function. Newton's method
-lands on it as soon as it knows which VMs are clamped; where it would wander, the level is caught
-between two kinks of the function instead, and the search ends after log2(number of kinks) steps.
+How the level is found is in `virtlab.resources.level`.
 
 What it leaves out: time. How a device that serves one request after the other comes to this
 split is in `virtlab.resources.disk`; what idle memory costs its owner is another chapter.
@@ -33,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from virtlab.resources.level import fill
 from virtlab.results import Result, plain
 from virtlab.validate import InvalidInputError, number, vector
 
@@ -46,8 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Allocation", "allocate"]
 
-_NEWTON_STEPS = 6
-_ROUNDING = 1e-14  # of what is summed: the noise of adding up a million doubles pairwise
+_ROUNDING = 1e-12  # of the capacity: what is left by rounding alone is not called unused
 _LARGEST = 1e100  # keeps sums and quotients of inputs inside the range of a double
 _SMALLEST = 1e-100
 _NAMED = 6  # more VMs than this are counted in a sentence, not listed
@@ -222,7 +220,7 @@ def allocate(
 
     Notes
     -----
-    Time O(n): 2 to 7 passes over the VMs as a rule, and never more than 10 (6 of Newton's,
+    Time O(n): 3 to 7 passes over the VMs as a rule, and never more than 16 (12 of Newton's,
     3 between the kinks, because half of them fall away each time, and the last).
 
     Examples
@@ -249,18 +247,15 @@ def allocate(
     if names and len(names) != share.size:
         raise InvalidInputError("names", tuple(names), f"one name for each of {share.size} VMs")
     reserved = float(low.sum())
-    if reserved > capacity * (1 + 1e-12):
+    if reserved > capacity * (1 + _ROUNDING):
         lacking = f"at most the capacity ({capacity:g}): {reserved - capacity:g} are lacking"
         raise InvalidInputError("sum of minimum", reserved, lacking)
     takes = share > 0  # the others get exactly their minimum, whatever the level
-    everyone = bool(takes.all())
-    spare = capacity if everyone else capacity - float(low[~takes].sum())
-    level, amounts, passes = _fill(
-        spare, *((a if everyone else a[takes]) for a in (share, low, high))
-    )
-    if everyone:
-        allocation = amounts
+    if takes.all():
+        level, allocation, passes = fill(capacity, share, low, high)
     else:
+        spare = capacity - float(low[~takes].sum())
+        level, amounts, passes = fill(spare, share[takes], low[takes], high[takes])
         allocation = low.copy()
         allocation[takes] = amounts
     left = capacity - float(allocation.sum())
@@ -289,111 +284,3 @@ def _checked(
         allowed = f"at most maximum[{i}] = {high[i]:g}"
         raise InvalidInputError(f"minimum[{i}]", float(low[i]), allowed)
     return share, low, high
-
-
-def _fill(
-    capacity: float, shares: Floats, low: Floats, high: Floats
-) -> tuple[float, Floats, float]:
-    """Return the level that spends the capacity, the amounts at it, and the passes it took."""
-    if shares.size == 0:
-        return 0.0, low, 0
-    if float(high.sum()) <= capacity:  # every vessel is full to the lid
-        return float((high / shares).max()), high.copy(), 1
-    if float(low.sum()) >= capacity:  # the floors take all there is
-        return 0.0, low.copy(), 1
-    level, below, above, passes = _newton(capacity, shares, low, high)
-    if below < above:
-        level, more = _between_kinks(capacity, shares, low, high, below, above)
-        passes += more
-    level, amounts = _exact(capacity, level, shares, low, high)
-    return level, amounts, passes + 1
-
-
-def _clip(level: float, shares: Floats, low: Floats, high: Floats, out: Floats) -> Floats:
-    """Return clip(level * shares, low, high), in memory that is already there."""
-    np.multiply(shares, level, out=out)
-    np.maximum(out, low, out=out)
-    return np.minimum(out, high, out=out)
-
-
-def _newton(
-    capacity: float, shares: Floats, low: Floats, high: Floats
-) -> tuple[float, float, float, float]:
-    """Follow the slope of the total to the level; return it, bounds around it, and the passes.
-
-    No amount falls as the level rises, so at a trial level all amounts are wrong on the same side,
-    and added up by just what the total misses. Equal bounds mean: found.
-    """
-    below, above = 0.0, np.inf
-    level = capacity / float(shares.sum())  # right away, if nobody is clamped
-    amounts, wish = np.empty_like(shares), np.empty_like(shares)
-    for passes in range(1, _NEWTON_STEPS + 1):
-        excess = float(_clip(level, shares, low, high, amounts).sum()) - capacity
-        if abs(excess) <= _ROUNDING * capacity:
-            return level, level, level, passes
-        if excess < 0:
-            below = level
-        else:
-            above = level
-        follows = np.multiply(shares, level, out=wish) == amounts
-        slope = float(np.multiply(shares, follows, out=wish).sum())
-        if slope == 0:  # all are clamped
-            break
-        level -= excess / slope
-        if not below < level < above:
-            break
-    return level, below, above, passes
-
-
-def _between_kinks(
-    capacity: float, shares: Floats, low: Floats, high: Floats, below: float, above: float
-) -> tuple[float, float]:
-    """Halve the kinks between two levels until none is left; return a level there, and passes.
-
-    A kink is a level at which a VM leaves its minimum or meets its maximum. A VM with no kink
-    between the bounds is decided: it stands at its floor, at its lid, or follows the level.
-    """
-    fixed, following, passes, everyone = 0.0, 0.0, 0.0, shares.size
-    with np.errstate(over="ignore"):  # a level out of reach may as well be infinite
-        leaves, meets = low / shares, high / shares
-    while True:
-        floor, lid = leaves >= above, meets <= below
-        follows = (leaves <= below) & (meets >= above) & ~floor & ~lid
-        fixed += float(low @ floor + high[np.flatnonzero(lid & ~floor)].sum())
-        following += float(shares @ follows)
-        undecided = np.flatnonzero(~(floor | lid | follows))
-        if undecided.size == 0:
-            break
-        shares, low, high, leaves, meets = (
-            values[undecided] for values in (shares, low, high, leaves, meets)
-        )
-        kinks = np.concatenate([leaves[leaves > below], meets[meets < above]])
-        level = float(np.partition(kinks, kinks.size // 2)[kinks.size // 2])
-        amounts = _clip(level, shares, low, high, np.empty_like(shares))
-        passes += shares.size / everyone
-        if fixed + following * level + float(amounts.sum()) < capacity:
-            below = level
-        else:
-            above = level
-    # the total is a straight line between the bounds: one division gives the level
-    level = (capacity - fixed) / following if following else below
-    return min(max(level, below), above), passes
-
-
-def _exact(
-    capacity: float, level: float, shares: Floats, low: Floats, high: Floats
-) -> tuple[float, Floats]:
-    """Divide what the clamped leave among the others, in one exact proportion.
-
-    Multiplying before dividing keeps whole numbers whole: 160 * 1000 / 4000 is 40 and not nearly.
-    """
-    amounts = _clip(level, shares, low, high, np.empty_like(shares))
-    part = shares * level
-    follows = part == amounts
-    weight = float(np.multiply(shares, follows, out=part).sum())
-    if weight == 0:
-        return level, amounts
-    spare = capacity - float(np.multiply(amounts, ~follows, out=part).sum())
-    np.multiply(shares, spare, out=amounts)
-    amounts /= weight
-    return spare / weight, _clip(1.0, amounts, low, high, amounts)
