@@ -25,7 +25,7 @@ __all__ = [
     "TooLongError",
     "as_numbers",
     "figure",
-    "is_empty_function",
+    "is_empty",
     "number_hint",
     "run_hint",
     "time_limit",
@@ -152,7 +152,7 @@ def _kind(answer: object) -> str:
     kind = type(answer).__name__
     if callable(answer):
         return "a function: call it, and give what it returns"
-    return f"of type {kind}"
+    return f"something of type {kind}"
 
 
 def number_hint(
@@ -213,28 +213,36 @@ def _direction(given: float, wanted: float) -> str:
     return f"Too {word}."
 
 
-def is_empty_function(function: object) -> bool:
-    """Tell whether a function is still the empty one that an exercise starts from.
+def is_empty(thing: object) -> bool:
+    """Tell whether a function or class is still the empty one that an exercise starts from.
 
     Parameters
     ----------
-    function
+    thing
         Anything.
 
     Returns
     -------
     bool
-        True for a Python function whose body is `...`, `pass` or a docstring.
+        True for a Python function whose body is `...`, `pass` or a docstring, and for a class
+        that holds nothing but such functions.
 
     Examples
     --------
     >>> def share(capacity): ...
-    >>> is_empty_function(share), is_empty_function(len)
+    >>> is_empty(share), is_empty(len)
     (True, False)
+    >>> class Order:
+    ...     def choose(self): ...
+    >>> is_empty(Order)
+    True
     """
-    if not isinstance(function, FunctionType):
+    if isinstance(thing, type):
+        own = [value for name, value in vars(thing).items() if not name.startswith("__")]
+        return all(is_empty(value) for value in own)
+    if not isinstance(thing, FunctionType):
         return False
-    work = [step for step in dis.get_instructions(function) if step.opname not in {"RESUME", "NOP"}]
+    work = [step for step in dis.get_instructions(thing) if step.opname not in {"RESUME", "NOP"}]
     returns_none = bool(work) and work[0].argval is None
     names = [step.opname for step in work]
     return returns_none and names in (["RETURN_CONST"], ["LOAD_CONST", "RETURN_VALUE"])

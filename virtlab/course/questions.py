@@ -38,7 +38,7 @@ import html
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from virtlab.course.hints import is_empty_function, run_hint
+from virtlab.course.hints import is_empty, run_hint
 from virtlab.course.numeric import Mistake, Numeric
 from virtlab.course.question import Question
 from virtlab.course.verdict import Verdict, plain_text, right
@@ -234,7 +234,7 @@ class Code(Question):
         --------
         See the class's example.
         """
-        return super().is_blank(answer) or is_empty_function(answer)
+        return super().is_blank(answer) or is_empty(answer)
 
     def judge(self, answer: object) -> Verdict:
         """Return the verdict on a function.

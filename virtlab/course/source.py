@@ -103,7 +103,9 @@ def _without_docstrings(lines: list[str]) -> list[tuple[int, str]]:
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     dropped: set[int] = set()
     for node in ast.walk(tree):
-        if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
+        if not isinstance(node, documented) or ast.get_docstring(node) is None:
+            continue
+        if len(node.body) > 1:  # where it is the whole body, it stays
             text = node.body[0]
             dropped.update(range(text.lineno - 1, text.end_lineno or text.lineno))
     kept = [(i, line.rstrip("\n")) for i, line in enumerate(lines) if i not in dropped]
