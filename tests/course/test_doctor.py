@@ -42,7 +42,7 @@ def test_counts_add_up() -> None:
         "broken": 1,
     }
     assert health.to_frame()["about"].tolist() == [f"thing {n}" for n in range(4)]
-    assert "thing 2. Is so." in health.explain()
+    assert "for want of: thing 2." in health.explain()
 
 
 def absent(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
@@ -150,7 +150,7 @@ def test_what_the_system_lacks_is_a_note(monkeypatch: pytest.MonkeyPatch) -> Non
     says = {each.about: each.says for each in health.findings if each.state == "note"}
     assert says["pages of real processes"] == "This is not Linux."
     assert says["the kernel's page sharing (KSM)"] == "Only root may."
-    assert "notes tell what is left out" in health.explain()
+    assert "(3) tell what is left out" in health.explain()
 
 
 def test_a_system_without_japanese_fonts_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:

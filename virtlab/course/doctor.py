@@ -130,15 +130,16 @@ class Health(Result):
 
         Examples
         --------
-        >>> Health((Finding("Python", "broken", "It is 3.8.", "Install 3.13."),)).explain()
-        'The course will not work as it is: Python. It is 3.8. Install 3.13.'
+        >>> Health((Finding("kernel", "broken", "There is none.", "Install one."),)).explain()
+        'The course will not work as it is, for want of: kernel. Install one.'
         """
         bad = [each for each in self.findings if each.state == "broken"]
         if bad:
-            each = "; ".join(f"{item.about}. {item.says} {item.advice}" for item in bad)
-            return f"The course will not work as it is: {each}"
+            names = ", ".join(each.about for each in bad)
+            advice = " ".join(dict.fromkeys(each.advice for each in bad))  # each once
+            return f"The course will not work as it is, for want of: {names}. {advice}"
         notes = self._count("note")
-        rest = f" {notes} notes tell what is left out." if notes else ""
+        rest = f" Notes ({notes}) tell what is left out." if notes else ""
         return f"All that the course needs is here.{rest}"
 
 
