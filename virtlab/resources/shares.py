@@ -243,17 +243,16 @@ def allocate(
 (160): 30 are lacking
     """
     capacity = number("capacity", capacity, minimum=0, maximum=_LARGEST)
-    share, low, high = _checked(shares, minimum, maximum)
+    share, low, high, takes = _checked(shares, minimum, maximum)
     if names and len(names) != share.size:
         raise InvalidInputError("names", tuple(names), f"one name for each of {share.size} VMs")
     reserved = float(low.sum())
     if reserved > capacity * (1 + _ROUNDING):
         lacking = f"at most the capacity ({capacity:g}): {reserved - capacity:g} are lacking"
         raise InvalidInputError("sum of minimum", reserved, lacking)
-    takes = share > 0  # the others get exactly their minimum, whatever the level
     if takes.all():
         level, allocation, passes = fill(capacity, share, low, high)
-    else:
+    else:  # who has no shares gets exactly the minimum, whatever the level
         spare = capacity - float(low[~takes].sum())
         level, amounts, passes = fill(spare, share[takes], low[takes], high[takes])
         allocation = low.copy()
@@ -269,18 +268,17 @@ def allocate(
 
 def _checked(
     shares: ArrayLike, minimum: ArrayLike, maximum: ArrayLike
-) -> tuple[Floats, Floats, Floats]:
-    """Return the three inputs as arrays of one length, or say what is wrong with which VM."""
+) -> tuple[Floats, Floats, Floats, NDArray[np.bool_]]:
+    """Return the inputs as arrays of one length, and who has shares; or say what is wrong."""
     share = vector("shares", shares, minimum=0)
     low = vector("minimum", minimum, size=share.size, minimum=0)
     high = vector("maximum", maximum, size=share.size, minimum=0, finite=False)
-    odd = (share > _LARGEST) | ((share < _SMALLEST) & (share > 0))
-    if odd.any():
-        i = int(np.argmax(odd))
+    takes = share >= _SMALLEST
+    if not (takes.all() or takes[share > 0].all()) or share.max(initial=0) > _LARGEST:
+        i = int(np.argmax((share > _LARGEST) | (~takes & (share > 0))))
         raise InvalidInputError(f"shares[{i}]", float(share[i]), "0, or from 1e-100 to 1e100")
-    crossed = low > high
-    if crossed.any():
-        i = int(np.argmax(crossed))
+    if (low > high).any():
+        i = int(np.argmax(low > high))
         allowed = f"at most maximum[{i}] = {high[i]:g}"
         raise InvalidInputError(f"minimum[{i}]", float(low[i]), allowed)
-    return share, low, high
+    return share, low, high, takes
