@@ -267,8 +267,8 @@ saved_pages = Code(
 )
 scan_order = Code(
     name="scan_order",
-    text="ESX scans in random order. Write a class `MyOrder` with `choose(self, fresh, count)` that "
-    "is quicker when a VM starts late: `fresh` says for each page whether it was written since "
+    text="ESX scans in random order. Write a class `MyOrder` with `choose(self, fresh, count)` "
+    "that is quicker when a VM starts late: `fresh` says for each page whether it was written since "
     "the scanner last saw it; return the numbers of at most `count` different pages, at least one. "
     "Pages that are not fresh must have their turn as well.",
     test=_try_scan_order,

@@ -124,7 +124,7 @@ def _identical_title(result: IdenticalVms) -> str:
 
 def _identical_alt(result: IdenticalVms) -> str:
     rows = "; ".join(
-        f"{row['vms']} VMs: shared {row['our_shared_percent']:.1f} (published "
+        f"n = {row['vms']}: shared {row['our_shared_percent']:.1f} (published "
         f"{row['shared_percent']:.1f}), given back {row['our_reclaimed_percent']:.1f} "
         f"({row['reclaimed_percent']:.1f})"
         for _, row in result.to_frame().iloc[[0, 1, 4, 9]].iterrows()
