@@ -230,8 +230,11 @@ def test_links_lead_to_files_that_are_there(name: str) -> None:
 def test_the_guide_names_every_entry_point_of_the_tree() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     top = {path.relative_to(ROOT).parts[0] for path in FILES} - {".gitignore"}
-    packages = {f"virtlab/{path.parent.name}" for path in FILES if path.name == "__init__.py"}
-    for name in (top | packages) - {"virtlab/virtlab"}:
+    package = ROOT / "virtlab"
+    packages = {
+        name_of(p.parent) for p in FILES if p.parent.parent == package and p.suffix == ".py"
+    }
+    for name in top | packages:
         assert re.search(rf"`{re.escape(name)}[/`]", text), f"{name} is not named"
 
 
