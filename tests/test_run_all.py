@@ -1,0 +1,113 @@
+"""The list of parts runs what it says, counts what ran, and lets no failure through."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests import run_all
+from tests.run_all import Outcome, Part
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+REPORT = """<?xml version="1.0"?>
+<testsuites><testsuite name="pytest">
+<testcase classname="tests.a" name="right"/>
+<testcase classname="tests.a" name="wrong"><failure message="no"/></testcase>
+<testcase classname="tests.a" name="ill"><error message="no"/></testcase>
+<testcase classname="tests.a" name="left"><skipped message="not here"/></testcase>
+</testsuite></testsuites>
+"""
+
+
+def test_a_report_is_counted(tmp_path: Path) -> None:
+    report = tmp_path / "report.xml"
+    report.write_text(REPORT)
+    counts, failures = run_all.counted(report)
+    assert counts == (1, 2, 1)
+    assert failures == ("tests.a::wrong", "tests.a::ill")
+
+
+def part(name: str, code: str) -> Part:
+    """Return a part that runs a line of Python."""
+    return Part(name, "made up", (("-c", code),))
+
+
+@pytest.fixture
+def made_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Replace the parts by two that pass and one that fails."""
+    known = (
+        part("first", "pass"),
+        part("broken", "raise SystemExit(3)"),
+        part("browser", "pass"),
+    )
+    monkeypatch.setattr(run_all, "parts", lambda: known)
+    monkeypatch.setattr(run_all, "program", lambda name: [sys.executable, name])
+    monkeypatch.setattr(run_all, "ARTIFACTS", tmp_path / "artifacts")
+    monkeypatch.delenv("CI", raising=False)
+
+
+@pytest.mark.usefixtures("made_up")
+def test_all_parts_run_and_one_failure_fails_all(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run_all.main([]) == 1
+    lines = capfd.readouterr().out.splitlines()
+    words = {line.split()[0]: line.split()[3] for line in lines if " s  " in line}
+    assert words["first"] == "ok"
+    assert words["broken"] == "FAILED"
+    assert lines[-1] == "0 passed, 1 failed, 0 skipped"
+
+
+@pytest.mark.usefixtures("made_up")
+def test_only_what_is_asked_for_runs(capfd: pytest.CaptureFixture[str]) -> None:
+    assert run_all.main(["--only", "first"]) == 0
+    assert "broken" not in capfd.readouterr().out
+    with pytest.raises(SystemExit):
+        run_all.main(["--only", "first,none"])
+    assert "no part none: there are first, broken, browser" in capfd.readouterr().err
+
+
+@pytest.mark.usefixtures("made_up")
+@pytest.mark.parametrize(("ci", "status"), [("", 0), ("true", 1)])
+def test_no_browser_is_a_failure_only_in_ci(
+    ci: str, status: int, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    monkeypatch.setenv("CI", ci)
+    assert run_all.main(["--only", "browser"]) == status
+    assert "no Chromium here" in capfd.readouterr().out
+
+
+def test_a_part_without_counts_counts_as_one_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    counted = Outcome(part("unit", ""), 1.0, failed=True, counts=(5, 2, 1), failures=("a", "b"))
+    run_all.tell([counted, Outcome(part("types", ""), 2.0, failed=True)])
+    printed = capsys.readouterr().out
+    assert printed.endswith("5 passed, 3 failed, 1 skipped\n")
+    assert "failed: a" in printed
+
+
+def test_every_test_belongs_to_exactly_one_part() -> None:
+    selections = [
+        argument
+        for each in run_all.parts()
+        for command in each.commands
+        if command[0] == "pytest"
+        for argument in command
+    ]
+    assert [text for text in selections if "browser" in text or "notebooks" in text] == [
+        "not browser and not notebooks",
+        "notebooks",
+        "browser",
+    ]
+
+
+def test_the_parts_are_tools_that_are_here() -> None:
+    for each in run_all.parts():
+        for command in each.commands:
+            line = [*run_all.program(command[0]), "--version" if each.is_pytest else "--help"]
+            done = subprocess.run(line, capture_output=True, check=False)
+            assert done.returncode == 0, line
