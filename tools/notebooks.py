@@ -6,14 +6,16 @@
 
 A notebook's source is text one can read in a diff: `notebooks/text/NAME.md` (MyST Markdown, as
 jupytext reads it). What people open is `notebooks/NAME.ipynb`, made from it by `build`: executed
-offline, without timings and widget state, so that it changes only where its content does. NAME is
-for instance 05-shares; without a name, all are taken.
+offline, without timings and widget state, its images small, so that it changes only where its
+content does. NAME is for instance 05-shares; without a name, all are taken.
 """
 
 from __future__ import annotations
 
 import argparse
+import base64
 import hashlib
+import io
 import os
 import re
 import sys
@@ -25,6 +27,7 @@ from typing import Any
 import jupytext
 import nbformat
 from nbclient import NotebookClient
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "notebooks"
@@ -177,8 +180,22 @@ def strip(notebook: Any) -> None:
         if cell.cell_type != "code":
             continue
         for output in cell.outputs:
-            output.get("data", {}).pop(_WIDGET_VIEW, None)
+            data = output.get("data", {})
+            data.pop(_WIDGET_VIEW, None)
+            if "image/png" in data:
+                _make_small(data)
         cell.outputs = [out for out in cell.outputs if out.get("data", True)]
+
+
+def _make_small(data: Any) -> None:
+    """Halve a stored image, in both places where it stands: 256 colours are all a figure has."""
+    before = data["image/png"].strip()
+    image = Image.open(io.BytesIO(base64.b64decode(before))).convert("RGB")
+    buffer = io.BytesIO()
+    image.quantize(256, dither=Image.Dither.NONE).save(buffer, "png", optimize=True)
+    data["image/png"] = base64.b64encode(buffer.getvalue()).decode()
+    if "text/html" in data:
+        data["text/html"] = data["text/html"].replace(before, data["image/png"])
 
 
 def report(name: str) -> int:
