@@ -371,7 +371,8 @@ def main(arguments: list[str]) -> int:
     try:
         if not is_ready(level):
             install(level)
-        if level == "test" and ("--only" not in arguments or "browser" in arguments):
+        written = " ".join(arguments)
+        if level == "test" and ("--only" not in written or "browser" in written):
             prepare_browser()
         return hand_over(arguments)
     except StartError as error:
