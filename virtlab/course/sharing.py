@@ -44,7 +44,8 @@ def _frames(vms: Sequence[str] = ("00abcd", "0abefg", "aahij0")) -> Numeric:
     """Ask how many pages sharing saves among a few."""
 
     def draw(rng: np.random.Generator) -> Numeric:
-        return _frames(["".join(rng.choice(list(_LETTERS[:9]), 6)) for _ in range(3)])
+        kinds = list(_LETTERS[: rng.integers(5, 14)])
+        return _frames(["".join(rng.choice(kinds, 6)) for _ in range(3)])
 
     rows = "\n\n".join(f"VM{index + 1}: `{' '.join(vm)}`" for index, vm in enumerate(vms))
     return Numeric(
@@ -268,9 +269,9 @@ saved_pages = Code(
 scan_order = Code(
     name="scan_order",
     text="ESX scans in random order. Write a class `MyOrder` with `choose(self, fresh, count)` "
-    "that is quicker when a VM starts late: `fresh` says for each page whether it was written since "
-    "the scanner last saw it; return the numbers of at most `count` different pages, at least one. "
-    "Pages that are not fresh must have their turn as well.",
+    "that is quicker when a VM starts late.\n\n`fresh` says for each page whether it was written "
+    "since the scanner last saw it. Return the numbers of at most `count` different pages, at "
+    "least one. Pages that are not fresh must have their turn as well.",
     test=_try_scan_order,
     why="It shares a late VM sooner than a random order, and leaves no page out.",
 )
