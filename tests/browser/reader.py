@@ -30,7 +30,7 @@ _OUTSIDE = re.compile(r"^(?!(https?|wss?)://(127\.0\.0\.1|localhost)[:/])(https?
 
 # What an app shows: which drawing, which answer, and all it says in words and numbers.
 _STATE = """app => ({
-  picture: app.querySelector('img.virtlab-picture').dataset.version,
+  picture: app.querySelector('img.virtlab-picture, .virtlab-pagemap').dataset.version,
   answer: app.querySelector('.virtlab-answer').dataset.version,
   words: [...app.querySelectorAll('img[alt], .virtlab-sentence, .virtlab-table')]
     .map(one => one.alt ?? one.textContent).join('\\n'),
@@ -44,7 +44,8 @@ _SETTLED = """() =>
   [...document.querySelectorAll('img.virtlab-picture')].every(one => {
     const place = Math.min(one.parentElement.clientWidth, 960) * devicePixelRatio;
     return one.dataset.version && one.complete && Math.abs(one.naturalWidth - place) < 0.03 * place;
-  }) && [...document.querySelectorAll('.virtlab-pagemap')].every(one => one.dataset.version)"""
+  }) && [...document.querySelectorAll('.virtlab-pagemap')].every(
+    one => one.dataset.version && Number(one.dataset.width) === one.clientWidth)"""
 _UNNAMED = """() => [...document.querySelectorAll(
     '.jp-OutputArea input, .jp-OutputArea select, .jp-OutputArea button, .jp-OutputArea [role]')]
   .filter(one => one.checkVisibility() && !one.closest('[aria-hidden=true]'))
@@ -86,6 +87,13 @@ class Reader:
         self.page.goto(f"{server.url}/doc/tree/{notebook}?token={server.token}&reset")
         self.page.locator(".jp-Notebook .jp-Cell").first.wait_for()
         server.wait(lambda: server.ready_kernel(notebook), f"the kernel of {notebook}")
+
+    def open_voila(self, server: Server) -> None:
+        """Open a presented notebook and wait until its widgets are there."""
+        self.page.goto(server.url)
+        self.page.locator("#rendered_cells").wait_for(state="visible")
+        self.page.wait_for_function("() => document.querySelector('.jp-OutputArea-output')")
+        self.settle()
 
     def run_all(self) -> None:
         """Run all cells, as the menu does, and wait until the last is done."""
@@ -129,7 +137,9 @@ class Reader:
             self.page.evaluate(
                 "() => [...document.querySelectorAll('.virtlab-app, .virtlab-pagemap')]"
                 ".filter(one => one.scrollWidth > one.parentElement.clientWidth + 1)"
-                ".map(one => `${one.className}: ${one.scrollWidth}`)"
+                ".map(one => [one, ...one.querySelectorAll('*')].filter(part => part.scrollWidth"
+                " > one.clientWidth).map(part => `${part.tagName}.${part.className}: "
+                "${part.scrollWidth}`).join(' '))"
             )
         )
 

@@ -2,42 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-if TYPE_CHECKING:
-    from playwright.sync_api import ElementHandle
+from tests.browser.hands import move_others, move_sliders
 
+if TYPE_CHECKING:
     from tests.browser.reader import Reader
     from tests.browser.servers import Server
 
 _FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 CHAPTERS = sorted(path.name for path in _FOLDER.glob("*.ipynb"))
-
-
-def move_sliders(reader: Reader, app: ElementHandle) -> None:
-    """Move each slider: a new picture each time; at one place at least, other words too."""
-    sliders = app.query_selector_all("input[type=range], [role=slider]")
-    for slider in sliders:
-        words = reader.state(app)["words"]
-        at_end = slider.evaluate("one => Number(one.value) >= Number(one.max)")
-        state = reader.press(app, slider, "ArrowLeft" if at_end else "ArrowRight")
-        if state["words"] == words:  # a step may be too small to matter: go further
-            state = reader.press(app, slider, "Home" if at_end else "End")
-        if state["words"] == words:
-            state = reader.press(app, slider, "End" if at_end else "Home")
-        assert state["words"] != words, slider.evaluate("one => one.outerHTML")
-
-
-def move_others(reader: Reader, app: ElementHandle) -> None:
-    """Change each drop-down and check box."""
-    for choice in app.query_selector_all("select"):
-        last = choice.evaluate("one => one.selectedIndex === one.options.length - 1")
-        reader.press(app, choice, "ArrowUp" if last else "ArrowDown")
-    for box in app.query_selector_all("input[type=checkbox]"):
-        reader.press(app, box, "Space")
 
 
 @pytest.mark.parametrize("notebook", [*CHAPTERS, "sample.ipynb"])
@@ -60,3 +38,54 @@ def test_notebook(reader: Reader, lab: Server, notebook: str) -> None:
     assert reader.errors_shown() == []
     assert reader.complaints == []
     assert reader.outside == []
+
+
+@pytest.mark.parametrize("notebook", CHAPTERS)
+def test_stored_outputs_are_there_without_a_run(reader: Reader, lab: Server, notebook: str) -> None:
+    """Who opens a notebook sees its pictures at once, not a view that can't be shown."""
+    reader.open_lab(lab, notebook)
+    pictures = reader.page.locator(".jp-OutputArea img")
+    pictures.first.wait_for()
+    assert reader.images_without_alt() == []
+    assert reader.errors_shown() == []
+    assert reader.page.locator(".jp-OutputArea img").first.evaluate("one => one.naturalWidth") > 0
+    assert reader.outside == []
+
+
+def test_dark_theme_can_be_read(reader: Reader, lab: Server) -> None:
+    """Words stand out from the page by 4.5 to 1, and a picture stays on white."""
+    reader.open_lab(lab, "sample.ipynb")
+    set_theme = "name => window.jupyterapp.commands.execute('apputils:change-theme', {theme: name})"
+    reader.page.evaluate(set_theme, "JupyterLab Dark")
+    reader.page.locator("body[data-jp-theme-light=false]").wait_for(state="attached")
+    try:
+        reader.run_all()
+        for place in (".virtlab-sentence", ".virtlab-control label", ".virtlab-pagemap-words"):
+            colour = reader.page.locator(place).first.evaluate("one => getComputedStyle(one).color")
+            page = reader.page.locator(".jp-Notebook").evaluate(
+                "one => getComputedStyle(one).backgroundColor"
+            )
+            assert contrast(colour, page) > 4.5, (place, colour, page)
+        background = reader.page.locator("img.virtlab-picture").first.evaluate(
+            "one => getComputedStyle(one).backgroundColor"
+        )
+        assert background == "rgb(255, 255, 255)"
+        reader.shoot("sample-dark")
+    finally:
+        reader.page.evaluate(set_theme, "JupyterLab Light")
+    assert reader.complaints == []
+
+
+def contrast(one: str, other: str) -> float:
+    """Return the contrast of two CSS colours by WCAG 2.2."""
+
+    def luminance(colour: str) -> float:
+        channels = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+        red, green, blue = (
+            part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
+            for part in channels
+        )
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    low, high = sorted([luminance(one), luminance(other)])
+    return (high + 0.05) / (low + 0.05)

@@ -14,6 +14,12 @@ from pathlib import Path
 from virtlab.course import lab
 
 __all__ = ["command", "environment"]
+# What widgets need on Voila's page; extensions made for editing notebooks stumble over it.
+_EXTENSIONS = (
+    "@jupyter-widgets/jupyterlab-manager",
+    "@voila-dashboards/widgets-manager8",
+    "anywidget",
+)
 
 
 def environment() -> dict[str, str]:
@@ -73,5 +79,6 @@ def command(notebook: Path, *options: str) -> list[str]:
         "--TagRemovePreprocessor.enabled=True",
         "--TagRemovePreprocessor.remove_cell_tags=solution",
         "--Voila.ip=127.0.0.1",
+        *(f"--VoilaConfiguration.extension_allowlist={name}" for name in _EXTENSIONS),
         *options,
     ]

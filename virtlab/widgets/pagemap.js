@@ -135,6 +135,7 @@ class View {
     const height = layout.height + 2 * this.pad;
     this.tallest = width === this.width ? Math.max(this.tallest, height) : height;
     this.width = width;
+    this.root.dataset.width = String(width); // the browser tests wait for it
     for (const canvas of [this.canvas, this.marker]) {
       canvas.width = Math.floor(width * ratio);
       canvas.height = this.tallest;
@@ -148,7 +149,7 @@ class View {
       const name = element("div", "virtlab-pagemap-name", this.names);
       name.textContent = name.title = this.groups[g].label;
       name.style.top = `${(band.top + this.pad) / ratio - (above ? LABEL_PX : 0)}px`;
-      name.style.width = above ? "100%" : `${left - 9}px`;
+      name.style.width = above ? `calc(100% - ${PAD_PX}px)` : `${left - 9}px`;
       name.style.left = above ? `${PAD_PX}px` : "0";
       name.style.textAlign = above ? "left" : "right";
     });

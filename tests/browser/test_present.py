@@ -1,0 +1,42 @@
+"""Every notebook presented by Voila: widgets answer, no code, no solutions, all on the machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import nbformat
+import pytest
+
+from tests.browser.hands import move_sliders
+from tests.browser.test_lab import CHAPTERS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.browser.reader import Reader
+    from tests.browser.servers import Server
+
+
+@pytest.mark.parametrize("notebook", [*CHAPTERS, "sample.ipynb"])
+def test_presented(
+    reader: Reader, voila: Callable[[str], Server], course: Path, notebook: str
+) -> None:
+    name = Path(notebook).stem
+    reader.open_voila(voila(notebook))
+    reader.page.wait_for_function(
+        "count => document.querySelectorAll('.virtlab-app').length >= count",
+        arg=1,
+    )
+    for app in reader.widgets()[:1]:
+        move_sliders(reader, app)
+    assert reader.errors_shown() == []
+    assert reader.images_without_alt() == []
+    assert reader.page.locator(".jp-InputArea-editor:visible").count() == 0, "code is shown"
+    cells = nbformat.read(course / notebook, as_version=4).cells
+    solutions = [cell for cell in cells if "solution" in cell.metadata.get("tags", [])]
+    shown = reader.page.locator("#rendered_cells [cell-index]").count()
+    assert shown == len(cells) - len(solutions)
+    reader.shoot(f"{name}-voila")
+    assert reader.complaints == []
+    assert reader.outside == []
