@@ -122,7 +122,7 @@ def draw_disk(
     --------
     >>> from virtlab.resources import DiskLoad, serve
     >>> run = serve([DiskLoad(1000), DiskLoad(3000)], seconds=2)
-    >>> draw_disk(run, at_s=1).alt[-46:]
+    >>> draw_disk(run, at_s=1).alt[-45:]
     'Served from 1 s on: 212221222122212221222122.'
 
     """
@@ -156,8 +156,8 @@ def _throughput(axes: Axes, run: DiskRun, window_s: float, plate: Plate) -> None
     edges = np.append(table.index.to_numpy(dtype=np.float64), run.seconds)
     top = 1.06 * run.disk.bandwidth_mb_s
     for phase in run.phases:
-        for due in run.entitled(phase):
-            axes.plot([phase.from_s, phase.to_s], [due, due], color=HOST.colour, lw=1.4, ls="--")
+        due = run.entitled(phase)
+        axes.hlines(due, phase.from_s, phase.to_s, color=HOST.colour, lw=1.4, ls="--")
     for vm, name in enumerate(run.names):
         mark, rates = vm_mark(vm), table[name].to_numpy(dtype=np.float64)
         width = max(1.5, 5 - 1.5 * vm)  # equal lines lie on each other: the upper one is thinner
@@ -251,14 +251,19 @@ def _strip(axes: Axes, run: DiskRun, from_s: float, *, rows: bool) -> list[int]:
     vm, started, done = run.served[0].astype(int), run.served[4], run.served[5]
     first = int(np.searchsorted(done, from_s, side="right"))
     shown = slice(first, first + (SHOWN // 2 if narrow else SHOWN))
-    span = float(done[shown][-1] - started[first]) if vm[shown].size else 1.0
-    for who, start, end in zip(vm[shown], started[shown], done[shown], strict=True):
-        mark, left, width = vm_mark(int(who)), 1000 * (start - from_s), 1000 * (end - start)
+    left, width = 1000 * (started[shown] - from_s), 1000 * (done - started)[shown]
+    for who in np.unique(vm[shown]):
+        mark, mine = vm_mark(int(who)), vm[shown] == who
         y = float(who) if rows else 0.0
-        axes.barh(y, width, 0.8, left, color=mark.colour, hatch=mark.hatch, edgecolor="white", lw=1)
-        if not rows and end - start > 0.03 * span:
-            middle = left + width / 2
-            axes.text(middle, y, mark.sign, ha="center", va="center", weight="bold", bbox=_PAPER)
+        blocks = np.stack([left, width], axis=1)[mine]
+        axes.broken_barh(
+            blocks, (y - 0.4, 0.8), facecolor=mark.colour, hatch=mark.hatch, edgecolor="white", lw=1
+        )
+        if not rows and width[mine].min() > 0.03 * width.sum():
+            middles = blocks.sum(axis=1) - blocks[:, 1] / 2
+            axes.plot(middles, 0 * middles, "o", color="white", ms=13)
+            sign = {"marker": f"${mark.sign}$", "color": HARDWARE.colour}
+            axes.plot(middles, 0 * middles, ls="", ms=9, **sign)
     order: list[int] = vm[shown].tolist()
     end = 1000 * (done[shown][-1] - from_s) if order else 1.0
     axes.set_xlim(min(0.0, 1000 * (started[first] - from_s)) if order else 0.0, end)
