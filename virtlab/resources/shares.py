@@ -12,10 +12,17 @@ goes to the others by the same rule. It is the point of (weighted) proportional 
 all ways to spend the capacity, it maximises the sum of shares * log(allocation). It is also the
 point nearest, in the weighted square distance, to the plain split by shares.
 
+A vessel may also stand on a step, its **height**: then it stays dry until the level gets there,
+
+    allocation = clip(shares * (level - height), minimum, maximum).
+
+So one thing can be served before another. In `virtlab.memory.tax` a VM is two vessels: its pages in
+use on the ground, and above them a narrow one, for its idle pages.
+
 How the level is found is in `virtlab.resources.level`.
 
 What it leaves out: time. How a device that serves one request after the other comes to this
-split is in `virtlab.resources.disk`; what idle memory costs its owner is another chapter.
+split is in `virtlab.resources.disk`.
 
 Sources: shares, minimum and maximum as in VMware ESX Server 2.5, Administration Guide (2004),
 pp. 332 and 353 (0 shares: exactly the minimum). Proportional fairness: F. Kelly, A. Maulloo,
@@ -62,10 +69,10 @@ class Allocation(Result):
     allocation
         What each VM gets, in the unit of the capacity.
     level
-        Capacity per share; `clip(level * shares, minimum, maximum)` is the allocation.
+        Capacity per share; `clip(shares * (level - height), minimum, maximum)` is the allocation.
     unused
         What no VM can use, because all are at their maximum or have no shares.
-    shares, minimum, maximum
+    shares, minimum, maximum, height
         As given, one number a VM.
     passes
         How often all amounts were added up to find the level; half of them count one half.
@@ -90,6 +97,7 @@ class Allocation(Result):
     shares: Floats
     minimum: Floats
     maximum: Floats
+    height: Floats
     passes: float
     names: tuple[str, ...] = ()
     unit: str = ""
@@ -101,29 +109,32 @@ class Allocation(Result):
 
     @property
     def held_by(self) -> NDArray[np.str_]:
-        """What decides each VM's part: 'level', 'minimum' or 'maximum'.
+        """What decides each VM's part: 'level', 'minimum' or 'maximum'; 'height' if it is dry.
 
         Examples
         --------
         >>> allocate(90, shares=[1, 1, 0], minimum=[50, 0, 10]).held_by.tolist()
         ['minimum', 'level', 'minimum']
         """
-        wish = self.level * self.shares
+        wish = self.shares * (self.level - self.height)
         slack = 1e-9 * self.allocation  # a VM that just touches its bound follows the level
         held = np.where(wish < self.allocation - slack, "minimum", "level")
+        held = np.where((wish < 0) & (self.allocation == 0), "height", held)
         full = (wish > self.allocation + slack) | (self.unused > 0)
         return np.where(self.shares == 0, "minimum", np.where(full, "maximum", held))
 
     def to_frame(self) -> pd.DataFrame:
-        """Return one row a VM."""
+        """Return one row a VM; its height only where one stands on a step."""
         import pandas as pd
 
+        steps = {"height": self.height} if self.height.any() else {}
         return pd.DataFrame(
             {
                 "name": self.labels,
                 "shares": self.shares,
                 "minimum": self.minimum,
                 "maximum": self.maximum,
+                **steps,
                 "allocation": self.allocation,
                 "held_by": self.held_by,
             }
@@ -168,10 +179,14 @@ class Allocation(Result):
         return f"{divided} {parts}{self._clamped()}{rest}"
 
     def _clamped(self) -> str:
-        """Say who is held by a minimum or a maximum."""
+        """Say who is held by a minimum or a maximum, or stays dry."""
         sentence = ""
         held_by, labels = self.held_by, self.labels
-        for bound, words in (("minimum", "kept up by"), ("maximum", "held down by")):
+        for bound, words in (
+            ("minimum", "kept up by"),
+            ("maximum", "held down by"),
+            ("height", "kept dry by"),
+        ):
             who = [name for name, held in zip(labels, held_by, strict=True) if held == bound]
             if who:
                 some = ", ".join(who) if len(who) <= _NAMED else f"{len(who):,} VMs"
@@ -187,6 +202,7 @@ def allocate(
     minimum: ArrayLike = 0.0,
     maximum: ArrayLike = np.inf,
     *,
+    height: ArrayLike = 0.0,
     names: Sequence[str] = (),
     unit: str = "",
 ) -> Allocation:
@@ -202,6 +218,8 @@ def allocate(
     minimum, maximum
         What each VM gets at least and at most, in the unit of the capacity: one number for all,
         or one a VM. The maximum may be infinite.
+    height
+        At which level each VM begins to be served, from 0 to 1e100, in capacity per share.
     names
         Names of the VMs, for tables and sentences.
     unit
@@ -237,6 +255,11 @@ def allocate(
     >>> allocate(160, shares=[1000, 2000, 1000], maximum=[10, 160, 160]).allocation.tolist()
     [10.0, 100.0, 50.0]
 
+    VM2 begins where VM1 has 30: of 100 it gets 30 less.
+
+    >>> allocate(100, shares=[1, 1], height=[0, 30]).allocation.tolist()
+    [65.0, 35.0]
+
     >>> allocate(160, shares=[1, 1], minimum=[100, 90])
     Traceback (most recent call last):
     virtlab.validate.InvalidInputError: sum of minimum = 190.0: must be at most the capacity \
@@ -244,25 +267,28 @@ def allocate(
     """
     capacity = number("capacity", capacity, minimum=0, maximum=_LARGEST)
     share, low, high, takes = _checked(shares, minimum, maximum)
+    steps = _checked_height(height, share.size)
     if names and len(names) != share.size:
         raise InvalidInputError("names", tuple(names), f"one name for each of {share.size} VMs")
     reserved = float(low.sum())
     if reserved > capacity * (1 + _ROUNDING):
         lacking = f"at most the capacity ({capacity:g}): {reserved - capacity:g} are lacking"
         raise InvalidInputError("sum of minimum", reserved, lacking)
+    lifted = steps if steps.any() else None
     if takes.all():
-        level, allocation, passes = fill(capacity, share, low, high)
+        level, allocation, passes = fill(capacity, share, low, high, lifted)
     else:  # who has no shares gets exactly the minimum, whatever the level
         spare = capacity - float(low[~takes].sum())
-        level, amounts, passes = fill(spare, share[takes], low[takes], high[takes])
+        lifted = None if lifted is None else lifted[takes]
+        level, amounts, passes = fill(spare, share[takes], low[takes], high[takes], lifted)
         allocation = low.copy()
         allocation[takes] = amounts
     left = capacity - float(allocation.sum())
     unused = left if left > _ROUNDING * capacity else 0.0
-    for array in (allocation, share, low, high):
+    for array in (allocation, share, low, high, steps):
         array.flags.writeable = False
     return Allocation(
-        capacity, allocation, level, unused, share, low, high, passes, tuple(names), unit
+        capacity, allocation, level, unused, share, low, high, steps, passes, tuple(names), unit
     )
 
 
@@ -282,3 +308,12 @@ def _checked(
         allowed = f"at most maximum[{i}] = {high[i]:g}"
         raise InvalidInputError(f"minimum[{i}]", float(low[i]), allowed)
     return share, low, high, takes
+
+
+def _checked_height(height: ArrayLike, size: int) -> Floats:
+    """Return the heights as an array, or say what is wrong."""
+    steps = vector("height", height, size=size, minimum=0)
+    if steps.max(initial=0) > _LARGEST:
+        i = int(np.argmax(steps))
+        raise InvalidInputError(f"height[{i}]", float(steps[i]), "a number from 0 to 1e+100")
+    return steps
