@@ -262,8 +262,8 @@ def _strip(axes: Axes, run: DiskRun, from_s: float, *, rows: bool) -> list[int]:
         if not rows and width[mine].min() > 0.03 * width.sum():
             middles = blocks.sum(axis=1) - blocks[:, 1] / 2
             axes.plot(middles, 0 * middles, "o", color="white", ms=13)
-            sign = {"marker": f"${mark.sign}$", "color": HARDWARE.colour}
-            axes.plot(middles, 0 * middles, ls="", ms=9, **sign)
+            sign = f"${mark.sign}$"
+            axes.plot(middles, 0 * middles, ls="", marker=sign, ms=9, color=HARDWARE.colour)
     order: list[int] = vm[shown].tolist()
     end = 1000 * (done[shown][-1] - from_s) if order else 1.0
     axes.set_xlim(min(0.0, 1000 * (started[first] - from_s)) if order else 0.0, end)
