@@ -40,7 +40,7 @@ __all__ = [
 PAGE_BYTES = 4096
 ZERO = 0  # number of the content that is all zeros, in every `Contents`
 _WORDS = PAGE_BYTES // 8
-_AT_ONCE = 2048  # pages compared in one go: 8 MiB a side stays near the caches
+_AT_ONCE = 64  # pages compared in one go: 256 KiB a side stay in the caches
 
 Ids: TypeAlias = "NDArray[np.int64]"
 Hashes: TypeAlias = "NDArray[np.uint64]"
@@ -225,34 +225,34 @@ class Contents:
         waiting = np.arange(hashes.size)
         level = 0
         while waiting.size:
-            found = self._look_up(level, pages, hashes, waiting)
-            equal = _equal_rows(pages, waiting, self._known, found)
+            found, new = self._look_up(level, pages, hashes, waiting)
+            equal = new.copy()  # a new content is a copy of its page
+            old = ~new
+            equal[old] = _equal_rows(pages, waiting[old], self._known, found[old])
             numbers[waiting[equal]] = found[equal]
             waiting = waiting[~equal]  # same hash, other content: the next round's
             level += 1
         return numbers
 
-    def _look_up(self, level: int, pages: Hashes, hashes: Hashes, waiting: Ids) -> Ids:
-        """Return the content that round `level` has for each hash, made from the page if none."""
+    def _look_up(
+        self, level: int, pages: Hashes, hashes: Hashes, waiting: Ids
+    ) -> tuple[Ids, NDArray[np.bool_]]:
+        """Return the content that round `level` has for each hash, and which were made just now."""
         if level == len(self._rounds):
             self._rounds.append({})
-        table = self._rounds[level]
-        first: list[int] = []
+        table, size = self._rounds[level], len(self)
         found = np.empty(waiting.size, dtype=np.int64)
-        size = len(self)
-        for i, (row, key) in enumerate(
-            zip(waiting.tolist(), hashes[waiting].tolist(), strict=True)
-        ):
-            number = table.setdefault(key, size)
+        new = np.zeros(waiting.size, dtype=bool)
+        for i, key in enumerate(hashes[waiting].tolist()):
+            found[i] = number = table.setdefault(key, size)
             if number == size:
-                first.append(row)
+                new[i] = True
                 size += 1
-            found[i] = number
-        if first:
+        if new.any():
             old = len(self)
             self._known.resize((size, _WORDS), refcheck=False)  # in place: no second copy
-            self._known[old:] = pages[first]
-        return found
+            np.take(pages, waiting[new], axis=0, out=self._known[old:], mode="clip")
+        return found, new
 
 
 def _equal_rows(left: Hashes, left_rows: Ids, right: Hashes, right_rows: Ids) -> NDArray[np.bool_]:
