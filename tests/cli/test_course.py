@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,6 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 import virtlab.cli
-import virtlab.cli.lab
 import virtlab.cli.test
 from virtlab.cli import app
 from virtlab.course import doctor
@@ -73,17 +73,34 @@ def test_doctor_fails_when_something_is_broken(monkeypatch: pytest.MonkeyPatch) 
 def test_lab_starts_jupyterlab_with_what_else_was_written(monkeypatch: pytest.MonkeyPatch) -> None:
     became: list[Any] = []
 
-    def become(command: list[str], environment: dict[str, str]) -> int:
+    def become(_program: str, command: list[str], environment: dict[str, str]) -> int:
         became.append((command, environment))
         return 3
 
-    monkeypatch.setattr(virtlab.cli.lab, "_become", become)
+    # In os itself: pytest may have loaded the command's module a second time, for its doctests.
+    monkeypatch.setattr(os, "execve", become)
     result = run(app, ["lab", "--chapter", "0", "--no-browser", "--port", "9000"])
     assert result.exit_code == 3
     command, environment = became[0]
     assert command[-3:] == ["--no-browser", "--port", "9000"]
     assert environment["JUPYTER_PREFER_ENV_PATH"] == "1"
     assert "The course is in" in result.stdout
+
+
+def test_present_starts_voila_on_the_chapter(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[list[str]] = []
+
+    def become(_program: str, command: list[str], _environment: dict[str, str]) -> int:
+        started.append(command)
+        return 0
+
+    monkeypatch.setattr(os, "execve", become)
+    done = run(app, ["present", "0", "--port=9001"])
+    assert done.exit_code == 0
+    assert "voila" in started[0]
+    assert any(part.endswith("00-the-talk.ipynb") for part in started[0])
+    assert started[0][-1] == "--port=9001"
+    assert run(app, ["present", "16"]).exit_code != 0
 
 
 def test_test_runs_the_one_list_of_parts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""`virtlab lab`: open JupyterLab on the course."""
+"""`virtlab lab` opens JupyterLab on the course, `virtlab present` a chapter on a projector."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _become(command: list[str], environment: dict[str, str]) -> int:
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command.
+    """Add both commands.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def register(app: typer.Typer) -> None:
     >>> app = typer.Typer()
     >>> register(app)
     >>> [command.name for command in app.registered_commands]
-    ['lab']
+    ['lab', 'present']
     """
 
     @app.command("lab", context_settings=_PASS_ON)
@@ -51,3 +51,18 @@ def register(app: typer.Typer) -> None:
         line = command(notebooks, chapter, *context.args)
         typer.echo(f"The course is in {notebooks}. Ctrl-C twice ends JupyterLab.")
         raise typer.Exit(_become(line, environment()))
+
+    @app.command("present", context_settings=_PASS_ON)
+    def present(
+        context: typer.Context,
+        chapter: Annotated[str, typer.Argument(help="Its name, number or topic: shares.")],
+    ) -> None:
+        """Show a chapter as a page, without code and solutions; other options go to Voila."""
+        from virtlab.course import present as voila
+        from virtlab.course.lab import course_folder
+        from virtlab.course.talk import the_talk
+
+        notebook = course_folder(Path.cwd()) / f"{the_talk().chapter(chapter).name}.ipynb"
+        line = voila.command(notebook, *context.args)
+        typer.echo(f"{notebook.stem} as a page. Ctrl-C ends it.")
+        raise typer.Exit(_become(line, voila.environment()))
