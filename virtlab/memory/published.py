@@ -394,12 +394,6 @@ def _host(row: pd.Series[Any], rng: Generator) -> tuple[NDArray[np.int64], NDArr
     )
     groups = shared - reclaimed - (zero > 0)
     further = rng.integers(0, groups, shared - zero - 2 * groups)
-    contents = np.concatenate(
-        [
-            np.zeros(zero, np.int64),
-            1 + np.repeat(np.arange(groups), 2),
-            1 + further,
-            1 + groups + np.arange(total - shared),
-        ]
-    )
+    kinds = [np.zeros(zero, np.int64), 1 + np.repeat(np.arange(groups), 2), 1 + further]
+    contents = np.concatenate([*kinds, 1 + groups + np.arange(total - shared)])
     return contents, rng.integers(0, int(row["vms"]), total)

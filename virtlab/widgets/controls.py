@@ -2,11 +2,6 @@
 
 They are made of the browser's own elements, which keyboards and screen readers know. The order
 in every widget is: the machine, the load, the policy, the view.
-
->>> time = player("Time", "s", frames=100, per_frame=0.5)
->>> time.step(3)
->>> time.value
-3
 """
 
 from __future__ import annotations
