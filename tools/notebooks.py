@@ -43,6 +43,7 @@ SECTIONS = (
     "Limits of this model",
 )
 LEAST_EXERCISES = 6
+ANNOUNCED = "Solution (unfold)"
 FOLDED = "# Solution"  # JupyterLab shows a folded cell's first line: it must not be the answer
 WITHOUT_SECTIONS = ("00-the-talk",)  # the map has no model
 SECONDS = 120  # a notebook takes under a minute on 2 cores; a loaded machine may take twice that
@@ -123,16 +124,31 @@ def from_text(name: str) -> Any:
             "language_info": {"name": "python"},
         }
     )
+    notebook.cells = [part for cell in notebook.cells for part in _without_its_announcement(cell)]
     seen: Counter[str] = Counter()
     for cell in notebook.cells:
-        if "solution" in tags(cell) and not cell.source.startswith(FOLDED):
+        if (
+            cell.cell_type == "code"
+            and "solution" in tags(cell)
+            and not cell.source.startswith(FOLDED)
+        ):
             cell.source = f"{FOLDED}\n{cell.source}"
         key = hashlib.sha256(f"{cell.cell_type}\n{cell.source}".encode()).hexdigest()[:10]
         seen[key] += 1
         cell.id = key if seen[key] == 1 else f"{key}-{seen[key]}"
-        if "solution" in tags(cell):
+        if cell.cell_type == "code" and "solution" in tags(cell):
             cell.metadata["jupyter"] = {"source_hidden": True, "outputs_hidden": True}
     return notebook
+
+
+def _without_its_announcement(cell: Any) -> list[Any]:
+    """Give the line above a solution a cell of its own, which goes where the solution goes."""
+    text = cell.source.rstrip()
+    if cell.cell_type != "markdown" or not text.endswith(ANNOUNCED):
+        return [cell]
+    line = nbformat.v4.new_markdown_cell(ANNOUNCED, metadata={"tags": ["solution"]})
+    cell.source = text.removesuffix(ANNOUNCED).rstrip()
+    return [cell, line] if cell.source else [line]
 
 
 def tags(cell: Any) -> list[str]:
@@ -308,8 +324,8 @@ def exercise_problems(notebook: Any) -> list[str]:
     for cell in notebook.cells:
         if cell.cell_type == "code" and "solution" in tags(cell):
             solved += _SOLVED.findall(cell.source)
-            if "Solution (unfold)" not in before:
-                problems.append(f"no line 'Solution (unfold)' before {cell.source[:40]!r}")
+            if before != ANNOUNCED:
+                problems.append(f"no line {ANNOUNCED!r} before {cell.source[:40]!r}")
         elif cell.cell_type == "code":
             names = _CHECKED.findall(cell.source)
             asked += names

@@ -150,6 +150,18 @@ def test_a_cell_keeps_its_id_when_others_change(shelf: Path) -> None:
     assert len(ids) == len(set(ids))
 
 
+def test_a_solution_and_its_line_can_be_left_out_together(shelf: Path) -> None:
+    path = shelf / "text" / "99-half.md"
+    path.write_text(sample_text().replace("\nSolution (", "\nTry.\n\nSolution ("), encoding="utf-8")
+    cells = notebooks.from_text("99-half").cells
+    left = "\n".join(cell.source for cell in cells if "solution" not in notebooks.tags(cell))
+    assert "olution" not in left
+    assert left.count("Try.") == 6
+    folded = [cell for cell in cells if cell.get("metadata", {}).get("jupyter")]
+    assert len(folded) == 6
+    assert all(cell.source.splitlines()[0] == "# Solution" for cell in folded)
+
+
 def test_a_new_text_has_all_sections_and_is_not_overwritten(shelf: Path) -> None:
     assert notebooks.new("77-new-topic") == 0
     text = (shelf / "text" / "77-new-topic.md").read_text(encoding="utf-8")
