@@ -168,7 +168,7 @@ def _view(result: Allocation, plate: Plate) -> _View:
     left = np.cumsum(slot + gap) - gap - (slot + width) / 2
     per = 10.0 ** np.floor(np.log10(result.shares.max() or 1.0))
     some = result.shares > 0
-    heights = per * result.allocation[some] / result.shares[some]
+    heights = per * (result.height[some] + result.allocation[some] / result.shares[some])
     highest = max(heights.max(initial=0.0), per * result.level, 1e-9)
     right = float(slot.sum() + gap * (slot.size - 1))
     px = plate.width_px * (plate.subplotpars.right - plate.subplotpars.left) / right
@@ -178,33 +178,38 @@ def _view(result: Allocation, plate: Plate) -> _View:
 def _vessel(axes: Axes, result: Allocation, i: int, view: _View) -> None:
     """Draw walls, floor, lid and water of one vessel."""
     mark, left, width = vm_mark(i), view.left[i], view.width[i]
-    per_share = view.per / result.shares[i]
+    per_share, base = view.per / result.shares[i], view.per * result.height[i]
     height = result.allocation[i] * per_share
-    floor, lid = result.minimum[i] * per_share, result.maximum[i] * per_share
-    axes.add_patch(_water(left, width, height, mark))
+    floor, lid = base + result.minimum[i] * per_share, base + result.maximum[i] * per_share
+    sides, middle = [left, left + width], left + width / 2
+    axes.add_patch(_water(left, width, base, height, mark))
     closed = lid <= 0.92 * view.top  # else the lid is out of sight
-    wall = lid if closed else view.top
-    for x in (left, left + width):
-        axes.plot([x, x], [0, wall], color=HARDWARE.colour, lw=2.5, solid_capstyle="butt")
-    axes.plot([left, left + width], [0, 0], color=HARDWARE.colour, lw=4)
-    middle, roomy = left + width / 2, width * view.px > 64
-    if floor > 0:
-        axes.plot([left, left + width], [floor, floor], color=HARDWARE.colour, lw=2, ls=(0, (4, 2)))
-        if roomy:
+    axes.vlines(sides, base, lid if closed else view.top, color=HARDWARE.colour, lw=2.5)
+    axes.plot(sides, [base, base], color=HARDWARE.colour, lw=4)
+    if result.minimum[i] > 0:
+        axes.plot(sides, [floor, floor], color=HARDWARE.colour, lw=2, ls=(0, (4, 2)))
+        if width * view.px > 64:
             _note(axes, middle, floor - 0.012 * view.top, f"min {result.minimum[i]:.3g}", "top")
     if closed:
-        axes.plot([left, left + width], [lid, lid], color=HARDWARE.colour, lw=6)
+        axes.plot(sides, [lid, lid], color=HARDWARE.colour, lw=6)
         _note(axes, middle, lid + 0.02 * view.top, f"max {result.maximum[i]:.3g}", "bottom")
     inside = height > 0.16 * view.top
-    y = (0.4 * height) if inside else height + view.top * (0.1 if lid < 1.02 * height else 0.02)
+    above = view.top * (0.1 if lid < base + 1.02 * height else 0.02)
+    y = base + (0.4 * height if inside else height + above)
     rotation = 0 if width * view.px > 46 else 90
     amount = float(result.allocation[i])
     _amount(axes, middle, y, amount, "center" if inside else "bottom", rotation)
 
 
-def _water(left: float, width: float, height: float, mark: Mark) -> Rectangle:
+def _water(left: float, width: float, base: float, height: float, mark: Mark) -> Rectangle:
     return Rectangle(
-        (left, 0), width, height, facecolor=mark.colour, hatch=mark.hatch, edgecolor="white", lw=0
+        (left, base),
+        width,
+        height,
+        facecolor=mark.colour,
+        hatch=mark.hatch,
+        edgecolor="white",
+        lw=0,
     )
 
 
