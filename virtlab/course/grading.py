@@ -6,6 +6,7 @@ they don't count. An error in a cell does not stop it, an endless loop is interr
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import time
 from dataclasses import dataclass
@@ -145,7 +146,7 @@ def grade(notebooks: Sequence[Path | str], seconds: float = 120) -> Grades:
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If there is no such file, or what runs notebooks is not installed.
 
     Examples
     --------
@@ -157,6 +158,8 @@ def grade(notebooks: Sequence[Path | str], seconds: float = 120) -> Grades:
     missing = [str(path) for path in paths if not path.is_file()]
     if missing:
         raise FileNotFoundError(f"no notebook {', '.join(missing)}")
+    if importlib.util.find_spec("nbclient") is None:
+        raise FileNotFoundError("nbclient is not installed here: pip install '.[lab]' brings it")
     return Grades(tuple(_grade(path, seconds) for path in paths))
 
 
