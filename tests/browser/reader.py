@@ -165,9 +165,11 @@ class Reader:
     def shoot(self, name: str) -> None:
         """Keep a picture of the whole page."""
         self.shots.mkdir(parents=True, exist_ok=True)
+        scrolled = ".jp-WindowedPanel-outer, #rendered_cells, body"
         height = self.page.evaluate(
-            "() => Math.max(...[...document.querySelectorAll('.jp-WindowedPanel-outer, body')]"
-            ".map(one => one.scrollHeight)) + 120"
+            "places => Math.max(...[...document.querySelectorAll(places)]"
+            ".map(one => { one.scrollTop = 0; return one.scrollHeight; })) + 120",
+            scrolled,
         )
         size = self.page.viewport_size or {"width": 960, "height": 720}
         self.page.set_viewport_size({"width": size["width"], "height": min(int(height), 12_000)})

@@ -1,0 +1,126 @@
+"""How soon a widget answers: from the key to the new picture in the browser, and what it costs.
+
+    python -m benchmarks.widgets
+
+It starts JupyterLab on loopback and a headless Chromium, and presses an arrow key on a slider.
+The bar: 100 ms in the middle, on an idle machine.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jupytext
+import nbformat
+import numpy as np
+
+from tests.browser.reader import FLAGS, Reader
+from tests.browser.servers import start_lab
+from virtlab.plots import style
+from virtlab.plots.pages import Pages
+from virtlab.widgets.pagemap import PageMap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from virtlab.plots.style import Plate
+
+_ROOT = Path(__file__).resolve().parents[1]
+# From the key to the moment when the image with the next version is in the page.
+_PRESS = """slider => new Promise(resolve => {
+  const image = slider.closest('.virtlab-app').querySelector('img.virtlab-picture');
+  const start = performance.now();
+  const watch = new MutationObserver(() => {
+    watch.disconnect();
+    requestAnimationFrame(() => resolve(performance.now() - start));
+  });
+  watch.observe(image, { attributes: true, attributeFilter: ['data-version'] });
+  slider.stepUp();
+  if (slider.value === slider.max) slider.value = slider.min;
+  slider.dispatchEvent(new Event('input', { bubbles: true }));
+})"""
+
+
+def spread(times_ms: list[float]) -> str:
+    """Write the middle and the slow end of some times."""
+    middle, slow = np.percentile(times_ms, [50, 90])
+    return f"median {middle:6.1f} ms, p90 {slow:6.1f} ms"
+
+
+def repeat(run: Callable[[], object], times: int = 15) -> list[float]:
+    """Time a call again and again."""
+    taken = []
+    for _ in range(times):
+        start = time.perf_counter()
+        run()
+        taken.append(1000 * (time.perf_counter() - start))
+    return taken
+
+
+def bars(figure: Plate) -> None:
+    """Draw a figure of the usual size."""
+    axes = figure.subplots()
+    axes.bar(["VM1", "VM2", "VM3"], [40, 80, 40], color=[mark.colour for mark in style.VMS[:3]])
+    axes.set_ylabel("MB/s")
+    axes.grid(axis="y")
+    style.finish(axes, "VM2 gets twice the disk", "Bars.", "S20")
+
+
+def kernel_side() -> None:
+    """Time what the kernel does: draw and encode a figure, send a million pages."""
+    figure = style.plate()
+    print("kernel: draw on a figure    ", spread(repeat(lambda: style.draw_on(figure, bars))))
+    for scale in (0.8, 1.0, 1.5):
+        times = repeat(partial(figure.png, scale, 1))
+        print(f"kernel: PNG at scale {scale}    ", spread(times))
+    rng = np.random.default_rng(27)
+    million = [np.repeat(rng.choice(5, 15_625), 64) for _ in range(15)]
+    groups = [("VM1", 400_000), ("VM2", 600_000)]
+    legend = ("free", "used", "zero", "hint", "shared")
+    pages = PageMap(million[0], groups, legend)
+    states = iter(million)
+    print("kernel: a million pages     ", spread(repeat(lambda: pages.update(next(states)))))
+    some = rng.choice(1_000_000, 2_000, replace=False)
+    values = iter(np.arange(15) % 5)
+    print("kernel: 2,000 of a million  ", spread(repeat(lambda: pages.change(some, next(values)))))
+    print(
+        "kernel: counts in words     ",
+        spread(repeat(Pages(million[0], groups, legend).alt)),
+    )
+
+
+def browser_side(presses: int = 40) -> None:
+    """Time from the key to the picture, in JupyterLab."""
+    from playwright.sync_api import sync_playwright
+
+    home = Path(tempfile.mkdtemp())
+    folder = home / "course"
+    folder.mkdir()
+    nbformat.write(jupytext.read(_ROOT / "tests/browser/sample.md"), folder / "sample.ipynb")
+    server = start_lab(folder, home / "lab")
+    try:
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(
+                executable_path=shutil.which("chromium"), args=FLAGS
+            )
+            page = browser.new_page(viewport={"width": 960, "height": 720})
+            reader = Reader(page, home)
+            reader.open_lab(server, "sample.ipynb")
+            reader.run_all()
+            slider: Any = page.locator(".virtlab-app input[type=range]").first
+            times = [slider.evaluate(_PRESS) for _ in range(presses + 5)][5:]
+            browser.close()
+    finally:
+        server.stop()
+        shutil.rmtree(home)
+    print("browser: slider to picture  ", spread(times))
+
+
+if __name__ == "__main__":
+    kernel_side()
+    browser_side()
