@@ -185,11 +185,13 @@ def savings(contents: ArrayLike, owners: ArrayLike, zero: ArrayLike | None = Non
     if not content.shape == owner.shape == blank.shape or content.ndim != 1:
         shapes = f"{content.shape}, {owner.shape}, {blank.shape}"
         raise InvalidInputError("contents, owners, zero", shapes, "of the same length")
-    distinct, number, count = np.unique(content, return_inverse=True, return_counts=True)
+    distinct, number = np.unique(content, return_inverse=True)
+    count = np.bincount(number, minlength=distinct.size)
     owner_names, owner_number = np.unique(owner, return_inverse=True)
     solid = ~blank
-    pairs = np.unique(number[solid] * owner_names.size + owner_number[solid])  # who has what
-    solid_contents = np.unique(pairs // max(owner_names.size, 1)).size
+    who_has_what = number * owner_names.size + owner_number
+    pairs = np.unique(who_has_what[solid])
+    solid_contents = np.unique(number[solid]).size
     zero_pages = int(blank.sum())
     return Savings(
         pages=content.size,
