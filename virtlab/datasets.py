@@ -27,6 +27,7 @@ __all__ = [
     "ksm_rate",
     "process_pages",
     "sharing_vs_copies",
+    "touched_seconds",
 ]
 
 # What a page of a process is, in the order of their codes in `process_pages.npz`.
@@ -258,3 +259,33 @@ def ksm_rate() -> pd.DataFrame:
     np.float64(4100.0)
     """
     return pd.read_csv(data_path("ksm_rate.csv"))
+
+
+def touched_seconds(program: str) -> NDArray[np.bool_]:
+    """Return which pages a real program wrote in each second of a minute.
+
+    Parameters
+    ----------
+    program
+        'redis_set', 'sqlite_update', 'json_churn', 'pandas_groupby' or 'java_churn'.
+
+    Returns
+    -------
+    ndarray
+        Shape (60, pages), boolean; only pages that were written at all.
+
+    Notes
+    -----
+    Measured for this project (`data/README.md`).
+
+    Examples
+    --------
+    >>> pages = touched_seconds("json_churn")
+    >>> pages.shape, int(pages.sum(axis=1).mean())
+    ((60, 10882), 5195)
+    """
+    packed = _arrays("touched_seconds.npz")
+    known = tuple(name for name in packed if not name.endswith("_pages"))
+    one_of("program", program, known)
+    bits = packed[program].view(np.uint8)
+    return np.unpackbits(bits, axis=0, count=60).astype(np.bool_)

@@ -19,11 +19,11 @@ __all__ = ["CPU_S", "DISK_S", "PAGES_PER_MIB", "PAGE_BYTES", "WRITE_S"]
 PAGE_BYTES = 4096
 PAGES_PER_MIB = 256
 
-CPU_S = 0.0534 / PAGES_PER_MIB
+CPU_S = 0.0541 / PAGES_PER_MIB
 """Processor time of an operation on one page, seconds."""
 
-DISK_S = 0.27 / PAGES_PER_MIB
-"""Wait for one page from a disk, seconds: about a millisecond."""
+DISK_S = 0.190 / PAGES_PER_MIB
+"""Wait for one page from a disk, seconds: three quarters of a millisecond."""
 
 WRITE_S = DISK_S / 8
 """Cost of writing one page later, seconds. The eighth is ours: pages go out in clusters."""

@@ -34,7 +34,7 @@ class Counters:
     --------
     >>> counted = Counters(file_reads=10, swap_outs=8)
     >>> round(counted.waited_s, 4)
-    0.0116
+    0.0082
     """
 
     touches: int = 0

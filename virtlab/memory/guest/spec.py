@@ -21,7 +21,7 @@ class GuestSpec:
     kernel_mib
         What its kernel takes whatever the size, MiB.
     structures
-        What it takes besides, a part of the size. The 5 % are calibrated on one point of W02
+        What it takes besides, a part of the size. The 4.5 % are calibrated on one point of W02
         figure 2, the balloon of 128 MB.
     swap_mib
         The guest's swap; as large as its memory if None.
@@ -34,12 +34,12 @@ class GuestSpec:
     Examples
     --------
     >>> GuestSpec(256).pages, GuestSpec(256).kernel_pages
-    (65536, 5325)
+    (65536, 4997)
     """
 
     size_mib: float
     kernel_mib: float = 8.0
-    structures: float = 0.05
+    structures: float = 0.045
     swap_mib: float | None = None
     image: int = 0
     image_mib: float = 0.0
