@@ -18,7 +18,10 @@ from virtlab.validate import InvalidInputError
 __all__ = ["app", "main"]
 
 # In the order in which `virtlab --help` lists them: the course, then the models in the talk's.
-_TOPICS: tuple[str, ...] = ("lab", "chapters", "questions", "test", "doctor", "shares", "pages")
+_TOPICS: tuple[str, ...] = (
+    *("lab", "chapters", "questions", "test", "doctor"),
+    *("shares", "memory", "pages"),
+)
 
 app = typer.Typer(
     name="virtlab",

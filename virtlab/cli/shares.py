@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path  # noqa: TC003 - typer reads the annotations when the command runs
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from virtlab.cli.output import show
+from virtlab.cli.table import read_number, read_rows
 from virtlab.resources.presets import read_shares
 from virtlab.resources.shares import allocate as divide
-from virtlab.validate import InvalidInputError, number
+from virtlab.validate import InvalidInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
 __all__ = ["allocate", "read_vms", "register"]
 
@@ -101,68 +101,22 @@ def read_vms(path: Path) -> tuple[list[str], list[float], list[float], list[floa
     ...     read_vms(path)
     (['web', 'db'], [2000.0, 1000.0], [0.0, 20.0], [inf, 80.0])
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"no file {path}")
-    rows: list[tuple[str, float, float, float]] = []
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, strict=True)
-            columns = _columns(path, reader.fieldnames or [])
-            for row in reader:
-                where = f"{path}, line {reader.line_num}"
-                if None in row or None in row.values():
-                    allowed = f"a row with {len(columns)} columns, as the header has"
-                    raise InvalidInputError(where, _written(row), allowed)
-                rows.append(_vm(where, columns, row, len(rows) + 1))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InvalidInputError(str(path), str(error), "a CSV file in UTF-8") from error
-    if not rows:
-        raise InvalidInputError(str(path), "no rows", "a header and a row for each VM")
+    rows = [
+        _vm(where, cells, count)
+        for count, (where, cells) in enumerate(read_rows(path, _COLUMNS), start=1)
+    ]
     names, shares, low, high = (list(column) for column in zip(*rows, strict=True))
     return names, shares, low, high
 
 
-def _columns(path: Path, header: Sequence[str]) -> dict[str, str]:
-    """Return which column of ours each column of the file is."""
-    found: dict[str, str] = {}
-    for title in header:
-        key = _COLUMNS.get(title.strip().lower())
-        if key is None or key in found.values():
-            allowed = "name, shares, min or max, each once"
-            raise InvalidInputError(f"{path}, line 1, column", title, allowed)
-        found[title] = key
-    if not found:
-        raise InvalidInputError(str(path), "empty", "a header and a row for each VM")
-    return found
-
-
-def _vm(
-    where: str, columns: Mapping[str, str], row: Mapping[str, str], count: int
-) -> tuple[str, float, float, float]:
+def _vm(where: str, cells: Mapping[str, str], count: int) -> tuple[str, float, float, float]:
     """Read one row."""
-    cells = {columns[title]: text.strip() for title, text in row.items()}
     shares = read_shares(f"{where}, column shares", cells.get("shares") or "normal")
-    low = _number(f"{where}, column min", cells.get("min") or "0")
-    high = _number(f"{where}, column max", cells.get("max") or "inf")
+    low = read_number(f"{where}, column min", cells.get("min") or "0")
+    high = read_number(f"{where}, column max", cells.get("max") or "inf")
     if low > high:
         raise InvalidInputError(f"{where}, column min", low, f"at most its max, {high:g}")
     return cells.get("name") or f"VM{count}", shares, low, high
-
-
-def _written(row: Mapping[str | None, object]) -> str:
-    """Put a row that has too many or too few cells together again, for the error."""
-    cells: list[object] = []
-    for value in row.values():
-        cells += value if isinstance(value, list) else [] if value is None else [value]
-    return ",".join(map(str, cells))
-
-
-def _number(field: str, text: str) -> float:
-    """Read one number >= 0, which may be 'inf'."""
-    try:
-        return number(field, float(text), minimum=0, finite=False)
-    except ValueError as error:
-        raise InvalidInputError(field, text.strip(), "a number >= 0") from error
 
 
 def _list(field: str, text: str, size: int) -> list[float]:
@@ -171,7 +125,7 @@ def _list(field: str, text: str, size: int) -> list[float]:
     words = text.split(",")
     if len(words) not in (1, size):
         raise InvalidInputError(field, text, f"one number, or {size} with commas between them")
-    values = [_number(f"{field}[{i}]", word.strip() or default) for i, word in enumerate(words)]
+    values = [read_number(f"{field}[{i}]", word.strip() or default) for i, word in enumerate(words)]
     return values * size if len(values) == 1 else values
 
 

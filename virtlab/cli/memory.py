@@ -1,0 +1,135 @@
+"""`virtlab memory`: which VMs fit on a host, and who gets its memory (S23-S26)."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 - typer reads the annotations when the command runs
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from virtlab.cli.output import show
+from virtlab.cli.table import read_number, read_rows
+from virtlab.validate import InvalidInputError
+
+if TYPE_CHECKING:
+    from virtlab.memory.admission import VmMemory
+
+__all__ = ["admit", "read_vms", "register"]
+
+_COLUMNS = {column: column for column in ("name", "min_mib", "max_mib", "vcpus")}
+
+
+def admit(
+    vms: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE.csv",
+            help="The VMs, in the order in which they start: columns name, min_mib, max_mib, "
+            "vcpus. Names left out are VM1, VM2, ...; vcpus left out is 1.",
+            show_default=False,
+        ),
+    ],
+    host_mib: Annotated[float, typer.Option(help="Memory of the host, in MB.", show_default=False)],
+    *,
+    console_mib: Annotated[
+        float | None,
+        typer.Option(
+            help="Memory of the Service Console; by the guide's table if not given.",
+            show_default=False,
+        ),
+    ] = None,
+    swap_mib: Annotated[
+        float | None,
+        typer.Option(
+            help="Room for swapped pages; as much as the host's memory if not given.",
+            show_default=False,
+        ),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Say which VMs may start on a host, what the others lack, and what all need (S23).
+
+    For instance: virtlab memory admit --vms vms.csv --host-mib 2048
+    """
+    from virtlab.memory.admission import admit as decide
+
+    asking = read_vms(vms)
+    show(decide(asking, host_mib, console_mib=console_mib, swap_mib=swap_mib), as_json=json)
+
+
+def read_vms(path: Path) -> list[VmMemory]:
+    r"""Read what VMs ask for from a CSV file.
+
+    Parameters
+    ----------
+    path
+        A file with a header; columns min_mib, max_mib, and if needed name and vcpus.
+
+    Returns
+    -------
+    list of VmMemory
+        The VMs.
+
+    Raises
+    ------
+    InvalidInputError
+        If a column or a value is wrong; the error names the file, the line and the column.
+    FileNotFoundError
+        If there is no such file.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "vms.csv")
+    ...     _ = path.write_text("name,min_mib,max_mib,vcpus\nweb,256,512,2\n")
+    ...     read_vms(path)
+    [VmMemory(name='web', min_mib=256.0, max_mib=512.0, vcpus=2)]
+    """
+    vms: list[VmMemory] = []
+    for where, cells in read_rows(path, _COLUMNS, needed=("min_mib", "max_mib")):
+        vm = _vm(where, cells, len(vms) + 1)
+        if vm.name in {other.name for other in vms}:
+            raise InvalidInputError(f"{where}, column name", vm.name, "another for each VM")
+        vms.append(vm)
+    return vms
+
+
+def _vm(where: str, cells: dict[str, str], count: int) -> VmMemory:
+    """Read one row."""
+    from virtlab.memory.admission import VmMemory
+
+    low = read_number(f"{where}, column min_mib", cells["min_mib"])
+    high = read_number(f"{where}, column max_mib", cells["max_mib"])
+    vcpus = read_number(f"{where}, column vcpus", cells.get("vcpus") or "1")
+    whole = int(vcpus) if vcpus.is_integer() else vcpus
+    try:
+        return VmMemory(cells.get("name") or f"VM{count}", low, high, whole)  # type: ignore[arg-type] # it checks
+    except InvalidInputError as error:
+        raise InvalidInputError(
+            f"{where}, column {error.field}", error.value, error.allowed
+        ) from error
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands.
+
+    Parameters
+    ----------
+    app
+        The `virtlab` command.
+
+    Examples
+    --------
+    >>> register(typer.Typer())
+    """
+    commands = typer.Typer(
+        name="memory", help="Memory of a host: admission (S23).", no_args_is_help=True
+    )
+    commands.callback()(_root)
+    commands.command()(admit)
+    app.add_typer(commands)
+
+
+def _root() -> None:
+    """Memory of a host: which VMs fit (S23)."""
