@@ -189,12 +189,15 @@ def _vessel(axes: Axes, result: Allocation, i: int, view: _View) -> None:
     if result.minimum[i] > 0:
         axes.plot(sides, [floor, floor], color=HARDWARE.colour, lw=2, ls=(0, (4, 2)))
         if width * view.px > 64:
-            _note(axes, middle, floor - 0.012 * view.top, f"min {result.minimum[i]:.3g}", "top")
-    if closed:
+            under = floor - base > 0.08 * view.top
+            y = floor + (-0.012 if under else 0.012) * view.top
+            where = "top" if under else "bottom"
+            _note(axes, middle, y, f"min {result.minimum[i]:.3g}", where)
+    if closed and result.maximum[i] > 0:
         axes.plot(sides, [lid, lid], color=HARDWARE.colour, lw=6)
         _note(axes, middle, lid + 0.02 * view.top, f"max {result.maximum[i]:.3g}", "bottom")
     inside = height > 0.16 * view.top
-    above = view.top * (0.1 if lid < base + 1.02 * height else 0.02)
+    above = view.top * (0.1 if 0 < lid - base < 1.02 * height else 0.02)
     y = base + (0.4 * height if inside else height + above)
     rotation = 0 if width * view.px > 46 else 90
     amount = float(result.allocation[i])
@@ -249,7 +252,7 @@ def _bar(axes: Axes, result: Allocation, i: int, top: float) -> None:
     """Draw one VM's bar, its amount inside where a lid is in the way."""
     amount, mark = float(result.allocation[i]), vm_mark(i)
     axes.bar(i, amount, 0.56, color=mark.colour, hatch=mark.hatch, edgecolor="white", lw=0)
-    under_lid = amount > 0.93 * result.maximum[i]
+    under_lid = amount > 0.93 * result.maximum[i] > 0
     inside = under_lid and amount > 0.16 * top
     y = amount + top * (-0.02 if inside else 0.1 if under_lid else 0.02)
     if result.minimum[i] > 0.97 * amount > 0:
@@ -295,7 +298,7 @@ def _brackets(axes: Axes, x: float, low: float, high: float, top: float) -> None
         (low, tip, f"min {low:.3g}", "top"),
         (high, -tip, f"max {high:.3g}", "bottom"),
     ):
-        if (bound == 0 and into > 0) or bound > top:
+        if bound == 0 or bound > top:  # no minimum, out of sight, or idle
             continue
         xs, ys = (
             [x - 0.36, x - 0.36, x + 0.36, x + 0.36],

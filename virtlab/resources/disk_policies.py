@@ -149,8 +149,8 @@ class StartTimeFair(Policy):
     """
 
     def __init__(self) -> None:
-        self.virtual = 0.0  # start tag of the request in service
-        self.finish: defaultdict[int, float] = defaultdict(float)  # each VM's account
+        self.virtual = 0.0  # where the account of the VM in service stood
+        self.finish: defaultdict[int, float] = defaultdict(float)  # the accounts
 
     def choose(self, waiting: Mapping[int, Request], shares: Sequence[float]) -> int:
         """Return the VM whose account is furthest behind, and book the request on it."""

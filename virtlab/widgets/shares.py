@@ -39,7 +39,7 @@ POLICIES: Final[Mapping[str, type[Policy]]] = MappingProxyType(
     }
 )
 UNIT = "MB/s"
-SECONDS, CHANGE_AT, IDLE = 10.0, 3.0, (6.0, 8.0)
+SECONDS, CHANGE_AT, IDLE = 6.0, 2.0, (4.0, 5.0)
 _LARGE_KB = 256.0
 _KB = MappingProxyType({"64 KB": 64.0, "256 KB": 256.0, "1024 KB": 1024.0})
 _COUNTS = MappingProxyType(
@@ -81,7 +81,7 @@ def shares_app(capacity: float = 160, shares: tuple[int, int, int] = (1000, 2000
         **{f"minimum{i}": (f"VM{i} minimum", UNIT, 0, 0, 50, 5) for i in (1, 2, 3)},
         **{f"maximum{i}": (f"VM{i} maximum", UNIT, 320, 50, 320, 10) for i in (1, 2, 3)},
     }
-    return App(
+    app = App(
         controls={
             "capacity": controls.slider("Disk bandwidth", UNIT, capacity, 150, 320, 10),
             "idle": controls.choice("Idle", nobody, 0),
@@ -91,6 +91,8 @@ def shares_app(capacity: float = 160, shares: tuple[int, int, int] = (1000, 2000
         compute=_divide,
         draw=lambda result, figure: view.value(result, figure),  # noqa: PLW0108 - it may change
     )
+    app.add_class("virtlab-thirds")  # a column for each VM
+    return app
 
 
 def _divide(capacity: float, idle: int, view: object, **rows: float) -> Allocation:
@@ -111,15 +113,15 @@ def disk_app() -> Any:
     -------
     App
         With controls size1, outstanding1, shares2, policy, units and time. VM2 gets its new
-        shares after 3 s; VM3 is idle from 6 to 8 s.
+        shares after 2 s; VM3 is idle from 4 to 5 s.
 
     Examples
     --------
     >>> app = disk_app()
-    >>> app.result.to_frame().query("from_s == 3")["mb_per_s"].round().tolist()
+    >>> app.result.to_frame().query("from_s == 2")["mb_per_s"].round().tolist()
     [40.0, 80.0, 40.0]
     """
-    time = controls.player("Time", "s", frames=100, value=20, per_frame=SECONDS / 100)
+    time = controls.player("Time", "s", frames=60, value=15, per_frame=SECONDS / 60)
 
     def draw(run: DiskRun, figure: Plate) -> None:
         draw_disk(run, round(time.value * time.per_step, 6), figure=figure)
@@ -128,7 +130,7 @@ def disk_app() -> Any:
         controls={
             "size1": controls.choice("VM1's requests", _KB, 256.0),
             "outstanding1": controls.slider("VM1's outstanding requests", "", 4, 1, 16, 1),
-            "shares2": controls.slider("VM2 shares from 3 s on", "", 2000, 500, 4000, 500),
+            "shares2": controls.slider("VM2 shares from 2 s on", "", 2000, 500, 4000, 500),
             "policy": controls.choice("Next request", POLICIES, StartTimeFair),
             "units": controls.choice("What counts", _COUNTS, _COUNTS["units: command and size"]),
             "time": time,

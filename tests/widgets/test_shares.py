@@ -1,0 +1,86 @@
+"""Widgets of shares: a control that moves changes picture, sentence and numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from virtlab.plots.shares import draw_vessels
+from virtlab.resources import allocate
+from virtlab.resources.disk_policies import Fifo, Units
+from virtlab.widgets.shares import disk_app, shares_app
+
+
+def test_it_opens_on_the_talks_case() -> None:
+    app = shares_app()
+    assert app.result.allocation.tolist() == [40, 80, 40]
+    assert "VM1 gets 40, VM2 80, VM3 40 MB/s" in app.answer.sentence
+    assert app.picture.alt.startswith("Bar chart of 160 MB/s")
+
+
+def test_each_control_reaches_the_model() -> None:
+    app = shares_app()
+    app.set(capacity=200, shares1=500, minimum3=50, maximum2=60)
+    expected = allocate(200, [500, 2000, 1000], [0, 0, 50], [320, 60, 320])
+    assert app.result.allocation.tolist() == expected.allocation.tolist()
+
+
+@pytest.mark.parametrize("vm", [1, 2, 3])
+def test_an_idle_vm_gets_nothing_whatever_its_minimum(vm: int) -> None:
+    app = shares_app().set(idle=vm, **{f"minimum{vm}": 50})
+    assert app.result.allocation[vm - 1] == 0
+    assert app.result.allocation.sum() == pytest.approx(160)
+
+
+def test_no_setting_is_infeasible() -> None:
+    app = shares_app()
+    ends = {name: (c.min, c.max) for name, c in app.controls.items() if hasattr(c, "min")}
+    for which in (0, 1):
+        app.set(**{name: end[which] for name, end in ends.items()})
+        app.set(capacity=ends["capacity"][0])
+    assert sum(ends[f"minimum{i}"][1] for i in (1, 2, 3)) <= ends["capacity"][0]
+    assert all(ends[f"minimum{i}"][1] <= ends[f"maximum{i}"][0] for i in (1, 2, 3))
+
+
+def test_the_picture_can_be_vessels() -> None:
+    app = shares_app()
+    before = app.picture.png
+    app.set(view=draw_vessels)
+    assert app.picture.alt.startswith("Vessels as wide as the shares")
+    assert app.picture.png != before
+    assert app.set(shares2=1000).picture.alt.startswith("Vessels")
+
+
+def test_the_queue_opens_on_the_talks_case() -> None:
+    rows = disk_app().result.to_frame()
+    later = rows[rows["from_s"] == 2]["mb_per_s"].to_numpy()
+    assert np.round(later).tolist() == [40, 80, 40]
+
+
+def test_time_moves_over_one_run() -> None:
+    app = disk_app()
+    run, alt = app.result, app.picture.alt
+    app.set(time=45)
+    assert app.result is run
+    assert app.picture.alt != alt
+    assert "Served from 4.5 s on: " in app.picture.alt
+
+
+def test_each_setting_of_the_queue_changes_the_split() -> None:
+    app = disk_app()
+    seen = [app.result.mb_per_s.round(1).tolist()]
+    for settings in (
+        {"policy": Fifo},
+        {"outstanding1": 16},
+        {"size1": 1024.0},
+    ):
+        app.set(**settings)
+        seen.append(app.result.mb_per_s.round(1).tolist())
+    assert len({str(rates) for rates in seen}) == len(seen)
+
+
+def test_bytes_or_units() -> None:
+    app = disk_app().set(size1=64.0)
+    by_units = app.result.mb_per_s[0]
+    by_bytes = app.set(units=Units(per_command=0.0)).result.mb_per_s[0]
+    assert by_bytes > 1.2 * by_units
