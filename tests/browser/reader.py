@@ -127,6 +127,16 @@ class Reader:
             )
         )
 
+    def broken_images(self) -> list[str]:
+        """Return the start of every image that could not be shown."""
+        return list(
+            self.page.evaluate(
+                "() => [...document.querySelectorAll('.jp-OutputArea img')]"
+                ".filter(one => one.complete && !one.naturalWidth)"
+                ".map(one => one.outerHTML.slice(0, 120))"
+            )
+        )
+
     def controls_without_name(self) -> list[str]:
         """Return the start of every control that a screen reader could not name."""
         return list(self.page.evaluate(_UNNAMED))
@@ -163,15 +173,8 @@ class Reader:
         return self.state(app)
 
     def shoot(self, name: str) -> None:
-        """Keep a picture of the whole page."""
+        """Keep a picture of the page's start, and one of each widget."""
         self.shots.mkdir(parents=True, exist_ok=True)
-        scrolled = ".jp-WindowedPanel-outer, #rendered_cells, body"
-        height = self.page.evaluate(
-            "places => Math.max(...[...document.querySelectorAll(places)]"
-            ".map(one => { one.scrollTop = 0; return one.scrollHeight; })) + 120",
-            scrolled,
-        )
-        size = self.page.viewport_size or {"width": 960, "height": 720}
-        self.page.set_viewport_size({"width": size["width"], "height": min(int(height), 12_000)})
         self.page.screenshot(path=self.shots / f"{name}.png")
-        self.page.set_viewport_size(size)
+        for number, app in enumerate(self.page.query_selector_all(".virtlab-app")):
+            app.screenshot(path=self.shots / f"{name}-widget-{number}.png")
