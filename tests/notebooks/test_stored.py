@@ -41,7 +41,7 @@ def _change(notebook: Any, mime: str, old: str, new: str) -> Any:
     raise AssertionError(f"no {old!r} in {mime}")
 
 
-TABLE = ("text/html", r"<td>80(\.0*)?</td>", "<td>81</td>")
+TABLE = ("text/html", r">80(\.0*)?</td>", ">81</td>")
 ALT = ("text/plain", "80 MB/s each", "81 MB/s each")
 ALT_IN_HTML = ("text/html", "80 MB/s each", "81 MB/s each")
 VERDICT = ("text/plain", "Not answered", "Right")
