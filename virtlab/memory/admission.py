@@ -110,8 +110,8 @@ class Admission(Result):
     >>> result = admit([VmMemory(f"VM{i}", 512, 512, 2) for i in (1, 2, 3)], host_mib=2048)
     >>> print(result.explain())
     VM1, VM2, VM3 start: 1728 of 1832 MB that the VMkernel and the console leave are reserved. \
-With their maximums they need 2036.2 MB by the talk's way, 2047.7 MB by the guide's: of 2048 MB, \
-both fit.
+With maximum memory, the 3 VMs asking need 2036.2 MB by the talk's way, 2047.7 MB by the guide's: \
+of 2048 MB, both fit.
     """
 
     vms: tuple[VmMemory, ...]
@@ -256,8 +256,10 @@ both fit.
             f"{who}: {told['reserved_ram_mib']:.5g} of {free:.5g} MB that the VMkernel and the "
             "console leave are reserved."
         )
+        many = len(self.vms)
+        asking = f"the {many} VMs asking need" if many != 1 else "the VM needs"
         ways = (
-            f" With their maximums they need {self.talk_mib:.1f} MB by the talk's way, "
+            f" With maximum memory, {asking} {self.talk_mib:.1f} MB by the talk's way, "
             f"{self.guide_mib:.1f} MB by the guide's: of {self.host_mib:g} MB, "
         )
         fit = [way <= self.host_mib for way in (self.talk_mib, self.guide_mib)]
