@@ -247,12 +247,13 @@ def pip(arguments: list[str], level: str, lock: list[int], progress: Progress) -
     # Another project's packages, or a wish to install elsewhere, must not reach in here.
     unwanted = ("PYTHONPATH", "PYTHONHOME", "PIP_USER", "PIP_TARGET", "PIP_PREFIX")
     command = [str(PYTHON), "-m", "pip", "--no-input", "--disable-pip-version-check", "install"]
+    inherited = {key: text for key, text in os.environ.items() if key not in unwanted}
     output: list[str] = []
     count = 0
     process = subprocess.Popen(
         [*command, "--progress-bar", "off", *arguments],
         cwd=ROOT,
-        env={key: text for key, text in os.environ.items() if key not in unwanted},
+        env={**inherited, "PYTHONUNBUFFERED": "1"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -260,7 +261,7 @@ def pip(arguments: list[str], level: str, lock: list[int], progress: Progress) -
         errors="replace",
         pass_fds=lock,
     )
-    with process, LOG.open("a", encoding="utf-8") as log:
+    with process, LOG.open("a", 1, encoding="utf-8") as log:
         for line in process.stdout or ():
             output.append(line)
             log.write(line)
