@@ -247,7 +247,11 @@ def test_nobody_asks() -> None:
 
 
 def test_no_time() -> None:
-    assert serve([DiskLoad()], seconds=0).mb_per_s.tolist() == [0]
+    run = serve([DiskLoad()], seconds=0)
+    assert run.mb_per_s.tolist() == [0]
+    assert run.explain() == "No time has passed."
+    assert run.summary()["worst_off_mb_per_s"] == 0
+    assert run.to_frame().empty
 
 
 def test_words_and_rows() -> None:
@@ -255,8 +259,11 @@ def test_words_and_rows() -> None:
         [DiskLoad(name="web"), DiskLoad(name="db", busy=((0, 5),))],
         changes=[Change(8, 0, 3000)],
     )
-    assert run.explain().startswith("0 to 5 s, shares 1000:1000: web 80.0, db 80.0 MB/s.")
-    assert "5 to 8 s, shares 1000:1000 (db idle): web 1" in run.explain()
+    assert run.explain().startswith(
+        "Shares 1000:1000: web 80.0, db 80.0 MB/s. From 5 s (db idle): 1"
+    )
+    assert "From 8 s (web: 3000 shares): 160.0, 0.0." in run.explain()
+    assert list(run.events) == [(5, "db idle"), (8, "web: 3000 shares")]
     assert [phase.shares[0] for phase in run.phases] == [1000, 1000, 3000]
     assert run.trace()["name"].unique().tolist() == ["web", "db"]
     assert run.to_json()["rows"][0]["entitled_mb_per_s"] == 80

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from virtlab.plots.style import Plate
-    from virtlab.resources.disk_run import DiskRun, Phase
+    from virtlab.resources.disk_run import DiskRun
 
 __all__ = ["draw_disk", "draw_service", "draw_throughput"]
 
@@ -44,8 +43,8 @@ def draw_throughput(run: DiskRun, window_s: float = 0.5, figure: Plate | None = 
     --------
     >>> from virtlab.resources import DiskLoad, serve
     >>> draw_throughput(serve([DiskLoad(1000), DiskLoad(3000)], seconds=2)).alt
-    'Line chart of the throughput of 2 VMs over 2 s. 0 to 2 s, shares 1000:3000: VM1 40.0, \
-VM2 120.0 MB/s. Dashed: what the shares entitle to.'
+    'Line chart of the throughput of 2 VMs over 2 s. Shares 1000:3000: VM1 40.0, VM2 120.0 \
+MB/s. Dashed: what the shares entitle to.'
     """
 
     def draw(plate: Plate) -> None:
@@ -216,11 +215,11 @@ def _line_names(
 
 def _events(axes: Axes, run: DiskRun, plate: Plate) -> None:
     """Mark what happens on the way: shares that change, VMs that fall idle or wake."""
-    for before, after in pairwise(run.phases):
-        axes.axvline(after.from_s, color=HOST.colour, lw=1, ls=":")
+    for at_s, words in run.events:
+        axes.axvline(at_s, color=HOST.colour, lw=1, ls=":")
         axes.annotate(
-            _what(run, before, after).replace(" shares", "" if plate.narrow else " shares"),
-            (after.from_s, 1),
+            words.replace(" shares", "" if plate.narrow else " shares"),
+            (at_s, 1),
             xycoords=("data", "axes fraction"),
             xytext=(2, -2) if plate.narrow else (0, 4),
             textcoords="offset points",
@@ -232,16 +231,6 @@ def _events(axes: Axes, run: DiskRun, plate: Plate) -> None:
             color=HARDWARE.colour,
             annotation_clip=False,
         )
-
-
-def _what(run: DiskRun, before: Phase, after: Phase) -> str:
-    words = []
-    for vm, name in enumerate(run.names):
-        if before.shares[vm] != after.shares[vm]:
-            words.append(f"{name}: {after.shares[vm]:g} shares")
-        if before.busy[vm] != after.busy[vm]:
-            words.append(f"{name} is back" if after.busy[vm] else f"{name} idle")
-    return ", ".join(words)
 
 
 def _strip(axes: Axes, run: DiskRun, from_s: float, *, rows: bool) -> list[int]:

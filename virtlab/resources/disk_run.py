@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DiskRun", "Phase"]
 
+_ROW = ["from_s", "to_s", "name", "shares", "mb_per_s", "entitled_mb_per_s", "by_units_mb_per_s"]
 _COLUMNS = ("vm", "size_kb", "units", "issued_s", "started_s", "done_s")
 
 
@@ -281,7 +282,7 @@ class DiskRun(Result):
                 }
                 for vm, name in enumerate(self.names)
             ]
-        return pd.DataFrame(rows)
+        return pd.DataFrame(rows, columns=_ROW)
 
     def summary(self) -> dict[str, float | int | str]:
         """Return how much moved, how busy the disk was, and how far off the shares it was."""
@@ -294,23 +295,43 @@ class DiskRun(Result):
             "requests": self.served.shape[1],
             "mb_per_s": float(self.mb_per_s.sum()),
             "busy_percent": 100 * float(time.sum()) / self.seconds if self.seconds else 0.0,
-            "worst_off_mb_per_s": float(off.max()),
-            "worst_off_units_mb_per_s": float(units_off.max()),
+            "worst_off_mb_per_s": float(off.max()) if len(off) else 0.0,
+            "worst_off_units_mb_per_s": float(units_off.max()) if len(off) else 0.0,
         }
 
+    @property
+    def events(self) -> tuple[tuple[float, str], ...]:
+        """What happens on the way: when, and in words.
+
+        Examples
+        --------
+        >>> from virtlab.resources.disk import DiskLoad, serve
+        >>> serve([DiskLoad(), DiskLoad(busy=((0, 1), (2, 5)))], seconds=3).events
+        ((1, 'VM2 idle'), (2, 'VM2 is back'))
+        """
+        found = []
+        for before, after in pairwise(self.phases):
+            words = []
+            for vm, name in enumerate(self.names):
+                if before.shares[vm] != after.shares[vm]:
+                    words.append(f"{name}: {after.shares[vm]:g} shares")
+                if before.busy[vm] != after.busy[vm]:
+                    words.append(f"{name} is back" if after.busy[vm] else f"{name} idle")
+            found.append((after.from_s, ", ".join(words)))
+        return tuple(found)
+
     def explain(self) -> str:
-        """Say for each phase what the VMs got."""
-        sentences = []
-        for phase in self.phases:
-            got = self._rates(phase.from_s, phase.to_s)
-            ratio = ":".join(f"{share:g}" for share in phase.shares)
-            idle = [name for name, busy in zip(self.names, phase.busy, strict=True) if not busy]
-            rest = f" ({', '.join(idle)} idle)" if idle else ""
-            parts = ", ".join(
-                f"{name} {rate:.1f}" for name, rate in zip(self.names, got, strict=True)
-            )
-            span = f"{phase.from_s:g} to {phase.to_s:g} s"
-            sentences.append(f"{span}, shares {ratio}{rest}: {parts} MB/s.")
+        """Say what the VMs got at first, and after each event."""
+        if not self.phases:
+            return "No time has passed."
+        first, *later = self.phases
+        rates = [f"{rate:.1f}" for rate in self._rates(first.from_s, first.to_s)]
+        ratio = ":".join(f"{share:g}" for share in first.shares)
+        pairs = ", ".join(" ".join(pair) for pair in zip(self.names, rates, strict=True))
+        sentences = [f"Shares {ratio}: {pairs} MB/s."]
+        for phase, (_, words) in zip(later, self.events, strict=True):
+            got = ", ".join(f"{rate:.1f}" for rate in self._rates(phase.from_s, phase.to_s))
+            sentences.append(f"From {phase.from_s:g} s ({words or 'no change'}): {got}.")
         return " ".join(sentences)
 
     @property
