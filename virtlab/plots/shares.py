@@ -223,7 +223,7 @@ def _note(axes: Axes, x: float, y: float, words: str, where: str) -> None:
         words,
         ha="center",
         va=where,
-        fontsize=10,
+        fontsize=10.5,
         color=HARDWARE.colour,
         zorder=4,
         bbox={**PAPER, "pad": 1.0},
