@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 __all__ = ["ContentLostError", "Guest", "OutOfMemoryError"]
 
 _CHUNK = 8  # a touch of more than an eighth of the frames is taken in parts, in order
+_HOT = 4  # a quarter of the kernel and of the code is used again and again. Ours
+_CODE_S = 20  # each page of that code once in so many seconds. Ours
 
 
 class OutOfMemoryError(RuntimeError):
@@ -96,11 +98,12 @@ class Guest:
         self.now = 0
         self.swap_used = 0
         self._stamp = 0
-        self._scrubbed = 0
+        self._booted = 0
         self.kernel = self.objects.add(spec.kernel_pages)
         self.touch(self.kernel.all(), write=True)
         self.frames.flags[self.objects.frame[self.kernel.all()]] |= PINNED
-        common = UNIQUE if spec.image == 0 else 1 + spec.image * 1_000_000
+        self._hot_kernel = self.kernel.all()[: self.kernel.pages // _HOT]
+        common = UNIQUE if spec.image == 0 else 1 + spec.image * 65_536
         self.image = self.file(spec.image_mib, common=common)
 
     def anonymous(self, mib: float) -> Region:
@@ -276,26 +279,31 @@ class Guest:
             self.objects.expected[objects] = 0
             self.objects.saved[objects] = 0
 
-    def scrub(self, pages: int) -> int:
-        """Write zeros to the next free frames, as Windows does at boot.
+    def boot(self, seconds: int) -> None:
+        """Do a second's part of starting: load the system's code; zero memory, as Windows does.
 
         Parameters
         ----------
-        pages
-            Frames to go through, free or not.
-
-        Returns
-        -------
-        int
-            Frames that are still to go through.
+        seconds
+            How long it takes in all; call it so often.
         """
-        stop = min(self._scrubbed + pages, self.frames.pages)
-        frames = np.arange(self._scrubbed, stop, dtype=np.int32)
-        frames = frames[self.frames.holds[frames] == FREE]
-        self.counters.host_faults += self.memory.write(frames, ZERO)
-        self.frames.touched[frames] = self.now
-        self._scrubbed = stop
-        return self.frames.pages - stop
+        code = self.image.all()
+        step = -(-code.size // seconds)
+        self.touch(code[self._booted * step :][:step])
+        if self.spec.zeroes:
+            step = -(-self.frames.pages // seconds)
+            frames = np.arange(self.frames.pages, dtype=np.int32)[self._booted * step :][:step]
+            frames = frames[self.frames.holds[frames] == FREE]
+            self.counters.host_faults += self.memory.write(frames, ZERO)
+            self.frames.touched[frames] = self.now
+        self._booted += 1
+
+    def breathe(self) -> None:
+        """Do what any system does in a second: a part of its kernel and of its code is used."""
+        self.touch(self._hot_kernel, write=True)
+        code = self.image.all()[: self.image.pages // _HOT]
+        step = -(-code.size // _CODE_S)
+        self.touch(code[self.now % _CODE_S * step :][:step])
 
     def give(self, wanted: int) -> Indices:
         """Give frames to a driver that asks for memory: free ones, then the least valuable.

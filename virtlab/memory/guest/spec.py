@@ -50,8 +50,8 @@ class GuestSpec:
         number("size_mib", self.size_mib, minimum=1 / PAGES_PER_MIB)
         number("kernel_mib", self.kernel_mib, minimum=0)
         number("structures", self.structures, minimum=0, maximum=1)
-        number("image_mib", self.image_mib, minimum=0)
-        integer("image", self.image, minimum=0, maximum=999)
+        number("image_mib", self.image_mib, minimum=0, maximum=256)
+        integer("image", self.image, minimum=0, maximum=99)
         if self.swap_mib is not None:
             number("swap_mib", self.swap_mib, minimum=0)
         if self.kernel_pages >= self.pages:

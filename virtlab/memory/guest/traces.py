@@ -71,12 +71,14 @@ class Trace(Workload):
     @property
     def mib(self) -> float:
         """Memory that it ever writes, MiB."""
-        return self.copies * touched_seconds(self.program).shape[1] / PAGES_PER_MIB
+        pages: int = touched_seconds(self.program).shape[1]
+        return self.copies * pages / PAGES_PER_MIB
 
     @property
     def per_s(self) -> float:
         """Pages that it writes in a second, on average."""
-        return float(self.copies * _writes(self.program)[0].size / 60)
+        written = int(_writes(self.program)[0].size)
+        return self.copies * written / 60
 
     @property
     def cpu_s(self) -> float:
