@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 def move_sliders(reader: Reader, app: ElementHandle) -> None:
     """Move each slider: a new picture each time; at one place at least, other words too."""
+    place = reader.place(app)
     for slider in app.query_selector_all("input[type=range], [role=slider]"):
         words = reader.state(app)["words"]
         at_end = slider.evaluate("one => Number(one.value) >= Number(one.max)")
@@ -21,6 +22,7 @@ def move_sliders(reader: Reader, app: ElementHandle) -> None:
         if state["words"] == words:
             state = reader.press(app, slider, "End" if at_end else "Home")
         assert state["words"] != words, slider.evaluate("one => one.outerHTML")
+        assert reader.place(app) == place, "the picture jumped"
 
 
 def move_others(reader: Reader, app: ElementHandle) -> None:

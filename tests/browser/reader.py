@@ -162,6 +162,20 @@ class Reader:
         found: dict[str, Any] = self.page.evaluate(_STATE, app)
         return found
 
+    def place(self, app: ElementHandle) -> list[int]:
+        """Return where the picture or map stands in its app, and how wide it is.
+
+        A picture's height comes with it; a map may grow, for instance with another VM.
+        """
+        found: list[int] = app.evaluate(
+            "app => { const image = app.querySelector('img.virtlab-picture');"
+            " const one = (image ?? app.querySelector('.virtlab-pagemap-stage'));"
+            " const [box, all] = [one.getBoundingClientRect(), app.getBoundingClientRect()];"
+            " return [box.x - all.x, box.y - all.y, box.width, image ? box.height : 0]"
+            ".map(Math.round); }"
+        )
+        return found
+
     def press(self, app: ElementHandle, control: ElementHandle, *keys: str) -> dict[str, Any]:
         """Press keys on a control, wait for picture and words, return what is shown then."""
         before = self.state(app)
@@ -176,5 +190,8 @@ class Reader:
         """Keep a picture of the page's start, and one of each widget."""
         self.shots.mkdir(parents=True, exist_ok=True)
         self.page.screenshot(path=self.shots / f"{name}.png")
+        size = self.page.viewport_size or {"width": 960, "height": 720}
+        self.page.set_viewport_size({"width": size["width"], "height": 2400})  # whole widgets
         for number, app in enumerate(self.page.query_selector_all(".virtlab-app")):
             app.screenshot(path=self.shots / f"{name}-widget-{number}.png")
+        self.page.set_viewport_size(size)

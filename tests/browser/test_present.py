@@ -24,10 +24,8 @@ def test_presented(
 ) -> None:
     name = Path(notebook).stem
     reader.open_voila(voila(notebook))
-    reader.page.wait_for_function(
-        "count => document.querySelectorAll('.virtlab-app').length >= count",
-        arg=1,
-    )
+    reader.page.locator(".virtlab-app").first.wait_for()
+    reader.settle()
     for app in reader.widgets()[:1]:
         move_sliders(reader, app)
     assert reader.errors_shown() == []
@@ -37,6 +35,10 @@ def test_presented(
     solutions = [cell for cell in cells if "solution" in cell.metadata.get("tags", [])]
     shown = reader.page.locator("#rendered_cells [cell-index]").count()
     assert shown == len(cells) - len(solutions)
-    reader.shoot(f"{name}-voila")
+    reader.shoot(f"{name}-voila-960")
+    reader.page.set_viewport_size({"width": 380, "height": 720})
+    reader.settle()
+    assert reader.too_wide() == []
+    reader.shoot(f"{name}-voila-380")
     assert reader.complaints == []
     assert reader.outside == []

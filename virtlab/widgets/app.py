@@ -76,7 +76,8 @@ def _in_words(value: float) -> str:
 def _table_html(result: Result) -> str:
     """Write the rows of a result, for eyes and for copying."""
     frame = result.to_frame()
-    frame.columns = frame.columns.str.replace("_", " ")
+    words = frame.columns.str.replace("_", " ").str.replace(r" per s$", "/s", regex=True)
+    frame.columns = words.str.replace(r"\bmb/s$", "MB/s", regex=True)
     return table_html(frame, max_rows=12, number_format=_in_words)
 
 
