@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from virtlab.plots import style
 from virtlab.plots.palette import HARDWARE, HOST, vm_mark
@@ -132,6 +133,8 @@ def draw_disk(
         upper, lower = plate.add_subplot(grid[0]), plate.add_subplot(grid[1])
         _room(plate)
         _throughput(upper, run, window_s, plate)
+        for axis in (upper.yaxis, upper.xaxis, lower.xaxis):  # ticks are what takes the time
+            axis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
         upper.axvline(at_s, color=HARDWARE.colour, lw=2)
         order = _strip(lower, run, at_s, rows=False)
         words = "".join(vm_mark(vm).sign for vm in order)
