@@ -234,10 +234,10 @@ def test_bad_input_is_named(
 
 
 def test_a_result_in_words_rows_and_json() -> None:
-    result = targets(80, [1, 1], [40, 10], 35, 100, names=["web", "mail"], unit="MB")
+    result = targets(80, [1, 1], [40, 10], 35, 100, names=["web one", "mail"], unit="MB")
     text = result.explain()
     assert "80 MB are divided at a tax rate of 0.75" in text
-    assert "web gets 45 (89 % in use), mail 35 (29 %) MB." in text
+    assert "web one gets 45 (89 % in use), mail 35 (29 %) MB." in text
     assert "At their minimum: mail." in text
     frame = result.to_frame()
     assert frame["target_mb"].tolist() == [45, 35]

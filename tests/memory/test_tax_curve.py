@@ -47,15 +47,15 @@ def test_a_curve_runs_from_equal_parts_to_what_is_in_use() -> None:
 
 
 def test_a_curve_in_words_rows_and_json() -> None:
-    curve = tax_curve(300, [1, 1], [0, 200], rates=[0.5, 0.9], names=["web", "db"], unit="MB")
+    curve = tax_curve(300, [1, 1], [0, 200], rates=[0.5, 0.9], names=["web one", "db"], unit="MB")
     first, last = curve.explain().split(". ", 1)
-    assert first == "At a rate of 0.5 web gets 100 and db 200 MB"
-    assert last == "At a rate of 0.9 web gets 60 (-40) and db 240 (+40) MB."
+    assert first == "At a rate of 0.5 web one gets 100 and db 200 MB"
+    assert last == "At a rate of 0.9 web one gets 60 (-40) and db 240 (+40) MB."
     frame = curve.to_frame()
-    assert frame["name"].tolist() == ["web", "db"] * 2
+    assert frame["name"].tolist() == ["web one", "db"] * 2
     assert frame["tax_rate"].tolist() == [0.5, 0.5, 0.9, 0.9]
     data = json.loads(json.dumps(curve.to_json(), allow_nan=False))
-    assert data["web_first_mb"] == pytest.approx(100)
+    assert data["web one_first_mb"] == pytest.approx(100)
     assert data["last_rate"] == 0.9
 
 

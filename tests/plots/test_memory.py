@@ -11,11 +11,12 @@ from matplotlib.lines import Line2D
 
 from virtlab.memory.admission import VmMemory, admit
 from virtlab.memory.sampling_run import sample_steps
+from virtlab.memory.tax import targets
 from virtlab.memory.tax_curve import figure_7, tax_curve
 from virtlab.plots import style
 from virtlab.plots.memory import draw_admission
 from virtlab.plots.sampling import draw_sampling
-from virtlab.plots.tax import draw_figure_7, draw_tax_curve
+from virtlab.plots.tax import draw_bottles, draw_figure_7, draw_tax_curve
 from virtlab.validate import InvalidInputError
 
 if TYPE_CHECKING:
@@ -100,6 +101,25 @@ def test_the_tax_curve_draws_each_target_and_names_it_at_its_end() -> None:
     assert "The tax takes 84 MiB from VM1, and VM2 gets 84 more" in _words(figure)
 
 
+def test_the_areas_of_the_bottles_are_memory() -> None:
+    result = targets(800, [1000, 1000, 2000], [30, 200, 100], 50, [256, 512, 512])
+    axes = draw_bottles(result).axes[0]
+    areas = [patch.get_width() * patch.get_height() for patch in axes.patches]  # type: ignore[attr-defined] # bars
+    full, light = np.array(areas).reshape(3, 2).T
+    assert full == pytest.approx(np.minimum(result.target, result.active))
+    assert full + light == pytest.approx(result.target)
+    tops = [patch.get_y() + patch.get_height() for patch in axes.patches][1::2]  # type: ignore[attr-defined] # bars
+    assert tops == pytest.approx([tops[0]] * 3)  # one level in all
+    assert "At a tax rate of 0.75, VM3 keeps" in " ".join(_words(draw_bottles(result)))
+
+
+def test_bottles_without_idle_memory_say_so() -> None:
+    figure = draw_bottles(targets(100, [1, 1], [90, 90]))
+    assert "No VM keeps idle memory" in _words(figure)
+    with pytest.raises(InvalidInputError, match="shares"):
+        draw_bottles(targets(100, [1, 0], [90, 90]))
+
+
 def test_a_tax_that_changes_nothing_is_said() -> None:
     assert "The tax changes nothing here" in _words(draw_tax_curve(tax_curve(100, [1, 1], [0, 0])))
 
@@ -133,6 +153,7 @@ def test_the_samplers_title_has_numbers_with_and_without_change() -> None:
 
 DRAWN: list[Callable[[Plate | None], Plate]] = [
     lambda figure: draw_admission(_slide(), figure),
+    lambda figure: draw_bottles(targets(344.5, [1, 1], [9.8, 200.4]), figure),
     lambda figure: draw_figure_7(figure_7(), figure),
     lambda figure: draw_tax_curve(tax_curve(344.5, [1, 1], [9.8, 200.4]), figure),
     lambda figure: draw_sampling(sample_steps((0, 50), step_s=60), figure),

@@ -132,6 +132,8 @@ def test_result_in_words_rows_and_json() -> None:
     assert data["unused"] == 40
     assert data["rows"][2]["held_by"] == "minimum"
     assert result.summary()["allocated"] == 60
+    spaced = allocate(40, [1, 1], names=["web server", "mail server"])
+    assert "web server gets 20, mail server 20." in spaced.explain()
 
 
 def test_many_vms_are_counted_not_listed() -> None:

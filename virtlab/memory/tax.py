@@ -33,6 +33,7 @@ The two vessels are ours.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain, repeat
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -197,10 +198,8 @@ class TaxTargets(Result):
 
     Attributes
     ----------
-    available
-        What there was to divide.
-    tax_rate
-        tau.
+    available, tax_rate
+        What there was to divide, and tau.
     target, cost
         What each VM should have, and what that costs, in the unit of `available`.
     rho
@@ -209,10 +208,8 @@ class TaxTargets(Result):
         f: how much of the target is in use, from 0 to 1.
     unused
         What is left because all are at their maximum.
-    shares, active, minimum, maximum
-        As given, one number a VM.
-    names, unit
-        For tables and sentences; without names they are VM1, VM2 and so on.
+    shares, active, minimum, maximum, names, unit
+        As given; without names they are VM1, VM2 and so on.
 
     Examples
     --------
@@ -290,11 +287,14 @@ VM1 gets 100.8 (10 % in use), VM2 243.7 (82 %) MiB.
             f"an idle page costs {idle_cost(self.tax_rate):.4g} times an active one."
         )
         rows = zip(self.labels, self.target, self.active_fraction, strict=True)
-        words = [f"{name} {target:.4g} ({used:.0%})" for name, target, used in rows]
-        words = [word.replace("%", " %") for word in words[:6]] + ["…"] * (len(words) > 6)
+        first = chain([(" gets", " in use")], repeat(("", "")))
+        words = [
+            f"{name}{verb} {target:.4g} ({100 * used:.0f} %{more})"
+            for (verb, more), (name, target, used) in zip(first, rows, strict=False)
+        ]
+        words = words[:6] + ["…"] * (len(words) > 6)
         if not words:
             return head
-        words[0] = words[0].replace(" ", " gets ", 1).replace(" %)", " % in use)")
         held = self.held_by
         bounds = "".join(
             f" At their {bound}: {', '.join(np.array(self.labels)[held == bound])}."

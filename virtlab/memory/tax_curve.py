@@ -97,13 +97,15 @@ VM2 256 (+83.8) MiB.
     def explain(self) -> str:
         """Say what each VM gets at the first rate and at the last."""
         first, last = self.target[0], self.target[-1]
+        gets = [" gets", *[""] * (len(self.names) - 1)]
         start = " and ".join(
-            f"{name} {amount:.4g}" for name, amount in zip(self.names, first, strict=True)
-        ).replace(" ", " gets ", 1)
+            f"{name}{verb} {amount:.4g}"
+            for name, verb, amount in zip(self.names, gets, first, strict=True)
+        )
         end = " and ".join(
-            f"{name} {amount:.4g} ({amount - before:+.3g})"
-            for name, amount, before in zip(self.names, last, first, strict=True)
-        ).replace(" ", " gets ", 1)
+            f"{name}{verb} {amount:.4g} ({amount - before:+.3g})"
+            for name, verb, amount, before in zip(self.names, gets, last, first, strict=True)
+        )
         at = "Without tax" if self.rates[0] == 0 else f"At a rate of {self.rates[0]:g}"
         return f"{at} {start} {self.unit}. At a rate of {self.rates[-1]:g} {end} {self.unit}."
 

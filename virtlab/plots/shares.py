@@ -330,6 +330,7 @@ def _alt(kind: str, result: Allocation) -> str:
     """Say in words what a figure of an allocation shows."""
     unit = f" {result.unit}" if result.unit else ""
     words = {"minimum": ", kept up by its minimum", "maximum": ", held down by its maximum"}
+    words |= {"height": ", kept dry by its height"}
     rows = [
         f"{name}: {shares:g} shares, gets {amount:.4g}{unit}{words.get(held, '')}."
         for name, shares, amount, held in zip(

@@ -1,22 +1,24 @@
-"""Figures of the idle memory tax (S24): the paper's experiment, and targets as the rate rises."""
+"""Figures of the idle memory tax (S24): bottles, the paper's experiment, the rate as it rises."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from virtlab.memory.tax import idle_cost
 from virtlab.plots import style
 from virtlab.plots.palette import HARDWARE, HOST, vm_mark
-from virtlab.validate import integer
+from virtlab.validate import integer, number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from virtlab.memory.tax import TaxTargets
     from virtlab.memory.tax_curve import Figure7, TaxCurve
     from virtlab.plots.style import Plate
 
-__all__ = ["draw_figure_7", "draw_tax_curve"]
+__all__ = ["draw_bottles", "draw_figure_7", "draw_tax_curve"]
 
 _MOST_VMS = 6
 _PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 1.5, "alpha": 0.9}
@@ -197,6 +199,125 @@ def _end_labels(axes: Axes, curve: TaxCurve, figure: Plate, top: float) -> None:
             annotation_clip=False,
             weight="normal" if text.startswith("in use") else "bold",
         )
+
+
+def draw_bottles(result: TaxTargets, figure: Plate | None = None) -> Plate:
+    """Draw each VM as a bottle: as wide as its shares, and k times narrower for idle pages.
+
+    Areas are memory. All bottles are filled to one level, so a VM with much in use gets much.
+
+    Parameters
+    ----------
+    result
+        Targets of at most 6 VMs, all with shares.
+    figure
+        The figure to draw on again.
+
+    Returns
+    -------
+    Plate
+        The figure.
+
+    Examples
+    --------
+    >>> from virtlab.memory.tax import targets
+    >>> print(draw_bottles(targets(344.5, [1, 1], active=[9.8, 200.4], maximum=256)).alt)
+    Bottles as wide as the shares, with necks 4 times narrower, for 344.5 MiB. VM1: 9.8 in use and \
+91 idle, 100.8 in all. VM2: 200.4 in use and 43.3 idle, 243.7 in all. They stand at one level, \
+373.7 MiB per share.
+    """
+    integer("vms", result.shares.size, minimum=1, maximum=_MOST_VMS)
+    number("shares", float(result.shares.min()), minimum=1e-100)
+
+    def draw(figure: Plate) -> None:
+        figure.margins(left=62 if figure.narrow else 96, right=18, top=98, bottom=62)
+        axes = figure.subplots()
+        surface = result.cost / result.shares
+        follows = surface[result.held_by == "level"]
+        level = float(follows.max(initial=0.0)) or float(surface.max())
+        top = 1.2 * max(level, float(surface.max()), 1e-9)
+        total = float(result.shares.sum())
+        gap = 0.12 * total
+        centres = np.cumsum(result.shares + gap) - gap - result.shares / 2
+        for i, x in enumerate(centres.tolist()):
+            _bottle(axes, result, i, x, top)
+        if follows.size:
+            axes.axhline(level, color=HARDWARE.colour, lw=1.5, ls=(0, (6, 3)), zorder=5)
+        axes.set(ylim=(0, top), xlim=(-gap, total + gap * result.shares.size))
+        pairs = zip(result.labels, result.target, strict=True)
+        axes.set_xticks(centres, [f"{name}\n{amount:.4g}" for name, amount in pairs])
+        axes.tick_params(axis="x", length=0)
+        unit = f"{result.unit} per share, idle (light) × {idle_cost(result.tax_rate):.3g}"
+        axes.annotate(
+            unit,
+            (14 / figure.width_px, 1),
+            xycoords=("figure fraction", "axes fraction"),
+            xytext=(0, 8),
+            textcoords="offset points",
+            color=HOST.colour,
+        )
+        style.finish(axes, _bottles_title(result), _bottles_alt(result, level), slide="S24")
+
+    return style.draw_on(figure, draw)
+
+
+def _bottle(axes: Axes, result: TaxTargets, i: int, x: float, top: float) -> None:
+    """Draw body, neck, floor, lid and water of one bottle."""
+    mark, shares, k = vm_mark(i), float(result.shares[i]), idle_cost(result.tax_rate)
+    target, used = float(result.target[i]), float(min(result.active[i], result.maximum[i]))
+    body, neck, shoulder = shares / 2, shares / 2 / k, used / shares
+    wet = min(target, used) / shares
+    idle = max(target - used, 0.0)
+    look: dict[str, Any] = {"color": mark.colour, "edgecolor": "white", "lw": 0}
+    axes.bar(x, wet, 2 * body, hatch=mark.hatch, **look)
+    axes.bar(x, idle / (2 * neck), 2 * neck, bottom=shoulder, alpha=0.35, **look)
+
+    def height(amount: float) -> float:
+        return min(amount, used) / shares + max(amount - used, 0.0) / (2 * neck)
+
+    lid = min(height(float(result.maximum[i])), top)
+    for side in (-1, 1):
+        xs = [x, x + side * body, x + side * body, x + side * neck, x + side * neck]
+        axes.plot(xs, [0, 0, shoulder, shoulder, lid], color=HARDWARE.colour, lw=2.5, zorder=4)
+    if lid < top:
+        axes.plot([x - neck, x + neck], [lid, lid], color=HARDWARE.colour, lw=6, zorder=4)
+    if result.minimum[i] > 0:
+        low = height(float(result.minimum[i]))
+        half = body if result.minimum[i] <= used else neck
+        dash = (0, (4, 2))
+        axes.plot([x - half, x + half], [low, low], color=HARDWARE.colour, lw=2, ls=dash, zorder=4)
+    for amount, y in ((target - idle, wet / 2), (idle, shoulder + idle / (4 * neck))):
+        if amount >= 0.5 and (y - shoulder * (y > shoulder)) > 0.035 * top:
+            axes.text(x, y, f"{amount:.3g}", ha="center", va="center", bbox=_PAPER, zorder=6)
+
+
+def _bottles_title(result: TaxTargets) -> str:
+    """Say who has most idle memory left, and who has least."""
+    idle = np.maximum(result.target - result.active, 0)
+    most = int(np.argmax(idle))
+    if idle[most] < 0.5:
+        return "No VM keeps idle memory"
+    return (
+        f"At a tax rate of {result.tax_rate:g}, {result.labels[most]} keeps "
+        f"{idle[most]:.3g} {result.unit} idle"
+    )
+
+
+def _bottles_alt(result: TaxTargets, level: float) -> str:
+    """Say in words what the figure shows."""
+    words = {"minimum": ", at its minimum", "maximum": ", at its maximum", "level": ""}
+    rows = " ".join(
+        f"{name}: {min(used, target):.4g} in use and {max(target - used, 0):.3g} idle, "
+        f"{target:.4g} in all{words[held]}."
+        for name, used, target, held in zip(
+            result.labels, result.active, result.target, result.held_by.tolist(), strict=True
+        )
+    )
+    return (
+        f"Bottles as wide as the shares, with necks {idle_cost(result.tax_rate):.3g} times "
+        f"narrower, for {result.available:g} {result.unit}. {rows} They stand at one level, "
+        f"{level:.4g} {result.unit} per share."
+    )
 
 
 def _curve_title(curve: TaxCurve) -> str:

@@ -172,8 +172,10 @@ class Allocation(Result):
             ratio = ":".join(f"{value:g}" for value in self.shares)
             divided = f"{self.capacity:g}{unit} are divided as {ratio}."
             pairs = zip(self.labels, self.allocation, strict=True)
-            words = [f"{name} {amount:.4g}" for name, amount in pairs]
-            words[0] = words[0].replace(" ", " gets ", 1)
+            words = [
+                f"{name}{'' if i else ' gets'} {amount:.4g}"
+                for i, (name, amount) in enumerate(pairs)
+            ]
             parts = f"{', '.join(words)}{unit}."
         rest = f" {self.unused:.4g}{unit} are left, for no VM can use more." if self.unused else ""
         return f"{divided} {parts}{self._clamped()}{rest}"
