@@ -294,7 +294,7 @@ class Guest:
             step = -(-self.frames.pages // seconds)
             frames = np.arange(self.frames.pages, dtype=np.int32)[self._booted * step :][:step]
             frames = frames[self.frames.holds[frames] == FREE]
-            self.counters.host_faults += self.memory.write(frames, ZERO)
+            self.counters.host_faults += self.memory.write(frames, ZERO, 0)
             self.frames.touched[frames] = self.now
         self._booted += 1
 
