@@ -135,6 +135,14 @@ class FrameTable:
         """
         if self._inactive.size < wanted:
             self._refill(wanted)
+        found = self._pop(wanted)
+        if found.size == 0:  # all of the list was touched since
+            self._refill(wanted)
+            found = self._pop(wanted)
+        return found
+
+    def _pop(self, wanted: int) -> Indices:
+        """Take entries off the inactive list that were not touched since they came on it."""
         found = [np.empty(0, np.int32)]
         lacking = wanted
         while lacking and self._inactive.size:

@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 __all__ = ["ContentLostError", "Guest", "OutOfMemoryError"]
 
 _CHUNK = 8  # a touch of more than an eighth of the frames is taken in parts, in order
-_HOT = 4  # a quarter of the kernel and of the code is used again and again. Ours
-_CODE_S = 20  # each page of that code once in so many seconds. Ours
+_HOT = 4  # a quarter of the kernel is used every second. Ours
+_CODE_S = 60  # half of the system's code is used, each page once in so many seconds. Ours
 
 
 class OutOfMemoryError(RuntimeError):
@@ -301,7 +301,7 @@ class Guest:
     def breathe(self) -> None:
         """Do what any system does in a second: a part of its kernel and of its code is used."""
         self.touch(self._hot_kernel, write=True)
-        code = self.image.all()[: self.image.pages // _HOT]
+        code = self.image.all()[: self.image.pages // 2]
         step = -(-code.size // _CODE_S)
         self.touch(code[self.now % _CODE_S * step :][:step])
 

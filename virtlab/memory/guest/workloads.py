@@ -191,7 +191,7 @@ class Idle(Workload):
     51.2
     """
 
-    mib: float = 3.0
+    mib: float = 4.0
     every_s: float = 15.0
 
     def __post_init__(self) -> None:
@@ -363,7 +363,7 @@ class Phases(Workload):
     --------
     >>> query = Phases(((60, Idle()), (30, WorkingSet(100))))
     >>> query.at(10), query.at(70).mib, query.at(90)
-    (Idle(mib=3.0, every_s=15.0), 100, Idle(mib=3.0, every_s=15.0))
+    (Idle(mib=4.0, every_s=15.0), 100, Idle(mib=4.0, every_s=15.0))
     """
 
     phases: tuple[tuple[int, Workload], ...] = field(default_factory=tuple)
