@@ -83,7 +83,7 @@ def test_two_processes_share_what_both_have(*, stop: bool) -> None:
         children = [stack.enter_context(_filled(10, 20, 30, seed)) for seed in (2, 2, 3)]
         result = running([pid for pid, _ in children], stop=stop)
         for pid, _ in children:
-            assert process_state(pid) == "S"  # goes on afterwards
+            assert process_state(pid) in {"R", "S", "D"}  # goes on afterwards: not "T", stopped
         names = list(result.groups["all"]["process"].cat.categories)
         assert [name.rpartition(" ")[2] for name in names] == [f"({pid})" for pid, _ in children]
         pages = result.groups["all"]
