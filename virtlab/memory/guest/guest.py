@@ -29,7 +29,7 @@ from virtlab.memory.guest.costs import PAGES_PER_MIB
 from virtlab.memory.guest.counters import Counters
 from virtlab.memory.guest.frames import ANONYMOUS, BALLOON, DIRTY, FREE, PINNED, FrameTable
 from virtlab.memory.guest.objects import FILE, NOWHERE, SAVED, ObjectTable
-from virtlab.memory.guest.physical import UNIQUE, ZERO, PhysicalMemory
+from virtlab.memory.guest.physical import UNIQUE, ZERO, PhysicalMemory, distinct
 from virtlab.validate import InvalidInputError
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ class Guest:
             self._use(objects, frames, write)
             return
         self._use(objects[there], frames[there], write)
-        missing = np.unique(objects[~there])
+        missing = distinct(objects[~there])
         while missing.size:
             got = self._find_frames(missing.size)
             if got.size == 0:
@@ -292,7 +292,10 @@ class Guest:
         self.touch(code[self._booted * step :][:step])
         if self.spec.zeroes:
             step = -(-self.frames.pages // seconds)
-            frames = np.arange(self.frames.pages, dtype=np.int32)[self._booted * step :][:step]
+            first, last = np.minimum(
+                [self._booted * step, self._booted * step + step], self.frames.pages
+            )
+            frames = np.arange(first, last, dtype=np.int32)
             frames = frames[self.frames.holds[frames] == FREE]
             self.counters.host_faults += self.memory.write(frames, ZERO, 0)
             self.frames.touched[frames] = self.now

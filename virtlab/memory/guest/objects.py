@@ -161,6 +161,6 @@ class ObjectTable:
             Whether there is one.
         """
         return any(
-            bool(((objects >= image.start) & (objects < image.stop)).any())
+            image.pages > 0 and bool(((objects >= image.start) & (objects < image.stop)).any())
             for image in self._images
         )

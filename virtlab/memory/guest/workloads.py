@@ -140,6 +140,11 @@ class Work:
         self._regions = {part: part.open(guest) for part in workload.parts}
         self._ran, self._owed_s, self._wait_s = 0, 0.0, 0.0
 
+    @property
+    def region(self) -> Region:
+        """What the workload touches now."""
+        return self._regions[self.workload.at(self._ran)]
+
     def second(self) -> int:
         """Let a second pass; return how many operations were done in it."""
         running = self.workload.at(self._ran)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from virtlab.memory.guest.physical import LOST, UNIQUE, ZERO, PhysicalMemory
+from virtlab.memory.guest.physical import LOST, UNIQUE, ZERO, PhysicalMemory, distinct
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -115,16 +115,22 @@ class BackedMemory(PhysicalMemory):
         state = self.state[frames]
         if ((state == BACKED) | (state == SHARED)).all():
             return 0
-        absent = np.unique(frames[(state != BACKED) & (state != SHARED)])
+        absent = distinct(frames[(state != BACKED) & (state != SHARED)])
         fetched = 0
         while absent.size:
-            piece = absent[: self.machine.room(min(absent.size, _PIECE))]
+            piece = absent[: self._room(absent.size)]
             absent = absent[piece.size :]
             fetched += self._fetch(piece)
         return fetched
 
+    def _room(self, wanted: int) -> int:
+        """Return for how many pages there are frames now; in pieces, where others must give."""
+        return wanted if wanted <= self.machine.free else self.machine.room(min(wanted, _PIECE))
+
     def _fetch(self, frames: Indices) -> int:
         """Give pages that have none a frame of their own; the room for it is there."""
+        if frames.size == 0:
+            return 0
         state = self.state[frames]
         if (state == BALLOONED).any():
             raise AssertionError("the guest uses a page that is in the balloon")
@@ -149,9 +155,9 @@ class BackedMemory(PhysicalMemory):
         self._store(frames, content, values, at[own])
         rest = at[~own]
         while rest.size:
-            piece = rest[: self.machine.room(min(rest.size, _PIECE))]
+            piece = rest[: self._room(rest.size)]
             rest = rest[piece.size :]
-            fetched += self._own(np.unique(frames[piece]))
+            fetched += self._own(distinct(frames[piece]))
             self._store(frames, content, values, piece)
         return fetched
 
@@ -167,8 +173,9 @@ class BackedMemory(PhysicalMemory):
         """Give pages a frame of their own; the room for it is there."""
         state = self.state[frames]
         together = frames[state == SHARED]
-        self.machine.copy(self.content[together])
-        self._become(together, BACKED)
+        if together.size:
+            self.machine.copy(self.content[together])
+            self._become(together, BACKED)
         return self._fetch(frames[(state != SHARED) & (state != BACKED)])
 
     def load(self, frames: Indices) -> Values:
@@ -182,7 +189,9 @@ class BackedMemory(PhysicalMemory):
         """Take the frames behind pages that the balloon driver gave up."""
         state = self.state[frames]
         self.machine.give(int(np.count_nonzero(state == BACKED)))
-        self.machine.drop(self.content[frames[state == SHARED]])
+        together = frames[state == SHARED]
+        if together.size:
+            self.machine.drop(self.content[together])
         if self._swap is not None:
             self._swap[frames] = LOST
         self._become(frames, BALLOONED)
@@ -212,8 +221,10 @@ class BackedMemory(PhysicalMemory):
         """
         backed = int(self.counts[BACKED])
         wanted = min(wanted, backed)
+        if wanted <= 0:
+            return np.empty(0, np.int32)
         if 8 * wanted < backed and 4 * backed > self.state.size:  # few of many: draw and look
-            drawn = np.unique(rng.integers(0, self.state.size, 8 * wanted, dtype=np.int32))
+            drawn = distinct(rng.integers(0, self.state.size, 8 * wanted, dtype=np.int32))
             drawn = drawn[self.state[drawn] == BACKED]
             if drawn.size >= wanted:
                 some: Indices = rng.permutation(drawn)[:wanted]
@@ -262,7 +273,7 @@ class BackedMemory(PhysicalMemory):
             Where chance comes from.
         """
         drawn: Indices = rng.integers(0, self.state.size, wanted, dtype=np.int32)
-        self._share(np.unique(drawn[self.state[drawn] == BACKED]))
+        self._share(distinct(drawn[self.state[drawn] == BACKED]))
 
     def _share(self, frames: Indices) -> Indices:
         """Share backed pages of zeros or of a common content; return those that can't be."""

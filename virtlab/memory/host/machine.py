@@ -140,17 +140,25 @@ class MachineMemory:
     def _count(self, contents: Contents, sign: int = 1) -> int:
         """Change the reference counts; return how many frames were kept for sharing before."""
         before = self._kept
-        top = int(contents.max(initial=0)) + 1
+        zeros = contents == 0  # by far the most
+        self._change(np.zeros(1, np.int32), int(np.count_nonzero(zeros)) * sign)
+        others = np.sort(contents[~zeros])
+        if others.size:
+            starts = np.flatnonzero(np.append(True, others[1:] != others[:-1]))
+            times = np.diff(np.append(starts, others.size))
+            self._change(others[starts], times.astype(np.int32) * sign)
+        return before
+
+    def _change(self, different: Contents, by: Contents | int) -> None:
+        """Add to the reference counts of different contents."""
+        top = int(different[-1]) + 1
         if top > self._references.size:
-            self._references = np.append(
-                self._references, np.zeros(top - self._references.size, np.int32)
-            )
-        different, times = np.unique(contents, return_counts=True)
+            more = np.zeros(top - self._references.size, np.int32)
+            self._references = np.append(self._references, more)
         old = self._references[different]
-        new = old + sign * times.astype(np.int32)
+        new = old + by
         self._references[different] = new
         self._kept += int(np.count_nonzero(new)) - int(np.count_nonzero(old))
-        return before
 
     def drop(self, contents: Contents) -> None:
         """End the sharing of guest pages that are not needed any more.

@@ -209,6 +209,7 @@ def run(
     """
     simulation = Simulation(scenario, controller)
     show = scenario.seconds > _LONG_S if progress is None else progress
-    for _ in tqdm(range(scenario.seconds), disable=not show, unit="s", leave=False):
+    hidden = None if show else True  # None: shown on a terminal, not in a file or a notebook
+    for _ in tqdm(range(scenario.seconds), disable=hidden, unit="s", leave=False):
         simulation.second()
     return simulation.result()
