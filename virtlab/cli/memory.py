@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003 - typer reads the annotations when the command runs
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,9 +14,12 @@ from virtlab.validate import InvalidInputError
 if TYPE_CHECKING:
     from virtlab.memory.admission import VmMemory
 
-__all__ = ["admit", "read_vms", "register"]
+__all__ = ["admit", "read_vms", "register", "run"]
 
 _COLUMNS = {column: column for column in ("name", "min_mib", "max_mib", "vcpus")}
+
+_SHOWN = [f"{what}_mib" for what in ("allocated", "target", "active", "ballooned", "swapped")]
+_SHOWN += ["guest_faults", "host_faults", "operations"]
 
 
 def admit(
@@ -55,6 +58,55 @@ def admit(
 
     asking = read_vms(vms)
     show(decide(asking, host_mib, console_mib=console_mib, swap_mib=swap_mib), as_json=json)
+
+
+def run(
+    scenario: Annotated[
+        str,
+        typer.Argument(
+            help="A TOML file, or one of the course's: vm4-starts, idle-tax, five-vms.",
+            metavar="SCENARIO.toml",
+        ),
+    ],
+    *,
+    seconds: Annotated[
+        int | None, typer.Option(help="Stop earlier.", min=1, show_default=False)
+    ] = None,
+    every: Annotated[int, typer.Option(help="Print a row for every so many seconds.", min=1)] = 60,
+    controller: Annotated[
+        str | None,
+        typer.Option(help="Who decides: esx, pressure, swap only.", show_default=False),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of all chance.", show_default=False)] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Run a host and its VMs, second by second (S24-S26).
+
+    For instance: virtlab memory run vm4-starts
+    """
+    from dataclasses import replace
+
+    from virtlab.memory.host.reading import read_scenario
+    from virtlab.memory.host.simulation import run as simulate
+
+    given: dict[str, Any] = {"seconds": seconds, "controller": controller, "seed": seed}
+    changed = {name: value for name, value in given.items() if value is not None}
+    found = replace(read_scenario(_scenario_path(scenario)), **changed)
+    result = simulate(found).every(every)
+    if json:
+        show(result, as_json=True)
+        return
+    table = result.to_frame()[["time_s", "vm", "state", *_SHOWN]].round(0).convert_dtypes()
+    typer.echo(table.to_string(index=False))
+    typer.echo(f"\n{result.explain()}")
+
+
+def _scenario_path(given: str) -> Path:
+    """Return a file, or one that travels with the course, by its name."""
+    from virtlab.datasets import folder
+
+    own = folder("data") / f"scenario-{given}.toml"
+    return own if own.is_file() else Path(given)
 
 
 def read_vms(path: Path) -> list[VmMemory]:
@@ -124,12 +176,15 @@ def register(app: typer.Typer) -> None:
     >>> register(typer.Typer())
     """
     commands = typer.Typer(
-        name="memory", help="Memory of a host: admission (S23).", no_args_is_help=True
+        name="memory",
+        help="Memory of a host: admission and reallocation (S23-S26).",
+        no_args_is_help=True,
     )
     commands.callback()(_root)
     commands.command()(admit)
+    commands.command()(run)
     app.add_typer(commands)
 
 
 def _root() -> None:
-    """Memory of a host: which VMs fit (S23)."""
+    """Memory of a host: which VMs fit, and who gets how much (S23-S26)."""

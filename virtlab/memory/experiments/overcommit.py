@@ -86,7 +86,8 @@ def scenario(query_s: int = 1640, seconds: int = 3000) -> Scenario:
     """
 
     def busy(mib: float, hot: float) -> HotCold:
-        return HotCold(hot_mib=mib * hot, cold_mib=mib * (1 - hot), hot=0.98, per_s=1000)
+        hot_mib = round(mib * hot)
+        return HotCold(hot_mib, mib - hot_mib, hot=0.98, per_s=1000)
 
     asked = query_s - _BOOT_S
     query = WorkingSet(200, per_s=4000)

@@ -20,13 +20,25 @@ if TYPE_CHECKING:
 
     Indices = NDArray[np.int32]
 
-__all__ = ["ANONYMOUS", "BALLOON", "CACHE_FIRST_S", "DIRTY", "FREE", "PINNED", "FrameTable"]
+__all__ = [
+    "ANONYMOUS",
+    "BALLOON",
+    "CACHE_FIRST_S",
+    "DIRTY",
+    "FREE",
+    "NEVER",
+    "PINNED",
+    "FrameTable",
+]
 
 FREE, BALLOON = -1, -2
 """What a frame holds that holds no object."""
 
 DIRTY, ANONYMOUS, PINNED = np.uint8(1), np.uint8(2), np.uint8(4)
 """Flags of a frame: newer than its copy on disk; anonymous; never given away."""
+
+NEVER = -10_000
+"""The tick of the last touch of a frame that was not touched yet."""
 
 CACHE_FIRST_S = 60
 """An anonymous page counts as touched so many seconds later than a cached one."""
@@ -65,7 +77,7 @@ class FrameTable:
 
     def __init__(self, pages: int) -> None:
         self.holds = np.full(pages, FREE, np.int32)
-        self.touched = np.zeros(pages, np.int32)
+        self.touched = np.full(pages, NEVER, np.int32)
         self.flags = np.zeros(pages, np.uint8)
         self._stack = np.arange(pages, dtype=np.int32)[::-1].copy()
         self.free = pages

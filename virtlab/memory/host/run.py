@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -62,6 +62,8 @@ class MemoryRun(Result):
         The steps of the host's state.
     log
         Events and refusals: second and words.
+    step_s
+        `to_frame` has a row for every so many seconds.
 
     Examples
     --------
@@ -82,6 +84,7 @@ class MemoryRun(Result):
     of_host: Mapping[str, Floats]
     passages: tuple[Passage, ...]
     log: tuple[tuple[int, str], ...]
+    step_s: int = 1
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -149,7 +152,23 @@ class MemoryRun(Result):
             **{name: self.of_vm[name].ravel() for name in OF_VM},
         }
         frame = pd.DataFrame(columns)
-        return frame[frame["on"] > 0].drop(columns="on").reset_index(drop=True)
+        wanted = (frame["on"] > 0) & (frame["time_s"] % self.step_s == 0)
+        return frame[wanted].drop(columns="on").reset_index(drop=True)
+
+    def every(self, seconds: int) -> MemoryRun:
+        """Return the same run, with fewer rows in its frame.
+
+        Parameters
+        ----------
+        seconds
+            One row for so many.
+
+        Returns
+        -------
+        MemoryRun
+            The run.
+        """
+        return replace(self, step_s=seconds)
 
     def at(self, second: int = -1) -> pd.DataFrame:
         """Return one row a VM at one second.
