@@ -34,8 +34,9 @@ __all__ = [
 FREE, BALLOON = -1, -2
 """What a frame holds that holds no object."""
 
-DIRTY, ANONYMOUS, PINNED = np.uint8(1), np.uint8(2), np.uint8(4)
-"""Flags of a frame: newer than its copy on disk; anonymous; never given away."""
+DIRTY, ANONYMOUS, PINNED, UNSAVED = np.uint8(1), np.uint8(2), np.uint8(4), np.uint8(8)
+"""Flags of a frame: newer than its copy on disk; anonymous; never given away; anonymous and
+without a place in the swap."""
 
 NEVER = -10_000
 """The tick of the last touch of a frame that was not touched yet."""
@@ -61,7 +62,7 @@ class FrameTable:
     touched
         Tick of the last touch.
     flags
-        DIRTY, ANONYMOUS, PINNED.
+        DIRTY, ANONYMOUS, PINNED, UNSAVED.
     fixed
         Frames with one of these flags can't leave now.
 

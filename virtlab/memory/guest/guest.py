@@ -27,7 +27,7 @@ import numpy as np
 
 from virtlab.memory.guest.costs import PAGES_PER_MIB
 from virtlab.memory.guest.counters import Counters
-from virtlab.memory.guest.frames import ANONYMOUS, BALLOON, DIRTY, FREE, PINNED, FrameTable
+from virtlab.memory.guest.frames import ANONYMOUS, BALLOON, DIRTY, FREE, PINNED, UNSAVED, FrameTable
 from virtlab.memory.guest.objects import FILE, NOWHERE, SAVED, ObjectTable
 from virtlab.memory.guest.physical import UNIQUE, ZERO, PhysicalMemory, distinct
 from virtlab.validate import InvalidInputError
@@ -220,7 +220,7 @@ class Guest:
             kept = new & (np.cumsum(new) > room)
             frames, objects, dirty = frames[~kept], objects[~kept], dirty[~kept]
             self.swap_used = self.spec.swap_pages
-            self.frames.fixed = PINNED | ANONYMOUS
+            self.frames.fixed = PINNED | UNSAVED
         else:
             self.swap_used += int(np.count_nonzero(new))
         self._write_out(objects[dirty], frames[dirty])
@@ -256,7 +256,8 @@ class Guest:
         self.counters.host_faults += self.memory.write(frames, content, values)
         self.objects.frame[objects] = frames
         self.frames.holds[frames] = objects
-        self.frames.flags[frames] = np.where(of_file, 0, ANONYMOUS).astype(np.uint8)
+        kept = np.where(saved, ANONYMOUS, ANONYMOUS | UNSAVED)
+        self.frames.flags[frames] = np.where(of_file, 0, kept).astype(np.uint8)
         self.frames.touched[frames] = self.now
 
     def discard(self, region: Region) -> None:

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from virtlab.memory.guest.costs import CPU_S, PAGES_PER_MIB
+from virtlab.memory.guest.objects import FILE
 from virtlab.validate import InvalidInputError, number
 
 if TYPE_CHECKING:
@@ -144,6 +145,12 @@ class Work:
     def region(self) -> Region:
         """What the workload touches now."""
         return self._regions[self.workload.at(self._ran)]
+
+    def end(self) -> None:
+        """End the program: memory of its own is free again, files stay."""
+        for region in self._regions.values():
+            if region.pages and not self.guest.objects.flags[region.start] & FILE:
+                self.guest.discard(region)
 
     def second(self) -> int:
         """Let a second pass; return how many operations were done in it."""

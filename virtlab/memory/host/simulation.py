@@ -77,6 +77,7 @@ class Simulation:
         self._specs = {vm.name: vm for vm in scenario.vms}
         self._column = {vm.name: i for i, vm in enumerate(scenario.vms)}
         self._before: dict[str, Counters] = {}
+        self._killed: dict[str, int] = {}
         shape = (scenario.seconds, len(scenario.vms))
         self._of_vm: dict[str, Floats] = {name: np.zeros(shape, np.float32) for name in OF_VM}
         self._of_host: dict[str, Floats] = {
@@ -111,6 +112,7 @@ class Simulation:
         if event.action == "power off":
             self.host.power_off(event.vm)
             self._before.pop(event.vm, None)
+            self._killed.pop(event.vm, None)
         elif event.vm:
             self.host.change(event.vm, **event.changes)
         if event.tax_rate is not None:
@@ -129,6 +131,9 @@ class Simulation:
         for name, value in row.items():
             self._of_host[name][at] = value
         for i, vm in enumerate(host.vms):
+            if vm.killed > self._killed.get(vm.spec.name, 0):
+                self._killed[vm.spec.name] = vm.killed
+                self.log.append((at, f"{vm.spec.name} has no memory left: its program is killed"))
             column = self._column[vm.spec.name]
             values = self._numbers(vm, float(host.target[i]), bool(host.blocked[i]))
             for name, number in values.items():

@@ -13,7 +13,7 @@ import numpy as np
 
 from virtlab.memory.guest.balloon import Balloon, BalloonSpec
 from virtlab.memory.guest.costs import PAGES_PER_MIB
-from virtlab.memory.guest.guest import Guest
+from virtlab.memory.guest.guest import Guest, OutOfMemoryError
 from virtlab.memory.guest.workloads import Idle, Work
 from virtlab.memory.host.backing import BackedMemory
 from virtlab.memory.sampling import Sampler, SamplerSettings
@@ -132,6 +132,8 @@ class Vm:
         What it is made of.
     operations
         What its program did in the last second.
+    killed
+        How often its program was killed because the guest had no memory left.
 
     Examples
     --------
@@ -151,7 +153,7 @@ class Vm:
         self.guest = Guest(spec.guest, self.memory)
         self.balloon = Balloon(self.guest, spec.balloon)
         self.sampler = Sampler(spec.guest.pages, rng, SamplerSettings())
-        self.operations = 0
+        self.operations = self.killed = 0
         self._truly = (-_COUNT_S, 0)
         self._work: Work | None = None
 
@@ -194,14 +196,20 @@ class Vm:
         self.operations = 0
         if blocked:
             return
-        if self.guest.now <= self.spec.boot_s:
-            self.guest.boot(self.spec.boot_s)
-        else:
+        try:
             self._run()
+        except OutOfMemoryError:  # as a real guest does: the program is killed, and starts again
+            self.killed += 1
+            if self._work is not None:
+                self._work.end()
+                self._work = None
         self.sampler.see(self.guest.frames.touched[self.sampler.sampled] == self.guest.now)
 
     def _run(self) -> None:
-        """Let the operating system and the program run."""
+        """Let the operating system start, and then run with the program."""
+        if self.guest.now <= self.spec.boot_s:
+            self.guest.boot(self.spec.boot_s)
+            return
         if self._work is None:
             self._work = Work(self.guest, self.spec.workload, self._rng)
         self.guest.breathe()
