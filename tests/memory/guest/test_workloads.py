@@ -12,12 +12,12 @@ from virtlab.datasets import touched_seconds
 from virtlab.memory.guest import Balloon, Guest, GuestSpec
 from virtlab.memory.guest.balloon import BalloonSpec
 from virtlab.memory.guest.costs import CPU_S, DISK_S
+from virtlab.memory.guest.phases import Phases
 from virtlab.memory.guest.traces import Trace
 from virtlab.memory.guest.workloads import (
     FileServer,
     HotCold,
     Idle,
-    Phases,
     Work,
     WorkingSet,
     Workload,

@@ -22,8 +22,9 @@ import numpy as np
 
 from virtlab.memory.guest.balloon import BalloonSpec
 from virtlab.memory.guest.costs import PAGES_PER_MIB
+from virtlab.memory.guest.phases import Phases
 from virtlab.memory.guest.spec import GuestSpec
-from virtlab.memory.guest.workloads import HotCold, Idle, Phases, WorkingSet
+from virtlab.memory.guest.workloads import HotCold, Idle, WorkingSet
 from virtlab.memory.host.scenario import Scenario
 from virtlab.memory.host.simulation import run
 from virtlab.memory.host.spec import HostSpec

@@ -8,9 +8,9 @@ not assumed but comes out: where memory lacks, operations wait, and fewer are do
     WorkingSet   a set of pages of its own, each as likely as the other
     HotCold      most touches go to a small part
     FileServer   files of which some are read much more often than others: the page cache decides
-    Phases       one workload after the other: idle, a query, idle
 
-One measured in a real program is in `virtlab.memory.guest.traces`. To write one's own, subclass
+One after the other is `virtlab.memory.guest.phases`; one measured in a real program is in
+`virtlab.memory.guest.traces`. To write one's own, subclass
 `Workload` and say which objects the next operations touch.
 
 The file server stands for dbench, the load of W02's figures 2 and 7. How often a page is read
@@ -24,7 +24,7 @@ Sources: W02 figure 2. P. Denning, "The working set model for program behavior",
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     Indices = NDArray[np.int32]
 
-__all__ = ["FileServer", "HotCold", "Idle", "Phases", "Work", "WorkingSet", "Workload"]
+__all__ = ["FileServer", "HotCold", "Idle", "Work", "WorkingSet", "Workload"]
 
 _MOST = 100_000  # operations a second, where nothing else limits them
 
@@ -360,54 +360,3 @@ class FileServer(Workload):
         rank = rng.exponential(self.popularity_mib * PAGES_PER_MIB, count)
         objects = (region.start + rank % region.pages).astype(np.int32)
         return _split(objects, self.writes)
-
-
-@dataclass(frozen=True)
-class Phases(Workload):
-    """One workload after the other, and from the first again.
-
-    Attributes
-    ----------
-    phases
-        Seconds and workload of each.
-
-    Examples
-    --------
-    >>> query = Phases(((60, Idle()), (30, WorkingSet(100))))
-    >>> query.at(10), query.at(70).mib, query.at(90)
-    (Idle(mib=4.0, every_s=15.0), 100, Idle(mib=4.0, every_s=15.0))
-    """
-
-    phases: tuple[tuple[int, Workload], ...] = field(default_factory=tuple)
-
-    def __post_init__(self) -> None:
-        """Check that time passes."""
-        if not self.phases or min(seconds for seconds, _ in self.phases) < 1:
-            raise InvalidInputError("phases", self.phases, "pairs of seconds (>= 1) and workload")
-
-    @property
-    def per_s(self) -> float:
-        """What the first phase wants."""
-        return self.phases[0][1].per_s
-
-    @property
-    def parts(self) -> tuple[Workload, ...]:
-        """The workloads of all phases."""
-        return tuple(dict.fromkeys(part for _, load in self.phases for part in load.parts))
-
-    def at(self, second: int) -> Workload:
-        """Return the workload of the phase that a second is in."""
-        second %= sum(seconds for seconds, _ in self.phases)
-        for seconds, load in self.phases:
-            if second < seconds:
-                return load.at(second)
-            second -= seconds
-        raise AssertionError("a second lies in a phase")
-
-    def open(self, guest: Guest) -> Region:
-        """Open the first phase; `Work` opens each part by itself."""
-        return self.phases[0][1].open(guest)
-
-    def next(self, count: int, region: Region, rng: Generator) -> tuple[Indices, Indices]:
-        """Do as the first phase does."""
-        return self.phases[0][1].next(count, region, rng)

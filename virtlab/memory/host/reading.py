@@ -29,9 +29,10 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from virtlab.memory.guest.balloon import BalloonSpec
+from virtlab.memory.guest.phases import Phases
 from virtlab.memory.guest.spec import GuestSpec
 from virtlab.memory.guest.traces import Trace
-from virtlab.memory.guest.workloads import FileServer, HotCold, Idle, Phases, WorkingSet
+from virtlab.memory.guest.workloads import FileServer, HotCold, Idle, WorkingSet
 from virtlab.memory.host.scenario import Event, Scenario
 from virtlab.memory.host.spec import HostSpec
 from virtlab.memory.host.vm import VmSpec
