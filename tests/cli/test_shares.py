@@ -130,3 +130,10 @@ def test_errors_are_one_line_and_status_2(
     assert out == ""
     assert err.count("\n") == 1
     assert message in err
+
+
+def test_a_seed_is_taken_and_changes_nothing(virtlab: Virtlab) -> None:
+    """A script may pass one seed to every model command."""
+    plain = virtlab("160", "--shares", "1000,2000", "--json")
+    assert virtlab("160", "--shares", "1000,2000", "--seed", "7", "--json") == plain
+    assert plain[0] == 0

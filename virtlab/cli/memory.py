@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from virtlab.cli.output import show
+from virtlab.cli.output import Seed, show
 from virtlab.cli.table import read_number, read_rows
 from virtlab.validate import InvalidInputError
 
@@ -48,12 +48,14 @@ def admit(
             show_default=False,
         ),
     ] = None,
+    seed: Seed = 0,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Say which VMs may start on a host, what the others lack, and what all need (S23).
 
     For instance: virtlab memory admit --vms vms.csv --host-mib 2048
     """
+    del seed
     from virtlab.memory.admission import admit as decide
 
     asking = read_vms(vms)

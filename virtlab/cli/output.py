@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
     from virtlab.results import Result
 
-__all__ = ["show"]
+__all__ = ["Seed", "show"]
+
+# Every model command takes --seed, so that a script can pass one to all of them.
+Seed = Annotated[
+    int, typer.Option("--seed", help="Taken by every model command; nothing here is random.")
+]
 
 
 def show(result: Result, *, as_json: bool) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from virtlab.cli.output import show
+from virtlab.cli.output import Seed, show
 from virtlab.cli.table import read_number, read_rows
 from virtlab.resources.presets import read_shares
 from virtlab.resources.shares import allocate as divide
@@ -50,12 +50,14 @@ def allocate(
         ),
     ] = None,
     unit: Annotated[str, typer.Option(help="Unit of the capacity, to be shown.")] = "",
+    seed: Seed = 0,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Divide CAPACITY among VMs: clip(level * shares, min, max), the level spends it.
 
     For instance: virtlab allocate 160 --shares 1000,2000,1000
     """
+    del seed
     if (shares is None) == (vms is None):
         raise InvalidInputError("--shares", shares, "given, or --vms, and not both")
     if vms is not None:

@@ -73,6 +73,8 @@ class Guest:
         Its tables.
     counters
         What happened so far.
+    booted
+        Seconds of booting that are over.
 
     Examples
     --------
@@ -98,7 +100,7 @@ class Guest:
         self.now = 0
         self.swap_used = 0
         self._stamp = 0
-        self._booted = 0
+        self.booted = 0
         self.kernel = self.objects.add(spec.kernel_pages)
         self.touch(self.kernel.all(), write=True)
         self.frames.flags[self.objects.frame[self.kernel.all()]] |= PINNED
@@ -290,17 +292,17 @@ class Guest:
         """
         code = self.image.all()
         step = -(-code.size // seconds)
-        self.touch(code[self._booted * step :][:step])
+        self.touch(code[self.booted * step :][:step])
         if self.spec.zeroes:
             step = -(-self.frames.pages // seconds)
             first, last = np.minimum(
-                [self._booted * step, self._booted * step + step], self.frames.pages
+                [self.booted * step, self.booted * step + step], self.frames.pages
             )
             frames = np.arange(first, last, dtype=np.int32)
             frames = frames[self.frames.holds[frames] == FREE]
             self.counters.host_faults += self.memory.write(frames, ZERO, 0)
             self.frames.touched[frames] = self.now
-        self._booted += 1
+        self.booted += 1
 
     def breathe(self) -> None:
         """Do what any system does in a second: a part of its kernel and of its code is used."""

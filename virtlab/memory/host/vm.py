@@ -207,7 +207,7 @@ class Vm:
 
     def _run(self) -> None:
         """Let the operating system start, and then run with the program."""
-        if self.guest.now <= self.spec.boot_s:
+        if self.guest.booted < self.spec.boot_s:
             self.guest.boot(self.spec.boot_s)
             return
         if self._work is None:
