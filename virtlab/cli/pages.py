@@ -20,7 +20,7 @@ _ASLR = {"both": None, "random": True, "fixed": False}
 _TABLES = ("total", "process", "kind")
 
 
-def pages(  # noqa: PLR0913 - one parameter an option
+def pages(
     what: Annotated[
         list[str] | None,
         typer.Argument(
