@@ -72,7 +72,7 @@ def scenario(before_s: int = 1860, after_s: int = 1740, *, tax_rate: float = 0.7
         VmSpec(
             "VM2",
             GuestSpec(256),
-            FileServer(popularity_mib=100, files_mib=230),
+            FileServer(popularity_mib=106, files_mib=230),
             overhead_mib=_OVERHEAD_MIB,
             balloon=balloon,
             boot_s=30,

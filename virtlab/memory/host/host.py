@@ -274,7 +274,7 @@ class Host:
         for vm, wanted, pages in zip(self.vms, orders.swap, orders.balloon, strict=True):
             spare = max(vm.memory.allocated - vm.minimum, 0)
             vm.memory.swap_out(min(int(wanted), spare), self.rng, share=self.spec.sharing)
-            vm.balloon.goal = int(max(pages, 0))
+            vm.balloon.goal = max(round(float(pages)), 0)
         self.blocked = orders.blocked.astype(bool)
 
     def _emergency(self, wanted: int) -> None:
