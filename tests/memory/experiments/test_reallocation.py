@@ -44,8 +44,10 @@ def test_one_stops_at_its_minimum(found: Reallocation) -> None:
 
 def test_all_end_at_their_targets(found: Reallocation) -> None:
     last = slice(reallocation.STOPS_S - 150, reallocation.STOPS_S)
-    off = found.run.of_vm["allocated_mib"][last] - found.run.of_vm["target_mib"][last]
-    assert np.abs(off.mean(axis=0)).max() < 10  # targets move with the samples
+    of_vm = found.run.of_vm
+    may_use = 512 - of_vm["ballooned_mib"] - of_vm["swapped_mib"]
+    off = (may_use - of_vm["target_mib"])[last].mean(axis=0)
+    assert np.abs(off).max() < 12  # targets move with the samples
 
 
 def test_memory_is_given_back(found: Reallocation) -> None:
