@@ -91,7 +91,7 @@ def draw_bars(run: MemoryRun, second: int = -1, figure: Plate | None = None) -> 
     >>> from virtlab.memory.host.vm import VmSpec
     >>> found = run(Scenario("one VM", 5, HostSpec(256), (VmSpec("VM1", GuestSpec(64)),)))
     >>> draw_bars(found).alt[:74]
-    'Stacked bars of the memory of 1 VM after 4 s; the state is high, 145 MiB o'
+    'Stacked bars of the memory of 1 VM after 4 s; the state is high, 166 MiB o'
     """
     integer("vms", len(run.names), minimum=1, maximum=MOST)
     at = second % run.seconds

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["draw_timeline", "state_strip"]
 
 
-def state_strip(axes: Axes, run: MemoryRun) -> None:
+def state_strip(axes: Axes, run: MemoryRun, unit_s: float = 1) -> None:
     """Draw the states over time as a strip of four rows, one for each state.
 
     Parameters
@@ -38,6 +38,8 @@ def state_strip(axes: Axes, run: MemoryRun) -> None:
         Flat axes under a time axis.
     run
         A run.
+    unit_s
+        Seconds of a unit of the time axis.
 
     Examples
     --------
@@ -54,9 +56,9 @@ def state_strip(axes: Axes, run: MemoryRun) -> None:
     for start, end in zip(starts, ends, strict=True):
         state = State(int(states[start]))
         mark = LIGHTS[state]
-        width = max(end - start, least)
+        width, left = max(end - start, least) / unit_s, start / unit_s
         axes.barh(
-            3 - state, width, 0.9, left=start, color=mark.colour, hatch=mark.hatch, ec="white", lw=0
+            3 - state, width, 0.9, left=left, color=mark.colour, hatch=mark.hatch, ec="white", lw=0
         )
     axes.set_yticks(range(4), [state.label for state in reversed(State)])
     axes.set_ylim(-0.6, 3.6)

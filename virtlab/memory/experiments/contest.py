@@ -118,10 +118,11 @@ class Contest(Result):
         done = {way: one.mean("VM1", "operations", half) for way, one in self.runs.items()}
         speed = {way: 100 * value / done["enough"] for way, value in done.items()}
         lost = {way: 100 - value for way, value in speed.items()}
+        base = max(lost["balloon"], 0.1)  # in a short run a balloon may cost nothing
         return {
             **{f"{way}_percent": value for way, value in speed.items()},
-            "swap_loses_times": lost["swap"] / lost["balloon"],
-            "both_loses_times": lost["both"] / lost["balloon"],
+            "swap_loses_times": lost["swap"] / base,
+            "both_loses_times": lost["both"] / base,
             "double_paging_s": self.runs["both"].mean("VM1", "double_paging", half),
         }
 

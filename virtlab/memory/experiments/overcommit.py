@@ -136,7 +136,7 @@ class Overcommit(Result):
         asked = database[self.query_s : self.query_s + 240]
         overhead = sum(vm.overhead_mib for vm in run.scenario.vms)
         writes = run.of_host["swap_writes"] / PAGES_PER_MIB
-        times = run.state_seconds()
+        times, later = run.state_seconds(), run.of_host["saved_mib"][booted:]
         return {
             "configured_mib": sum(vm.high_mib for vm in run.scenario.vms),
             "overhead_mib": overhead,
@@ -147,7 +147,7 @@ class Overcommit(Result):
             "database_minimum_mib": float(idle.min()) if idle.size else float("nan"),
             "database_query_mib": float(asked.max()) if asked.size else float("nan"),
             "high_or_soft_percent": 100 * (times["high"] + times["soft"]) / run.seconds,
-            "shared_later_mib": float(np.median(run.of_host["saved_mib"][booted:])),
+            "shared_later_mib": float(np.median(later)) if later.size else float("nan"),
         }
 
     def explain(self) -> str:
