@@ -163,22 +163,7 @@ def draw_idle_tax(result: IdleTax, figure: Plate | None = None) -> Plate:
         speed.plot(minutes[30:-_SMOOTH_S], rate[30:-_SMOOTH_S], color=vm_mark(1).colour)
         for each in (axes, speed):
             each.axvline(changed, color=HARDWARE.colour, ls=":", lw=1.2)
-        axes.annotate(
-            f"tax {run.scenario.events[0].tax_rate:.0%} ".replace("%", " %"),
-            (changed, 0.14),
-            xycoords=("data", "axes fraction"),
-            xytext=(4, 0),
-            textcoords="offset points",
-        )
-        both = result.mib("VM1")[0]
-        axes.annotate(
-            f"both {both:.0f} ({FIGURE_7['VM1'][0]:.0f})",
-            (changed / 2, both),
-            xytext=(0, 10),
-            textcoords="offset points",
-            ha="center",
-            fontsize=9.5 if plate.narrow else 10.8,
-        )
+        _tax_words(axes, result, plate)
         axes.set(ylabel="memory, MiB", ylim=(0, 290), xlim=(0, minutes[-1]))
         speed.set(ylabel="MiB/s", ylim=(0, None), xlabel="minutes; VM2's throughput below")
         _points_key(axes, plate)
@@ -187,6 +172,27 @@ def draw_idle_tax(result: IdleTax, figure: Plate | None = None) -> Plate:
         style.finish(axes, title, _tax_alt(result), slide="S24")
 
     return style.draw_on(figure, draw)
+
+
+def _tax_words(axes: Axes, result: IdleTax, plate: Plate) -> None:
+    """Name the change, and the one level before it."""
+    changed = result.changed_s / 60
+    axes.annotate(
+        f"tax {result.run.scenario.events[0].tax_rate:.0%} ".replace("%", " %"),
+        (changed, 0.14),
+        xycoords=("data", "axes fraction"),
+        xytext=(4, 0),
+        textcoords="offset points",
+    )
+    both = result.mib("VM1")[0]
+    axes.annotate(
+        f"both {both:.0f} ({FIGURE_7['VM1'][0]:.0f})",
+        (changed / 2, both),
+        xytext=(0, 10),
+        textcoords="offset points",
+        ha="center",
+        fontsize=9.5 if plate.narrow else 10.8,
+    )
 
 
 def _end(axes: Axes, plate: Plate, y: float, words: str, ink: str) -> None:
