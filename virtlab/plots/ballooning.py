@@ -101,7 +101,7 @@ def draw_bars(run: MemoryRun, second: int = -1, figure: Plate | None = None) -> 
             left=66 if plate.narrow else 90,
             right=14 if plate.narrow else 190,
             top=150 if plate.narrow else 104,
-            bottom=72 if plate.narrow else 52,
+            bottom=98 if plate.narrow else 52,
         )
         axes = plate.subplots()
         parts = _parts(run, at)
@@ -174,12 +174,11 @@ def _key(plate: Plate, parts: list[_Part]) -> None:
     height = plate.get_figheight() * 100
     for place, name in enumerate(rows):
         if plate.narrow:
-            x, y = 14 + place % 4 * 92, height - 124 + 20 * (place // 4) - 20
-            y = 34 - 20 * (place // 4)
+            x, y = 14 + place % 3 * 122, 54 - 22 * (place // 3)
         else:
             x, y = plate.width_px - 172, height - 150 - 34 * place
         _sample(plate, name, (x / plate.width_px, y / height))
-        size = 8.6 if plate.narrow else 10.8
+        size = 10.1 if plate.narrow else 10.8
         at = ((x + (20 if plate.narrow else 30)) / plate.width_px, (y + 6) / height)
         plate.text(*at, name, va="center", fontsize=size)
 

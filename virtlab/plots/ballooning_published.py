@@ -102,7 +102,7 @@ def _points_key(axes: Axes, plate: Plate) -> None:
         xycoords="axes fraction",
         ha="right",
         color=HOST.colour,
-        fontsize=9 if plate.narrow else 10.8,
+        fontsize=10.1 if plate.narrow else 10.8,
     )
 
 
@@ -191,7 +191,7 @@ def _tax_words(axes: Axes, result: IdleTax, plate: Plate) -> None:
         xytext=(0, 10),
         textcoords="offset points",
         ha="center",
-        fontsize=9.5 if plate.narrow else 10.8,
+        fontsize=10.1 if plate.narrow else 10.8,
     )
 
 
@@ -207,7 +207,7 @@ def _end(axes: Axes, plate: Plate, y: float, words: str, ink: str) -> None:
         va="bottom" if plate.narrow else "center",
         color=ink,
         annotation_clip=False,
-        fontsize=9.5 if plate.narrow else 10.8,
+        fontsize=10.1 if plate.narrow else 10.8,
     )
 
 
@@ -270,7 +270,7 @@ def draw_overcommit(result: Overcommit, figure: Plate | None = None) -> Plate:
         state_strip(strip, run, unit_s=60)
         axes.set(ylabel="MiB", ylim=(0, 1300), xlim=(0, minutes[-1]))
         strip.set_xlabel("minutes; points: the paper")
-        strip.tick_params(axis="y", labelsize=7.5 if plate.narrow else 9.5)
+        strip.tick_params(axis="y", labelsize=10.1)
         plate.align_ylabels()
         low = result.summary()["database_minimum_mib"]
         title = f"1472 MiB of VMs on 1024: an idle database falls to {low:.0f} MiB, its minimum"
@@ -346,7 +346,7 @@ def draw_contest(result: Contest, figure: Plate | None = None) -> Plate:
         axes.set_yticks(places, frame["way"])
         axes.set(xlabel="throughput, %", xlim=(0, 160 if plate.narrow else 128))
         faults.set_xlabel("pages/s" if plate.narrow else "pages fetched a second")
-        faults.legend(loc="upper right", fontsize=8.5 if plate.narrow else 10.5, handlelength=1.2)
+        faults.legend(loc="upper right", fontsize=10.1 if plate.narrow else 10.5, handlelength=1.2)
         told = result.summary()
         title = (
             f"Host swap loses {told['swap_loses_times']:.1f} times what the balloon loses, "

@@ -181,7 +181,7 @@ def _events(axes: Axes, run: MemoryRun, plate: Plate) -> None:
             xytext=(4, 4) if at < 0.7 * run.seconds else (-4, 4),
             textcoords="offset points",
             ha="left" if at < 0.7 * run.seconds else "right",
-            fontsize=9 if plate.narrow else 10.8,
+            fontsize=10.1 if plate.narrow else 10.8,
             annotation_clip=False,
         )
 
