@@ -61,7 +61,8 @@ def test_figure_7_without_tax_is_an_equal_split() -> None:
 def test_figure_7_with_tax() -> None:
     result = targets(344.5, [1, 1], ACTIVE, maximum=256)
     assert result.target == pytest.approx([100.8, 243.7], rel=0.0005)
-    assert result.target == pytest.approx([101.3, 243.2], rel=0.0055)  # digitized: 1 % itself
+    # At the precision that the paper's figure can be read to, 0.1 MB.
+    assert result.target.round(1) == pytest.approx([101.3, 243.2], rel=0.005)
     assert result.rho[0] == pytest.approx(result.rho[1], rel=1e-14)
     assert result.target[0] - result.target[1] == pytest.approx(0.75 * (9.8 - 200.4))
 
