@@ -289,14 +289,10 @@ def install(level: str) -> None:
             if not is_reusable(level):
                 make_venv(level)
             write_stamp({**found(), "state": "half-made"})
-            pinned = [
-                "--require-hashes",
-                "--only-binary=:all:",
-                "--no-compile",
-                "-r",
-                f"locks/{level}.txt",
-            ]
-            pip(pinned, level, lock, progress)
+            # The lock is complete: pip has nothing to resolve. An old one that does so all the same
+            # takes `coverage[toml]` for another package than `coverage`, and wants the newest.
+            strict = ["--no-deps", "--require-hashes", "--only-binary=:all:", "--no-compile"]
+            pip([*strict, "-r", f"locks/{level}.txt"], level, lock, progress)
             progress.text = "installing virtlab"
             pip(["--no-deps", "--no-build-isolation", "-e", "."], level, lock, progress)
         write_stamp(wanted(level))

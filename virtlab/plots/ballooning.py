@@ -173,10 +173,9 @@ def _key(plate: Plate, parts: list[_Part]) -> None:
     rows = [*(part.name for part in parts), "target", "minimum"]
     height = plate.get_figheight() * 100
     for place, name in enumerate(rows):
+        x, y = plate.width_px - 172.0, height - 150 - 34 * place
         if plate.narrow:
-            x, y = 14 + place % 3 * 122, 54 - 22 * (place // 3)
-        else:
-            x, y = plate.width_px - 172, height - 150 - 34 * place
+            x, y = 14.0 + place % 3 * 122, 54.0 - 22 * (place // 3)
         _sample(plate, name, (x / plate.width_px, y / height))
         size = 10.1 if plate.narrow else 10.8
         at = ((x + (20 if plate.narrow else 30)) / plate.width_px, (y + 6) / height)
