@@ -25,7 +25,7 @@ import numpy as np
 
 from benchmarks.harness import Race, machine, race
 from virtlab.memory.hashing import PAGE_BYTES, Contents, duplicated, hash_pages
-from virtlab.memory.procfs import Resident, iter_pages, resident, why_not
+from virtlab.memory.live.procfs import Resident, iter_pages, resident, why_not
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from virtlab.datasets import PAGE_KINDS
-from virtlab.memory.copies import copies_running
-from virtlab.memory.processes import read_processes
+from virtlab.memory.live.copies import copies_running
+from virtlab.memory.live.processes import read_processes
 
 if TYPE_CHECKING:
     import pandas as pd

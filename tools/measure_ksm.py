@@ -19,12 +19,12 @@ import pandas as pd
 from tqdm import tqdm
 
 from virtlab.datasets import process_pages
-from virtlab.memory.copies import copies_running
-from virtlab.memory.ksm_asking import ask_ksm, ask_ksm_bytes, watch_ksm
-from virtlab.memory.procfs import iter_pages
+from virtlab.memory.ksm.asking import ask_ksm, ask_ksm_bytes, watch_ksm
+from virtlab.memory.live.copies import copies_running
+from virtlab.memory.live.procfs import iter_pages
 
 if TYPE_CHECKING:
-    from virtlab.memory.ksm import KsmCount
+    from virtlab.memory.ksm.check import KsmCount
 
 COPIES = 4
 LIVE = {

@@ -12,8 +12,8 @@ import time
 import pytest
 
 from virtlab.cli import main
-from virtlab.memory.ksm_settings import read, why_no_ksm
-from virtlab.memory.procfs import process_state, why_not
+from virtlab.memory.ksm.settings import read, why_no_ksm
+from virtlab.memory.live.procfs import process_state, why_not
 
 needs_linux = pytest.mark.skipif(bool(why_not()), reason=why_not() or "runs")
 
@@ -145,7 +145,7 @@ def test_where_there_is_no_linux_stored_pages_are_counted(
 def test_ksm_that_is_not_there_is_one_line(
     virtlab: Virtlab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("virtlab.memory.ksm_settings.why_no_ksm", lambda: "there is no KSM here")
+    monkeypatch.setattr("virtlab.memory.ksm.settings.why_no_ksm", lambda: "there is no KSM here")
     status, _, err = virtlab("--ksm")
     assert status == 2
     assert err == "virtlab: there is no KSM here\n"

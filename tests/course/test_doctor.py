@@ -139,11 +139,11 @@ def test_this_python_s_kernel_is_fine(
 
 
 def test_what_the_system_lacks_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
-    import virtlab.memory.ksm_settings
-    import virtlab.memory.procfs
+    import virtlab.memory.ksm.settings
+    import virtlab.memory.live.procfs
 
-    monkeypatch.setattr(virtlab.memory.procfs, "why_not", lambda: "this is not Linux")
-    monkeypatch.setattr(virtlab.memory.ksm_settings, "why_no_ksm", lambda: "only root may")
+    monkeypatch.setattr(virtlab.memory.live.procfs, "why_not", lambda: "this is not Linux")
+    monkeypatch.setattr(virtlab.memory.ksm.settings, "why_no_ksm", lambda: "only root may")
     monkeypatch.setattr(shutil, "which", lambda _: None)
     health = doctor.examine()
     assert health.broken == 0

@@ -9,7 +9,7 @@ import pytest
 
 from virtlab.course import sharing as ask
 from virtlab.course.questions import Choice, Numeric
-from virtlab.memory.scan_order import NewPagesFirst, RandomOrder, SequentialOrder
+from virtlab.memory.scan.orders import NewPagesFirst, RandomOrder, SequentialOrder
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from virtlab.memory.claim import check_claim
-from virtlab.memory.content_memory import ContentMemory
 from virtlab.memory.pages import savings
 from virtlab.memory.published import (
     FIGURE_4,
@@ -18,6 +17,7 @@ from virtlab.memory.published import (
     identical_vms,
     production,
 )
+from virtlab.memory.scan.content_memory import ContentMemory
 from virtlab.validate import InvalidInputError
 
 MADE = Composition(20, 2, 1, 6, 4, repeated_contents_mb=0.5, overlap=0.5)

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from virtlab.memory.content_memory import ContentMemory
 from virtlab.memory.frames import (
     FRAME_ENTRY_BYTES,
     FREE,
@@ -25,14 +24,15 @@ from virtlab.memory.frames import (
 )
 from virtlab.memory.hashing import PAGE_BYTES, Contents
 from virtlab.memory.pages import savings
-from virtlab.memory.scan_order import NewPagesFirst, RandomOrder, SequentialOrder
+from virtlab.memory.scan.content_memory import ContentMemory
+from virtlab.memory.scan.orders import NewPagesFirst, RandomOrder, SequentialOrder
 from virtlab.memory.sharing import SharedMemory
 from virtlab.validate import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from virtlab.memory.scan_order import ScanOrder
+    from virtlab.memory.scan.orders import ScanOrder
 
 A, B, ZERO_PAGE = b"a" * PAGE_BYTES, b"b" * PAGE_BYTES, bytes(PAGE_BYTES)
 fills = st.sampled_from([b"\0", b"a", b"b", b"c"])

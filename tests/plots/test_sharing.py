@@ -10,10 +10,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
 from virtlab.memory.claim import check_claim
-from virtlab.memory.ksm_replay import replay_ksm
+from virtlab.memory.ksm.replay import replay_ksm
 from virtlab.memory.programs import share_programs
 from virtlab.memory.published import identical_vms
-from virtlab.memory.scan_race import scan_race
+from virtlab.memory.scan.race import scan_race
 from virtlab.plots import sharing, sharing_published, style
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from virtlab.memory.scan_order import ORDERS
-from virtlab.memory.scanning import KSM
+from virtlab.memory.scan.orders import ORDERS
+from virtlab.memory.scan.scanning import KSM
 from virtlab.widgets import sharing
 
 

@@ -11,8 +11,8 @@ from virtlab.cli.output import show
 from virtlab.validate import InvalidInputError, one_of
 
 if TYPE_CHECKING:
-    from virtlab.memory.ksm import KsmCheck
-    from virtlab.memory.process_savings import ProcessSavings
+    from virtlab.memory.ksm.check import KsmCheck
+    from virtlab.memory.live.process_savings import ProcessSavings
 
 __all__ = ["pages", "register"]
 
@@ -94,8 +94,8 @@ def pages(
 def _look(
     what: list[str], copies: int | None, addresses: str, settle: float | None, *, stop: bool
 ) -> ProcessSavings:
-    from virtlab.memory import processes
-    from virtlab.memory.procfs import why_not
+    from virtlab.memory.live import processes
+    from virtlab.memory.live.procfs import why_not
 
     if why_not():
         return processes.measured(f"No process was looked at: {why_not()}.")
@@ -114,8 +114,8 @@ def _look(
 
 def _ask(found: ProcessSavings, seed: int) -> KsmCheck:
     """Let KSM merge pages that are equal where those that were counted are."""
-    from virtlab.memory.ksm import KsmCheck
-    from virtlab.memory.ksm_asking import ask_ksm
+    from virtlab.memory.ksm.asking import ask_ksm
+    from virtlab.memory.ksm.check import KsmCheck
 
     return KsmCheck(
         tuple(

@@ -310,7 +310,7 @@ def _sentence(reason: str) -> str:
 
 
 def _processes() -> Finding:
-    from virtlab.memory.procfs import why_not
+    from virtlab.memory.live.procfs import why_not
 
     reason = why_not()
     about = "pages of real processes"
@@ -321,7 +321,7 @@ def _processes() -> Finding:
 
 
 def _ksm() -> Finding:
-    from virtlab.memory.ksm_settings import why_no_ksm
+    from virtlab.memory.ksm.settings import why_no_ksm
 
     reason = why_no_ksm()
     about = "the kernel's page sharing (KSM)"

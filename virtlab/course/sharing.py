@@ -8,12 +8,12 @@ import numpy as np
 
 from virtlab.course.questions import Choice, Code, Mistake, Numeric
 from virtlab.course.sheet import Sheet
-from virtlab.memory.content_memory import ContentMemory
 from virtlab.memory.frames import table_percent
 from virtlab.memory.hashing import PAGE_BYTES
 from virtlab.memory.pages import Savings, savings
-from virtlab.memory.scan_order import RandomOrder, ScanOrder
-from virtlab.memory.scanning import ESX2, scan
+from virtlab.memory.scan.content_memory import ContentMemory
+from virtlab.memory.scan.orders import RandomOrder, ScanOrder
+from virtlab.memory.scan.scanning import ESX2, scan
 from virtlab.memory.sharing import SharedMemory
 
 if TYPE_CHECKING:

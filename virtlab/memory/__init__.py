@@ -1,1 +1,1 @@
-"""Memory of a host: page sharing, and later admission, ballooning and swapping (S23-S28)."""
+"""Memory of a host: admission, the idle tax, page sharing, ballooning and swapping (S23-S28)."""

@@ -10,7 +10,7 @@ contents need D frames, and N - D are saved. Each saved page is of one of three 
 Sources: the talk names code and zero pages; C. Waldspurger, "Memory resource management in VMware
 ESX Server", OSDI 2002, section 4, counts shared and reclaimed pages. The split in three is ours.
 
-Left out: time. `virtlab.memory.scanning` says when a scanner has found them.
+Left out: time. `virtlab.memory.scan.scanning` says when a scanner has found them.
 """
 
 from __future__ import annotations

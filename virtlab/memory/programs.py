@@ -6,7 +6,7 @@ ESX's or KSM's rate, in an order that can be replaced; meanwhile the programs wr
 pages. The talk says that 10 to 20 % is typical: how much it is depends on what runs, how often,
 and on whether addresses are random, as a pointer in a page makes it differ from its copy.
 
-Sources: the talk's S27 for the claim; `virtlab.memory.scanning` for the rates.
+Sources: the talk's S27 for the claim; `virtlab.memory.scan.scanning` for the rates.
 
 Left out: the guest's kernel and page cache; and what a program writes: each write leaves a
 content that nobody else has.
@@ -21,19 +21,19 @@ import numpy as np
 import pandas as pd
 
 from virtlab.datasets import copies_pages
-from virtlab.memory.content_memory import ContentMemory
 from virtlab.memory.hashing import PAGE_BYTES
 from virtlab.memory.pages import Savings, savings
 from virtlab.memory.published import TALK_PERCENT
-from virtlab.memory.scan_order import RandomOrder
-from virtlab.memory.scanning import ESX2, KSM, ScanHistory, ScanRate, Writes, scan
+from virtlab.memory.scan.content_memory import ContentMemory
+from virtlab.memory.scan.orders import RandomOrder
+from virtlab.memory.scan.scanning import ESX2, KSM, ScanHistory, ScanRate, Writes, scan
 from virtlab.results import Result
 from virtlab.validate import InvalidInputError, integer, number, one_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from virtlab.memory.scan_order import ScanOrder
+    from virtlab.memory.scan.orders import ScanOrder
 
 __all__ = ["PROGRAMS", "ProgramSharing", "choose_pages", "share_programs"]
 

@@ -32,9 +32,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from virtlab.memory.content_memory import ContentMemory
 from virtlab.memory.hashing import PAGE_BYTES
-from virtlab.memory.scan_order import RandomOrder
+from virtlab.memory.scan.content_memory import ContentMemory
+from virtlab.memory.scan.orders import RandomOrder
 from virtlab.results import Result
 from virtlab.validate import integer
 

@@ -16,7 +16,7 @@ is always what it last wrote. `virtlab.memory.frames` has reference counts and t
 Source: C. Waldspurger, "Memory resource management in VMware ESX Server", OSDI 2002, section 4.
 What a write does to a frame that only one page still maps (it becomes private, with no copy) is
 our choice. Left out: large pages, the cost of the copy, and sharing before a page is swapped.
-`virtlab.memory.scanning` runs the same rules on numbers of contents, for gigabytes.
+`virtlab.memory.scan.scanning` runs the same rules on numbers of contents, for gigabytes.
 """
 
 from __future__ import annotations

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from virtlab.memory.programs import ProgramSharing
-    from virtlab.memory.scan_race import ScanRace
-    from virtlab.memory.scanning import ScanHistory
+    from virtlab.memory.scan.race import ScanRace
+    from virtlab.memory.scan.scanning import ScanHistory
     from virtlab.plots.style import Plate
 
 __all__ = ["SHARED_INK", "draw_kinds", "draw_programs", "draw_race", "talk_band"]
@@ -82,7 +82,7 @@ def draw_race(race: ScanRace, figure: Plate | None = None) -> Plate:
 
     Examples
     --------
-    >>> from virtlab.memory.scan_race import scan_race
+    >>> from virtlab.memory.scan.race import scan_race
     >>> race = scan_race(np.arange(1000) // 2, np.zeros(1000, int))
     >>> draw_race(race).alt[:10]
     'Line chart'

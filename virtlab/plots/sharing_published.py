@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from virtlab.memory.claim import Claim
-    from virtlab.memory.ksm_replay import KsmReplay
+    from virtlab.memory.ksm.replay import KsmReplay
     from virtlab.memory.published import IdenticalVms
     from virtlab.plots.style import Plate
 
@@ -271,7 +271,7 @@ def draw_ksm(replay: KsmReplay, figure: Plate | None = None) -> Plate:
 
     Examples
     --------
-    >>> from virtlab.memory.ksm_replay import replay_ksm
+    >>> from virtlab.memory.ksm.replay import replay_ksm
     >>> draw_ksm(replay_ksm()).alt[:10]
     'Line chart'
     """

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as widgets
 import numpy as np
 
-from virtlab.memory.film import Film, FilmFrame, film
 from virtlab.memory.frames import STATES
 from virtlab.memory.programs import PROGRAMS, ProgramSharing, share_programs
-from virtlab.memory.scan_order import ORDERS, order_named
-from virtlab.memory.scanning import ESX2, KSM, ScanRate
+from virtlab.memory.scan.film import Film, FilmFrame, film
+from virtlab.memory.scan.orders import ORDERS, order_named
+from virtlab.memory.scan.scanning import ESX2, KSM, ScanRate
 from virtlab.plots.pagemap import draw_pagemap
 from virtlab.plots.sharing import draw_programs
 from virtlab.results import table_html

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from virtlab.memory import copies as under_test
-from virtlab.memory.copies import children, copies_running
-from virtlab.memory.procfs import mappings, process_state, why_not
+from virtlab.memory.live import copies as under_test
+from virtlab.memory.live.copies import children, copies_running
+from virtlab.memory.live.procfs import mappings, process_state, why_not
 from virtlab.validate import InvalidInputError
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not() or "runs")
@@ -64,8 +64,8 @@ def test_random_addresses_also_where_virtlab_itself_has_fixed_ones() -> None:
     script = textwrap.dedent("""
         import ctypes
         ctypes.CDLL(None).personality(0x0040000)
-        from virtlab.memory.copies import copies_running
-        from virtlab.memory.procfs import mappings
+        from virtlab.memory.live.copies import copies_running
+        from virtlab.memory.live.procfs import mappings
         with copies_running(["sleep", "60"], 3, settle_s=0.2) as pids:
             print(len({mappings(pid)[0].start for pid in pids}))
     """)
@@ -174,7 +174,7 @@ def test_copies_end_when_virtlab_is_ended(number: signal.Signals) -> None:
     script = textwrap.dedent("""
         import signal, time
         signal.signal(signal.SIGHUP, signal.SIG_DFL)  # these tests may run under nohup
-        from virtlab.memory.copies import copies_running
+        from virtlab.memory.live.copies import copies_running
         with copies_running(["sleep", "60"], 3, settle_s=0.1) as pids:
             print(*pids, flush=True)
             time.sleep(60)

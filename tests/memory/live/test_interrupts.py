@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from virtlab.memory.interrupts import undoable
+from virtlab.memory.live.interrupts import undoable
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
 

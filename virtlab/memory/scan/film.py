@@ -19,7 +19,7 @@ import pandas as pd
 
 from virtlab.memory.frames import SHARED, STATES, ZEROS
 from virtlab.memory.hashing import PAGE_BYTES
-from virtlab.memory.scan_order import ORDERS, order_named
+from virtlab.memory.scan.orders import ORDERS, order_named
 from virtlab.memory.sharing import Event, SharedMemory
 from virtlab.results import Result
 from virtlab.validate import integer
@@ -230,7 +230,7 @@ def film(
     writes_per_100
         How many of 100 events are writes; the others are visits.
     order
-        One of `virtlab.memory.scan_order.ORDERS`.
+        One of `virtlab.memory.scan.orders.ORDERS`.
     seed
         Of the guests, the order and the writes.
 

@@ -7,7 +7,7 @@ so on: at most 5,000 a second. So one pass over a VM of 512 MB, 131,072 pages, t
     131,072 / 50 s = 44 min        and        131,072 / 5,000 s = 26 s,
 
 a hundred times less; but KSM shares nothing on its first pass over new pages
-(`virtlab.memory.content_memory`). Each write to a shared page takes it out again.
+(`virtlab.memory.scan.content_memory`). Each write to a shared page takes it out again.
 
 Sources: ESX Server 2 administration guides, for the settings; the Linux kernel's documentation of
 KSM (admin-guide/mm/ksm), for its defaults, "chosen for demonstration purposes". The settings of
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from numpy.random import Generator
     from numpy.typing import NDArray
 
-    from virtlab.memory.content_memory import ContentMemory
-    from virtlab.memory.scan_order import ScanOrder
+    from virtlab.memory.scan.content_memory import ContentMemory
+    from virtlab.memory.scan.orders import ScanOrder
 
 __all__ = ["ESX2", "KSM", "ScanHistory", "ScanRate", "Writes", "scan"]
 
@@ -134,7 +134,7 @@ class Writes:
 
     Examples
     --------
-    >>> from virtlab.memory.content_memory import ContentMemory
+    >>> from virtlab.memory.scan.content_memory import ContentMemory
     >>> memory = ContentMemory([5, 5, 5])
     >>> memory.visit(np.arange(3))
     >>> Writes(10, np.array([0]), np.random.default_rng(1)).happen(memory, 10)
@@ -309,8 +309,8 @@ def scan(
     --------
     100 pages of one content at 50 pages a second: after one pass 99 are saved.
 
-    >>> from virtlab.memory.content_memory import ContentMemory
-    >>> from virtlab.memory.scan_order import SequentialOrder
+    >>> from virtlab.memory.scan.content_memory import ContentMemory
+    >>> from virtlab.memory.scan.orders import SequentialOrder
     >>> history = scan(ContentMemory([7] * 100), SequentialOrder(), 50, seconds=4, steps=4)
     >>> history.reclaimed.tolist(), history.time_to(1.0)
     ([0, 49, 99, 99, 99], 2.0)

@@ -3,7 +3,7 @@
 The pages are written, offered with `madvise(MADV_MERGEABLE)`, and KSM scans at high speed until
 whole scans bring nothing new. The counters are those of this process alone, so that other users of
 KSM on the machine do not matter; only frames are counted for the whole system, and are left out
-where there are others. All settings are put back (`virtlab.memory.ksm_settings`).
+where there are others. All settings are put back (`virtlab.memory.ksm.settings`).
 
 Source: the Linux kernel's documentation, `Documentation/admin-guide/mm/ksm.rst`.
 
@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from virtlab.memory.ksm import KsmCount, predict
-from virtlab.memory.ksm_settings import changed, read, read_all
+from virtlab.memory.ksm.check import KsmCount, predict
+from virtlab.memory.ksm.settings import changed, read, read_all
 from virtlab.memory.pages import PAGE_BYTES, Contents
 from virtlab.validate import InvalidInputError, integer
 

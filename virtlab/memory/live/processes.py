@@ -1,7 +1,7 @@
 """What page sharing would save among real processes (S27): read, count, compare.
 
-Their resident pages are read (`virtlab.memory.procfs`), each gets the number of its content
-(`virtlab.memory.pages`), and what sharing saves is counted (`virtlab.memory.process_savings`).
+Their resident pages are read (`virtlab.memory.live.procfs`), each gets the number of its content
+(`virtlab.memory.pages`), and what sharing saves is counted (`virtlab.memory.live.process_savings`).
 
 Equal hashes are compared in full up to 1 GiB of resident memory, which takes one copy of each
 content. Above that only hashes are kept and their equality counts, at a chance of one wrong pair
@@ -27,11 +27,11 @@ import pandas as pd
 from tqdm import tqdm
 
 from virtlab.datasets import PAGE_KINDS, process_pages
-from virtlab.memory.copies import children, copies_running
-from virtlab.memory.interrupts import undoable
+from virtlab.memory.live.copies import children, copies_running
+from virtlab.memory.live.interrupts import undoable
+from virtlab.memory.live.process_savings import ProcessSavings
+from virtlab.memory.live.procfs import Resident, iter_pages, process_state, resident, why_not
 from virtlab.memory.pages import PAGE_BYTES, ZERO, Contents, hash_pages
-from virtlab.memory.process_savings import ProcessSavings
-from virtlab.memory.procfs import Resident, iter_pages, process_state, resident, why_not
 from virtlab.validate import InvalidInputError, integer
 
 if TYPE_CHECKING:

@@ -14,9 +14,8 @@ import numpy as np
 import pytest
 
 from virtlab.datasets import PAGE_KINDS
-from virtlab.memory import procfs
-from virtlab.memory.pages import PAGE_BYTES
-from virtlab.memory.procfs import (
+from virtlab.memory.live import procfs
+from virtlab.memory.live.procfs import (
     Resident,
     iter_pages,
     mappings,
@@ -25,6 +24,7 @@ from virtlab.memory.procfs import (
     resident,
     why_not,
 )
+from virtlab.memory.pages import PAGE_BYTES
 from virtlab.validate import InvalidInputError
 
 if TYPE_CHECKING:
@@ -227,7 +227,7 @@ def test_a_process_that_ends_while_it_is_read(
 def test_another_users_process_is_refused_in_plain_words() -> None:
     script = textwrap.dedent(f"""
         import os
-        from virtlab.memory.procfs import resident
+        from virtlab.memory.live.procfs import resident
         os.setgid(65534); os.setuid(65534)
         try:
             resident({os.getpid()})

@@ -2,7 +2,7 @@
 
 Linux shares equal pages too, where a program asks for it (`madvise(MADV_MERGEABLE)`, as QEMU does
 for the memory of a VM). A check fills private memory of its own with pages whose contents are
-known, lets KSM scan it (`virtlab.memory.ksm_asking`), and reads how many of its pages were merged.
+known, lets KSM scan it (`virtlab.memory.ksm.asking`), and reads how many of its pages were merged.
 What is predicted:
 
 - pages of zeros, if `use_zero_pages` is set, all become the kernel's one zero page;

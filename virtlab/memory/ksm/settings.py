@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from virtlab.memory.interrupts import undoable
+from virtlab.memory.live.interrupts import undoable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

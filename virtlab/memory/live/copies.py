@@ -31,8 +31,8 @@ from typing import IO, TYPE_CHECKING
 
 from tqdm import tqdm
 
-from virtlab.memory.interrupts import undoable
-from virtlab.memory.procfs import process_state, why_not
+from virtlab.memory.live.interrupts import undoable
+from virtlab.memory.live.procfs import process_state, why_not
 from virtlab.validate import InvalidInputError, integer, number
 
 if TYPE_CHECKING:

@@ -16,12 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from virtlab.datasets import process_pages
-from virtlab.memory import ksm_settings
-from virtlab.memory.copies import copies_running
-from virtlab.memory.ksm import KsmCheck, KsmCount, predict, scan_rate
-from virtlab.memory.ksm_asking import ask_ksm, ask_ksm_bytes, watch_ksm
-from virtlab.memory.ksm_settings import changed, read, read_all, why_no_ksm
-from virtlab.memory.procfs import iter_pages
+from virtlab.memory.ksm import settings as ksm_settings
+from virtlab.memory.ksm.asking import ask_ksm, ask_ksm_bytes, watch_ksm
+from virtlab.memory.ksm.check import KsmCheck, KsmCount, predict, scan_rate
+from virtlab.memory.ksm.settings import changed, read, read_all, why_no_ksm
+from virtlab.memory.live.copies import copies_running
+from virtlab.memory.live.procfs import iter_pages
 from virtlab.validate import InvalidInputError
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ def test_a_system_without_ksm_is_said_so(monkeypatch: pytest.MonkeyPatch, tmp_pa
 def test_only_root_may_switch_it_on() -> None:
     script = textwrap.dedent("""
         import os
-        from virtlab.memory.ksm_asking import ask_ksm
+        from virtlab.memory.ksm.asking import ask_ksm
         os.setgid(65534); os.setuid(65534)
         try:
             ask_ksm([1, 1])
@@ -274,7 +274,7 @@ def test_settings_come_back_when_it_is_ended(number: signal.Signals) -> None:
         for name in ("SIGINT", "SIGHUP"):  # nohup and background jobs ignore these
             default = signal.default_int_handler if name == "SIGINT" else signal.SIG_DFL
             signal.signal(getattr(signal, name), default)
-        from virtlab.memory.ksm_asking import watch_ksm
+        from virtlab.memory.ksm.asking import watch_ksm
         watch_ksm(list(range(1000)) * 2, pages_to_scan=77, seconds=60)
     """)
     with subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL) as process:
@@ -288,6 +288,6 @@ def test_settings_come_back_when_it_is_ended(number: signal.Signals) -> None:
 
 
 def test_more_pages_than_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("virtlab.memory.ksm_asking._available_pages", lambda: 10)
+    monkeypatch.setattr("virtlab.memory.ksm.asking._available_pages", lambda: 10)
     with pytest.raises(InvalidInputError, match="80 % of the 10 pages free"):
         ask_ksm([1] * 100)

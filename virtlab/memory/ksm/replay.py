@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from virtlab.datasets import ksm_rate, process_pages
-from virtlab.memory.content_memory import ContentMemory
 from virtlab.memory.frames import SHARED, ZEROS
-from virtlab.memory.scan_order import SequentialOrder
+from virtlab.memory.scan.content_memory import ContentMemory
+from virtlab.memory.scan.orders import SequentialOrder
 from virtlab.results import Result
 
 if TYPE_CHECKING:

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 from virtlab.datasets import process_pages, sharing_vs_copies
-from virtlab.memory import copies as starting
-from virtlab.memory import processes
-from virtlab.memory.process_savings import ProcessSavings
-from virtlab.memory.processes import copies, measured, read_processes, running
-from virtlab.memory.procfs import process_state, why_not
+from virtlab.memory.live import copies as starting
+from virtlab.memory.live import processes
+from virtlab.memory.live.process_savings import ProcessSavings
+from virtlab.memory.live.processes import copies, measured, read_processes, running
+from virtlab.memory.live.procfs import process_state, why_not
 from virtlab.validate import InvalidInputError
 
 if TYPE_CHECKING:

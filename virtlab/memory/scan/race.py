@@ -5,7 +5,7 @@ savings grow with the square of the part of a pass that is done (a pair is found
 page is visited), so half of the savings need more than half of a pass. KSM begins to share on its
 second pass.
 
-Sources: `virtlab.memory.scanning`. Left out: writes, and the processor time that scanning takes.
+Sources: `virtlab.memory.scan.scanning`. Left out: writes, and the processor time of scanning.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from virtlab.memory.content_memory import ContentMemory
-from virtlab.memory.scan_order import RandomOrder
-from virtlab.memory.scanning import ESX2, KSM, ScanHistory, ScanRate, scan
+from virtlab.memory.scan.content_memory import ContentMemory
+from virtlab.memory.scan.orders import RandomOrder
+from virtlab.memory.scan.scanning import ESX2, KSM, ScanHistory, ScanRate, scan
 from virtlab.results import Result
 
 if TYPE_CHECKING:

@@ -11,15 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from virtlab.datasets import ksm_rate
-from virtlab.memory.content_memory import ContentMemory
-from virtlab.memory.film import film
 from virtlab.memory.frames import SHARED, USED, ZEROS
-from virtlab.memory.ksm_replay import replay_ksm
+from virtlab.memory.ksm.replay import replay_ksm
 from virtlab.memory.pages import savings
 from virtlab.memory.programs import PROGRAMS, choose_pages, share_programs
-from virtlab.memory.scan_order import ORDERS, RandomOrder, SequentialOrder, order_named
-from virtlab.memory.scan_race import scan_race
-from virtlab.memory.scanning import ESX2, KSM, ScanRate, Writes, scan
+from virtlab.memory.scan.content_memory import ContentMemory
+from virtlab.memory.scan.film import film
+from virtlab.memory.scan.orders import ORDERS, RandomOrder, SequentialOrder, order_named
+from virtlab.memory.scan.race import scan_race
+from virtlab.memory.scan.scanning import ESX2, KSM, ScanRate, Writes, scan
 from virtlab.validate import InvalidInputError
 
 PAGES_512_MB = 131_072

@@ -5,7 +5,7 @@
 - Private pages: all processes in one Linux, which keeps each page of a file once anyway. What is
   left to share by content (KSM) are anonymous pages and the private copies of file pages.
 
-`virtlab.memory.processes` reads the pages.
+`virtlab.memory.live.processes` reads the pages.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class ProcessSavings(Result):
 
         Examples
         --------
-        >>> from virtlab.memory.processes import measured
+        >>> from virtlab.memory.live.processes import measured
         >>> found = measured().savings("node")
         >>> found.pages, found.owners
         (26053, 2)
@@ -113,7 +113,7 @@ class ProcessSavings(Result):
 
         Examples
         --------
-        >>> from virtlab.memory.processes import measured
+        >>> from virtlab.memory.live.processes import measured
         >>> measured().by_process().shape[0]
         14
         """
@@ -139,7 +139,7 @@ class ProcessSavings(Result):
 
         Examples
         --------
-        >>> from virtlab.memory.processes import measured
+        >>> from virtlab.memory.live.processes import measured
         >>> measured().by_kind()["pages"].sum()
         np.int64(121095)
         """
@@ -182,7 +182,7 @@ class ProcessSavings(Result):
 
         Examples
         --------
-        >>> from virtlab.memory.processes import measured
+        >>> from virtlab.memory.live.processes import measured
         >>> len(measured().to_json()["by_process"])
         14
         """
