@@ -1,0 +1,1 @@
+"""Moving a running machine to another host: the talk's seven steps, and what came after (S39)."""
