@@ -8,18 +8,29 @@ percent of the host's memory, say how it gets more:
     hard  2 %   pages to disk
     low   1 %   pages to disk, and a VM above its target waits
 
-The host goes down to a state when less is free than that state's threshold, and up to a state only
-when clearly more is free than that state's threshold. What "clearly" is, is not published: here it
-is `margin`, 0.5 % of memory, and ours. From high to soft and back, free memory must move from below
-4 % to above 6.5 %. So a host that hovers about one threshold stays in one state: it doesn't flap.
+The host goes down to a state at once when less is free than that state's threshold, and up to a
+state only when clearly more is free than that state's threshold. What "clearly" is, is not
+published. Two things are meant by it here, and both are ours:
+
+    by how much   nine tenths of `margin`, which is 1 % of memory: 6.9 % to get back to high
+    for how long  `calm_s`, ten seconds without a break
+
+Both are needed. Targets **aim** at `margin` above high, 7 %, so a host that reclaims as fast as its
+VMs ask comes back to 7 % after every second, whatever they ask: if that were enough to be in high,
+where nothing is reclaimed, it would be in soft again a few seconds later, and so on as long as they
+ask. With calm asked for, it goes up when VMs ask for less than a tenth of `margin` a second, and at
+that rate it takes half a minute from 6.9 % down to 4 %.
+
+To **flap** is to come back to a state within `calm_s` of leaving it. A host that leaves a state
+downwards can't: the way back takes that long. One that leaves it upwards can, but only if demand
+rises by then, as when a VM starts; then soft is what it should be in.
 
 Free memory may fall past several thresholds between two looks, as when a VM starts. Then the host
 passes through every state in between at that one look, in order, and each passage is recorded:
-states never skip, and an emergency isn't answered three looks too late. All passages of one look
-go the same way, because a free memory that is below a lower threshold isn't above a higher one.
+states never skip, and an emergency isn't answered three looks too late. Upwards it takes one step
+a look.
 
-What it leaves out: who gives how much (`virtlab.memory.tax`), and how fast. Targets must aim
-at more free memory than it takes to get back to high: `Thresholds.aim`.
+What it leaves out: who gives how much (`virtlab.memory.tax`), and how fast.
 
 Source: C. Waldspurger, "Memory resource management in VMware ESX Server", OSDI 2002, section 6.3.
 """
@@ -36,12 +47,23 @@ from virtlab.results import Result
 from virtlab.validate import InvalidInputError, number, vector
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["HostState", "Passage", "State", "StateLog", "Thresholds", "watch"]
+__all__ = [
+    "HostState",
+    "Passage",
+    "State",
+    "StateLog",
+    "Thresholds",
+    "shortest_return_s",
+    "watch",
+]
 
-_MARGIN = 0.005  # of the host's memory: our reading of "significantly"
+_MARGIN, _CALM_S = 0.01, 10  # our reading of "significantly": part of memory, and seconds
+_NEARLY = 0.9  # of the margin is enough to go up: what is aimed at is not always met to the page
 
 
 class State(IntEnum):
@@ -90,7 +112,10 @@ class Thresholds:
     high, soft, hard, low
         Each state's threshold; they must fall.
     margin
-        How far a higher state's threshold must be exceeded to get there. Ours.
+        How far above high targets aim; nine tenths of it above a higher state's threshold are
+        enough to get there. Ours.
+    calm_s
+        For how long, seconds. Ours.
 
     Examples
     --------
@@ -106,6 +131,7 @@ class Thresholds:
     hard: float = 0.02
     low: float = 0.01
     margin: float = _MARGIN
+    calm_s: float = _CALM_S
 
     def __post_init__(self) -> None:
         """Check that the thresholds fall."""
@@ -116,11 +142,12 @@ class Thresholds:
                 raise InvalidInputError(name, value, f"below {above}, {limit:g}")
             above, limit = name, value
         number("margin", self.margin, minimum=0, maximum=1)
+        number("calm_s", self.calm_s, minimum=0)
 
     @property
     def aim(self) -> float:
         """How much targets leave free, so that the host surely gets back to high."""
-        return round(self.high + 2 * self.margin, 12)
+        return round(self.high + self.margin, 12)
 
     def of(self, state: State) -> float:
         """Return a state's own threshold.
@@ -141,6 +168,26 @@ class Thresholds:
         0.02
         """
         return (self.high, self.soft, self.hard, self.low)[state]
+
+    def up(self, state: State) -> float:
+        """Return how much must be free to come up to a state.
+
+        Parameters
+        ----------
+        state
+            The state.
+
+        Returns
+        -------
+        float
+            A part of the host's memory.
+
+        Examples
+        --------
+        >>> Thresholds().up(State.HIGH)
+        0.069
+        """
+        return round(self.of(state) + _NEARLY * self.margin, 12)
 
 
 @dataclass(frozen=True)
@@ -186,13 +233,16 @@ class HostState:
     ['soft', 'hard']
     >>> host.look(0.041, time_s=31)  # above soft's 4 %, not clearly: no step
     ()
-    >>> host.look(0.046, time_s=32), host.state.label
+    >>> host.look(0.05, time_s=32)  # clearly, but for how long?
+    ()
+    >>> host.look(0.05, time_s=42), host.state.label
     ((<State.SOFT: 1>,), 'soft')
     """
 
     thresholds: Thresholds = field(default_factory=Thresholds)
     state: State = State.HIGH
     passages: list[Passage] = field(default_factory=list)
+    _since: dict[State, float] = field(default_factory=dict, repr=False)
 
     def look(self, free: float, time_s: float = 0.0) -> tuple[State, ...]:
         """Look at the free memory, and step from state to state as far as it says.
@@ -220,23 +270,35 @@ class HostState:
         (<State.SOFT: 1>,)
         """
         free = number("free", free, minimum=0, maximum=1)
+        for state in State:  # since when has so much been free that it could be in this state?
+            if free < self.thresholds.up(state):
+                self._since.pop(state, None)
+            else:
+                self._since.setdefault(state, time_s)
         came: list[State] = []
-        while (after := self._next(free)) is not self.state:
-            self.passages.append(Passage(time_s, self.state, after, free))
-            self.state = after
-            came.append(after)
+        while self.state is not State.LOW and free < self._of_next():
+            came.append(self._step(1, time_s, free))
+        if not came and self._calm(time_s):
+            came.append(self._step(-1, time_s, free))
         return tuple(came)
 
-    def _next(self, free: float) -> State:
-        """Return the neighbour that the free memory leads to, or the state as it is."""
-        at = self.thresholds
-        if self.state is not State.LOW and free < at.of(State(self.state + 1)):
-            return State(self.state + 1)
-        if self.state is not State.HIGH:
-            above = State(self.state - 1)
-            if free >= at.of(above) + at.margin:
-                return above
-        return self.state
+    def _of_next(self) -> float:
+        """Return the threshold of the next lower state."""
+        return self.thresholds.of(State(self.state + 1))
+
+    def _calm(self, time_s: float) -> bool:
+        """Return whether enough has been free for long enough to go up."""
+        if self.state is State.HIGH:
+            return False
+        since = self._since.get(State(self.state - 1))
+        return since is not None and time_s - since >= self.thresholds.calm_s
+
+    def _step(self, way: int, time_s: float, free: float) -> State:
+        """Go to a neighbour."""
+        after = State(self.state + way)
+        self.passages.append(Passage(time_s, self.state, after, free))
+        self.state = after
+        return after
 
 
 @dataclass(frozen=True, eq=False)
@@ -256,8 +318,8 @@ class StateLog(Result):
 
     Examples
     --------
-    >>> print(watch([0.2, 0.03, 0.015, 0.05, 0.07]).explain())
-    In 5 looks the host went through 4 steps: high > soft > hard > soft > high.
+    >>> print(watch([0.2, 0.03, 0.015, 0.05, 0.07, 0.07], range(0, 60, 10)).explain())
+    In 6 looks the host went through 4 steps: high > soft > hard > soft > high.
     """
 
     time_s: NDArray[np.float64]
@@ -336,3 +398,32 @@ def watch(
         host.look(part, moment)
         state[i] = host.state
     return StateLog(when, parts, state, tuple(host.passages), host.thresholds)
+
+
+def shortest_return_s(passages: Sequence[Passage]) -> float:
+    """Return after how many seconds at least a host was back in a state that it had left.
+
+    A host flaps if that is less than its `calm_s`.
+
+    Parameters
+    ----------
+    passages
+        Its steps, in order.
+
+    Returns
+    -------
+    float
+        Seconds; infinite if it never came back to any.
+
+    Examples
+    --------
+    >>> shortest_return_s(watch([0.2, 0.03, *[0.07] * 12]).passages)
+    11.0
+    """
+    left: dict[State, float] = {}
+    shortest = float("inf")
+    for step in passages:
+        left[step.before] = step.time_s
+        if step.after in left:
+            shortest = min(shortest, step.time_s - left[step.after])
+    return shortest

@@ -43,11 +43,16 @@ def test_one_stops_at_its_minimum(found: Reallocation) -> None:
 
 
 def test_all_end_at_their_targets(found: Reallocation) -> None:
+    """Who may use a little more does so because nobody lacks it: more is free than is aimed at."""
     last = slice(reallocation.STOPS_S - 150, reallocation.STOPS_S)
     of_vm = found.run.of_vm
     may_use = 512 - of_vm["ballooned_mib"] - of_vm["swapped_mib"]
     off = (may_use - of_vm["target_mib"])[last].mean(axis=0)
-    assert np.abs(off).max() < 12  # targets move with the samples
+    assert off.min() > -12  # targets move with the samples
+    assert off.max() < 25
+    assert np.abs(off[:3]).max() < 12
+    aim = found.run.scenario.host.thresholds.aim * found.run.scenario.host.mib
+    assert found.run.of_host["free_mib"][last].mean() > aim
 
 
 def test_memory_is_given_back(found: Reallocation) -> None:

@@ -237,6 +237,7 @@ def view_of(**changes: Any) -> View:
         "active": [100, 100],
         "ballooned": [0, 300],
         "balloon_most": [500, 500],
+        "goal": [0, 300],
         "swapped": [0, 0],
         "guest_free": [100, 100],
     }
@@ -258,6 +259,10 @@ class TestEsxLike:
         assert orders.balloon.tolist() == [100, 400]
         assert orders.swap.tolist() == [40, 0]  # 200 could go, 40 are lacking
 
+    def test_in_soft_too_what_balloons_are_too_slow_for_is_swapped(self) -> None:
+        assert EsxLike().control(view_of(free=50)).swap.tolist() == [0, 0]  # 2.5 % are free
+        assert EsxLike().control(view_of(free=48)).swap.tolist() == [92 * 3 / 4, 92 / 4]
+
     def test_in_hard_all_above_targets_is_swapped_at_the_disks_rate(self) -> None:
         view = view_of(state=State.HARD, free=0)
         assert EsxLike().control(view).swap.tolist() == [140 * 3 / 4, 140 / 4]
@@ -273,6 +278,14 @@ class TestEsxLike:
         orders = EsxLike().control(view_of(state=State.HIGH))
         assert orders.balloon.tolist() == [0, 300]
         assert orders.swap.tolist() == [0, 0]
+
+    def test_in_high_a_balloon_goes_on_to_the_goal_that_it_has(self) -> None:
+        view = view_of(state=State.HIGH, goal=[250, 300])
+        assert EsxLike().control(view).balloon.tolist() == [250, 300]
+        less = view_of(state=State.HIGH, goal=[900, 300], target=[800, 600])
+        assert EsxLike().control(less).balloon.tolist() == [200, 300]  # to its target, no further
+        owed = view_of(state=State.HIGH, goal=[60, 300], target=[600, 800], free=140)
+        assert EsxLike().control(owed).balloon.tolist() == [100, 300]  # 60 of VM2's 100 were asked
 
     def test_in_high_who_is_above_pays_for_who_is_below(self) -> None:
         view = view_of(state=State.HIGH, target=[600, 800], free=140)

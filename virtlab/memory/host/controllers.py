@@ -1,10 +1,13 @@
 """Controllers: who decides which VM gives memory, and how (S24-S26).
 
 `EsxLike` does as ESX Server: targets by shares and idle tax; what is above a target is reclaimed
-by the balloon in state soft, by the host's swap where no balloon can, and in hard and low by swap
-at once; in low, VMs above their target wait. In high nothing is reclaimed for the host's sake; but
-where a VM is below its target, balloons of those above theirs pay for it. That is how we read the
-paper's periodic rebalancing; without it, memory would stay where it was first.
+by the balloon in state soft, by the host's swap where no balloon can or is fast enough, and in
+hard and low by swap at once; in low, VMs above their target wait. In high nothing new is reclaimed
+for the host's sake. Two things go on: a balloon grows to the goal that it was given in soft, up to
+its VM's target, or a host whose VMs ask for more would be in soft again soon after; and where a VM
+is below its target, balloons of those above theirs pay for it. That is how we read the paper's
+rebalancing, when a VM starts and from time to time; without it, memory would stay where it was
+first.
 
 `PressureLike` works in the manner of a production controller for Linux hosts. It knows no shares
 and no targets. Below 20 % of free memory all guests shrink towards what they use plus a reserve
@@ -79,6 +82,9 @@ class EsxLike:
     ----------
     swap_mib_s
         How fast the host writes to its swap, all VMs together. Ours.
+    late
+        With less than this part of memory free, balloons are not fast enough even in soft, and
+        the host swaps too; a quarter of the way from hard to soft. Ours.
     period_s
         Seconds between two decisions.
 
@@ -89,6 +95,7 @@ class EsxLike:
     """
 
     swap_mib_s: float = 16.0
+    late: float = 0.025
     period_s: int = 1
 
     def control(self, view: View) -> Orders:
@@ -97,11 +104,13 @@ class EsxLike:
         back = np.maximum(view.ballooned - most, 0)  # what VMs below their targets should get
         given = _at_most(back, max(view.free - view.aim, 0))
         able = np.maximum(np.minimum(view.balloon_most, most) - view.ballooned, 0)
-        if view.state is State.HIGH:  # nothing for the host, but others are owed
-            taken = _at_most(able, float(back.sum() - given.sum()))
-            return Orders(view.ballooned - given + taken)
+        if view.state is State.HIGH:  # nothing new for the host, but others are owed
+            asked = np.clip(view.goal - view.ballooned, 0, able)
+            owed = max(float(back.sum() - given.sum() - asked.sum()), 0)
+            return Orders(view.ballooned - given + asked + _at_most(able - asked, owed))
         balloon = view.ballooned - given + able
-        swap = view.excess if view.state.swaps else np.maximum(view.excess - able, 0)
+        at_once = view.state.swaps or view.free_part < self.late
+        swap = view.excess if at_once else np.maximum(view.excess - able, 0)
         limit = min(view.lacking, self.swap_mib_s * PAGES_PER_MIB)
         return Orders(balloon, _at_most(swap, limit), (view.excess > 0) & view.state.blocks)
 

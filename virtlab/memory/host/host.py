@@ -265,6 +265,7 @@ class Host:
             active=of_each(lambda vm: vm.estimated_active),
             ballooned=of_each(lambda vm: vm.balloon.pages),
             balloon_most=of_each(lambda vm: vm.balloon.most),
+            goal=of_each(lambda vm: vm.balloon.goal),
             swapped=of_each(lambda vm: vm.memory.swapped),
             guest_free=of_each(lambda vm: vm.guest.frames.free),
         )

@@ -77,6 +77,8 @@ class View:
         What is in use, estimated, pages.
     ballooned, balloon_most
         In its balloon now, and at most (0 where there is no driver, or it refuses).
+    goal
+        How large its balloon should be, as was last ordered.
     swapped
         In the host's swap.
     guest_free
@@ -97,6 +99,7 @@ class View:
     active: Floats
     ballooned: Floats
     balloon_most: Floats
+    goal: Floats
     swapped: Floats
     guest_free: Floats
 
