@@ -51,6 +51,11 @@ def _ring(x: float, radius: float) -> tuple[tuple[float, float], ...]:
     return tuple((float(px), float(py)) for px, py in points)
 
 
+
+def _bar(y: float, half: float = 0.22) -> tuple[tuple[float, float], ...]:
+    return ((-half, y), (half, y))
+
+
 _SQUARE = ((-0.4, -0.4), (0.4, -0.4), (0.4, 0.4), (-0.4, 0.4), (-0.4, -0.4))
 
 # A ring waits for a partner, two linked rings have found one.
@@ -62,6 +67,9 @@ SIGNS: dict[str, Sign] = {
     "swapped": Sign(
         (((-0.4, 0.05), (0.05, -0.4)), ((-0.4, 0.4), (0.4, -0.4)), ((-0.05, 0.4), (0.4, -0.05)))
     ),
+    "kernel": Sign((tuple((x / 2, y / 2) for x, y in _SQUARE),), filled=True),
+    "cold": Sign((_bar(0.0),)),
+    "cache": Sign((_bar(-0.14), _bar(0.14))),
     "dirty": Sign((((0.0, -0.46), (0.46, -0.46), (0.46, 0.0), (0.0, -0.46)),), filled=True),
 }
 

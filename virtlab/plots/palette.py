@@ -57,6 +57,9 @@ PAGES: dict[str, Mark] = {
     "ballooned": Mark("#F0E442", "", "", "b", "ballooned"),
     "swapped": Mark("#333333", "", "//", "/", "swapped"),
     "dirty": Mark("#D55E00", "", "", "d", "dirty"),
+    "kernel": Mark("#7A7A7A", "", "", "k", "kernel"),
+    "cold": Mark("#A9CFEA", "", "", "c", "cold"),
+    "cache": Mark("#B5D99C", "", "", "f", "page cache"),
 }
 OUTCOMES: dict[str, Mark] = {
     "allowed": Mark("#009E73", "o", "", "●", "allowed"),
