@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from virtlab.memory.guest.counters import Counters
 from virtlab.memory.host.backing import BACKED, BALLOONED, STATES, SWAPPED, UNTOUCHED
 from virtlab.results import Result
 from virtlab.validate import integer
@@ -23,10 +22,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from virtlab.memory.ballooning import Reclaim
+    from virtlab.memory.guest.counters import Counters
 
     Kinds = NDArray[np.uint8]
 
-__all__ = ["HELD", "ReclaimFilm", "ReclaimFrame", "Second"]
+__all__ = ["HELD", "Comparison", "ReclaimFilm", "ReclaimFrame", "Second"]
 
 HELD = ("free", "kernel", "hot", "cold", "cache", "balloon")
 """What a frame holds, as the guest sees it."""
@@ -267,3 +267,50 @@ class ReclaimFrame(Result):
             end = "The host wants nothing any more"
         waited = f"and the program has waited {told['waited_ms']:.0f} ms."
         return " ".join(filter(None, [host, what.program_did, f"{end}, {waited}"]))
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison(Result):
+    """The same guest, the same program, the same wish, by different means.
+
+    Attributes
+    ----------
+    frames
+        A picture of each, at the same second.
+    """
+
+    frames: tuple[ReclaimFrame, ...]
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a row for each: what the host has back, and what it cost."""
+        import pandas as pd
+
+        shown = (
+            "means",
+            "ballooned_pages",
+            "swapped_pages",
+            "guest_faults",
+            "host_faults",
+            "double_paging",
+            "disk_writes",
+            "waited_ms",
+        )
+        rows = [frame.summary() for frame in self.frames]
+        return pd.DataFrame([{name: row[name] for name in shown} for row in rows])
+
+    def summary(self) -> dict[str, float | int | str]:
+        """Return how long the program has waited by each means, and pages paged doubly."""
+        told = {str(row["means"]): row for row in (frame.summary() for frame in self.frames)}
+        waited = {f"{means}_waited_ms": row["waited_ms"] for means, row in told.items()}
+        double = {f"{means}_double_paging": row["double_paging"] for means, row in told.items()}
+        return {"second": self.frames[0].second, **waited, **double}
+
+    def explain(self) -> str:
+        """Say who has waited how long."""
+        rows = [frame.summary() for frame in self.frames]
+        waits = ", ".join(f"{row['means']} {row['waited_ms']:.0f} ms" for row in rows)
+        double = ", ".join(f"{row['double_paging']} with {row['means']}" for row in rows)
+        return (
+            f"After {self.frames[0].second} s the program has waited: {waits}. "
+            f"Pages fetched only to be written out: {double}."
+        )

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from virtlab.plots.pages import Pages
     from virtlab.plots.style import Plate
 
-__all__ = ["draw_pagemap"]
+__all__ = ["Box", "draw_pagemap", "paint_map"]
 
 _PX = 72 / 100  # points of one layout pixel
 _SIGN_PX = 9  # squares at least this large carry their sign
@@ -36,6 +36,26 @@ _CELL_PX = 26  # no square is larger
 _LABEL_PX = 20  # a band is at least as high as its label
 _GAP_PX = 8  # between two bands
 _LEGEND_PX = 26  # height of one row of the legend
+
+
+class Box(NamedTuple):
+    """Where on a figure a map stands, in pixels from its upper left corner.
+
+    Examples
+    --------
+    >>> Box(0, 60, 480, 500).width
+    480
+    """
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    @property
+    def width(self) -> float:
+        """From left to right."""
+        return self.right - self.left
 
 
 class _Layout(NamedTuple):
@@ -187,6 +207,37 @@ def _swatch(axes: Axes, pages: Pages, state: int, left: float, top: float) -> No
     _sign(axes, pages.legend[state], centre, 18, pages.colour(0, state))
 
 
+def paint_map(axes: Axes, pages: Pages, box: Box) -> None:
+    """Paint bands and legend of a map, on axes whose unit is a pixel; labels stand left of the box.
+
+    Parameters
+    ----------
+    axes
+        Where to.
+    pages
+        What it shows.
+    box
+        Where it stands.
+
+    Examples
+    --------
+    See `draw_pagemap`, which paints one.
+
+    >>> paint_map.__name__
+    'paint_map'
+    """
+    legend = _legend_rows(pages, box.width)
+    foot = box.bottom - _LEGEND_PX * len(legend)
+    layout = _fit([size for _, size in pages.groups], box.top, box.width, foot - box.top)
+    _bands(axes, pages, layout, box.left)
+    for index, row in enumerate(legend):
+        x, y = box.left, foot + index * _LEGEND_PX
+        for state, text, needed in row:
+            _swatch(axes, pages, state, x, y)
+            axes.text(x + 26, y + 9, text, va="center", fontsize=14 * _PX)
+            x += needed
+
+
 def draw_pagemap(
     pages: Pages, title: str = "", figure: Plate | None = None, slide: str = ""
 ) -> Plate:
@@ -221,16 +272,7 @@ def draw_pagemap(
         longest = max(len(name) for name, _ in pages.groups)
         left = min(24 + 8.5 * longest, 0.3 * width)
         top, right = (84 if figure.narrow else 62), (14 if figure.narrow else 30)
-        legend = _legend_rows(pages, width - left - right)
-        foot = height - 14 - _LEGEND_PX * len(legend)
-        layout = _fit([size for _, size in pages.groups], top, width - left - right, foot - top)
-        _bands(axes, pages, layout, left)
-        for index, row in enumerate(legend):
-            x, y = left, foot + index * _LEGEND_PX
-            for state, text, needed in row:
-                _swatch(axes, pages, state, x, y)
-                axes.text(x + 26, y + 9, text, va="center", fontsize=14 * _PX)
-                x += needed
+        paint_map(axes, pages, Box(left, top, width - right, height - 14))
         axes.set(xlim=(0, width), ylim=(height, 0))
         axes.set_axis_off()
         style.finish(axes, title, pages.alt(title), slide)

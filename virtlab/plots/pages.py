@@ -51,7 +51,6 @@ def _ring(x: float, radius: float) -> tuple[tuple[float, float], ...]:
     return tuple((float(px), float(py)) for px, py in points)
 
 
-
 def _bar(y: float, half: float = 0.22) -> tuple[tuple[float, float], ...]:
     return ((-half, y), (half, y))
 

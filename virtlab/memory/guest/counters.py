@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from operator import sub
 
 from virtlab.memory.guest.costs import DISK_S, WRITE_S
 
@@ -66,8 +67,7 @@ class Counters:
         Counters
             The differences.
         """
-        names = [field.name for field in fields(self)]
-        return Counters(**{name: getattr(self, name) - getattr(before, name) for name in names})
+        return Counters(*map(sub, vars(self).values(), vars(before).values()))
 
     def copy(self) -> Counters:
         """Return the counters as they are now."""
