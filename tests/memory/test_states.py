@@ -9,14 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from virtlab.memory.states import (
-    HostState,
-    State,
-    StateLog,
-    Thresholds,
-    shortest_return_s,
-    watch,
-)
+from virtlab.memory.state_log import StateLog, shortest_return_s, watch
+from virtlab.memory.states import HostState, State, Thresholds
 from virtlab.validate import InvalidInputError
 
 HIGH, SOFT, HARD, LOW = State

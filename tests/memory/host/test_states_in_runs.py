@@ -22,7 +22,8 @@ from virtlab.memory.host.scenario import Event, Scenario
 from virtlab.memory.host.simulation import run
 from virtlab.memory.host.spec import HostSpec
 from virtlab.memory.host.vm import VmSpec
-from virtlab.memory.states import State, shortest_return_s
+from virtlab.memory.state_log import shortest_return_s
+from virtlab.memory.states import State
 
 if TYPE_CHECKING:
     from virtlab.memory.host.run import MemoryRun
