@@ -153,7 +153,9 @@ def test_ksm_that_is_not_there_is_one_line(
 
 @needs_linux
 def test_ctrl_c_ends_the_copies_with_status_130() -> None:
-    command = "from virtlab.cli import main; main()"
+    # Shells start what runs in the background with Ctrl-C ignored; so these tests may be.
+    heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    command = f"{heed}; from virtlab.cli import main; main()"
     arguments = ["pages", "--copies", "2", "--settle", "60", "--", "sleep", "61.5"]
     with subprocess.Popen(
         [sys.executable, "-c", command, *arguments], stderr=subprocess.PIPE, text=True

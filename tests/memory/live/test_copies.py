@@ -173,7 +173,9 @@ def test_a_system_that_keeps_randomisation_as_it_is(
 def test_copies_end_when_virtlab_is_ended(number: signal.Signals) -> None:
     script = textwrap.dedent("""
         import signal, time
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # these tests may run under nohup
+        # These tests may run under nohup, or in the background, where shells ignore both.
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         from virtlab.memory.live.copies import copies_running
         with copies_running(["sleep", "60"], 3, settle_s=0.1) as pids:
             print(*pids, flush=True)
