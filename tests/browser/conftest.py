@@ -10,6 +10,7 @@ import jupytext
 import nbformat
 import pytest
 
+from tests.browser.alone import Shows
 from tests.browser.reader import FLAGS, Reader
 from tests.browser.servers import Server, start_lab, start_voila
 
@@ -47,6 +48,14 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def show(browser: Browser) -> Iterator[Shows]:
+    """Return what opens a view in a page of its own."""
+    shows = Shows(browser)
+    yield shows
+    shows.close()
 
 
 @pytest.fixture(scope="session")

@@ -4,81 +4,21 @@ from __future__ import annotations
 
 import base64
 import io
-import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests.browser.alone import Shows, state
 from virtlab.plots import style
 from virtlab.widgets.pagemap import PageMap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from playwright.sync_api import Page
 
-    from playwright.sync_api import Browser, Page
-
-    Open = Callable[..., Page]
-
-_CSS = Path(__file__).resolve().parents[2] / "virtlab" / "widgets" / "virtlab.css"
-_PAGE = """<!doctype html><meta charset="utf-8"><style>body {{ margin: 8px }} {css}</style>
-<div id="root"></div>
-<script type="module">
-const text = {esm};
-const module = await import(URL.createObjectURL(new Blob([text], {{ type: "text/javascript" }})));
-const unpack = (text) => new DataView(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
-class Model {{
-  state = {{}};
-  heard = {{}};
-  sent = [];
-  get(name) {{ return this.state[name]; }}
-  set(name, value) {{ this.take({{ [name]: value }}); }}
-  save_changes() {{ this.saved = true; }}
-  send(message) {{ this.sent.push(message); }}
-  on(name, listener) {{ (this.heard[name] ??= []).push(listener); }}
-  off() {{}}
-  take(state) {{
-    for (const name of ["base", "delta"]) if (name in state) state[name] = unpack(state[name]);
-    Object.assign(this.state, state);
-    for (const name in state) (this.heard[`change:${{name}}`] ?? []).forEach((one) => one());
-  }}
-}}
-window.model = new Model();
-model.take({state});
-module.default.render({{ model, el: document.getElementById("root") }});
-window.ready = true;
-</script>"""
 LEGEND = ("free", "used", "shared", "swapped")
 _DONE = "() => document.querySelector('.virtlab-pagemap-stage canvas').dataset.progress === '1.00'"
-
-
-def state(pages: PageMap) -> dict[str, Any]:
-    """Return what the kernel would send, as JSON."""
-    sent = {name: value for name, value in pages.get_state().items() if not name.startswith("_")}
-    packed = {name: base64.b64encode(bytes(sent[name])).decode() for name in ("base", "delta")}
-    return {**sent, **packed, "layout": None, "tooltip": None}
-
-
-@pytest.fixture
-def show(browser: Browser) -> Iterator[Open]:
-    """Return a function that opens a map in a page of its own."""
-    contexts = []
-
-    def show(pages: PageMap, width: int = 960, **options: Any) -> Page:
-        contexts.append(browser.new_context(viewport={"width": width, "height": 800}, **options))
-        page = contexts[-1].new_page()
-        page.on("pageerror", lambda error: pytest.fail(str(error)))
-        css = _CSS.read_text(encoding="utf-8")
-        esm = json.dumps(str(pages._esm)).replace("</", "<\\/")
-        page.set_content(_PAGE.format(css=css, esm=esm, state=json.dumps(state(pages))))
-        page.wait_for_function("window.ready")
-        return page
-
-    yield show
-    for context in contexts:
-        context.close()
 
 
 @pytest.fixture
@@ -106,7 +46,7 @@ def words(page: Page) -> str:
 
 
 @pytest.mark.parametrize(("width", "ratio"), [(960, 1), (960, 2), (380, 3)])
-def test_each_page_has_its_colour(show: Open, pages: PageMap, width: int, ratio: int) -> None:
+def test_each_page_has_its_colour(show: Shows, pages: PageMap, width: int, ratio: int) -> None:
     page = show(pages, width, device_scale_factor=ratio)
     free = count(page, style.PAGES["free"].colour)
     assert free > 20 * 60 * ratio**2
@@ -118,7 +58,7 @@ def test_each_page_has_its_colour(show: Open, pages: PageMap, width: int, ratio:
     assert drawn == pytest.approx(ratio * shown, abs=1), "a pixel for each of the screen"
 
 
-def test_keys_walk_over_the_pages(show: Open, pages: PageMap) -> None:
+def test_keys_walk_over_the_pages(show: Shows, pages: PageMap) -> None:
     page = show(pages)
     page.keyboard.press("Tab")
     for _ in LEGEND:
@@ -145,7 +85,7 @@ def test_keys_walk_over_the_pages(show: Open, pages: PageMap) -> None:
     page.wait_for_function("model.saved && model.get('cursor') === 0")
 
 
-def test_the_mouse_shows_the_page_below_it(show: Open, pages: PageMap) -> None:
+def test_the_mouse_shows_the_page_below_it(show: Shows, pages: PageMap) -> None:
     page = show(pages)
     box = page.locator(".virtlab-pagemap-stage").bounding_box()
     assert box is not None
@@ -156,7 +96,7 @@ def test_the_mouse_shows_the_page_below_it(show: Open, pages: PageMap) -> None:
     assert words(page).endswith("VM1: free")
 
 
-def test_the_kernels_detail_is_added_to_its_page_only(show: Open, pages: PageMap) -> None:
+def test_the_kernels_detail_is_added_to_its_page_only(show: Shows, pages: PageMap) -> None:
     page = show(pages)
     page.evaluate("model.set('cursor', 45)")
     assert words(page) == "page 5 of VM2: shared"
@@ -166,7 +106,7 @@ def test_the_kernels_detail_is_added_to_its_page_only(show: Open, pages: PageMap
     assert words(page) == "page 5 of VM2: shared. Seen twice."
 
 
-def test_the_legend_picks_out_a_state(show: Open, pages: PageMap) -> None:
+def test_the_legend_picks_out_a_state(show: Shows, pages: PageMap) -> None:
     page = show(pages, reduced_motion="reduce")
     button = page.get_by_role("button", name="shared 20")
     before = count(page, style.PAGES["free"].colour)
@@ -178,7 +118,7 @@ def test_the_legend_picks_out_a_state(show: Open, pages: PageMap) -> None:
     assert count(page, style.PAGES["free"].colour) == before
 
 
-def test_a_change_fades_in_and_ends_in_the_new_colour(show: Open, pages: PageMap) -> None:
+def test_a_change_fades_in_and_ends_in_the_new_colour(show: Shows, pages: PageMap) -> None:
     page = show(pages)
     before = count(page, style.PAGES["shared"].colour)
     page.clock.install(time=0)
@@ -194,7 +134,7 @@ def test_a_change_fades_in_and_ends_in_the_new_colour(show: Open, pages: PageMap
 
 
 @pytest.mark.parametrize("how", ["setting", "button"])
-def test_motion_can_be_stopped(show: Open, pages: PageMap, how: str) -> None:
+def test_motion_can_be_stopped(show: Shows, pages: PageMap, how: str) -> None:
     page = show(pages, reduced_motion="reduce" if how == "setting" else "no-preference")
     button = page.get_by_role("button", name="Motion")
     if how == "button":
@@ -206,7 +146,7 @@ def test_motion_can_be_stopped(show: Open, pages: PageMap, how: str) -> None:
     assert count(page, style.PAGES["free"].colour) < count(page, style.PAGES["shared"].colour)
 
 
-def test_a_view_that_missed_a_change_asks_for_all(show: Open, pages: PageMap) -> None:
+def test_a_view_that_missed_a_change_asks_for_all(show: Shows, pages: PageMap) -> None:
     page = show(pages)
     pages.change([0], 1)
     pages.change([1], 1)
@@ -214,7 +154,7 @@ def test_a_view_that_missed_a_change_asks_for_all(show: Open, pages: PageMap) ->
     assert page.evaluate("model.sent") == [{"ask": "all"}]
 
 
-def test_nothing_jumps_when_states_change(show: Open) -> None:
+def test_nothing_jumps_when_states_change(show: Shows) -> None:
     pages = PageMap([0] * 5_000, [("VM1", 2_000), ("VM2", 3_000)], LEGEND)
     page = show(pages, 380)
     boxes = (
@@ -228,7 +168,7 @@ def test_nothing_jumps_when_states_change(show: Open) -> None:
     assert page.evaluate(boxes) == before
 
 
-def test_a_million_pages_are_drawn_with_a_magnifier(show: Open) -> None:
+def test_a_million_pages_are_drawn_with_a_magnifier(show: Shows) -> None:
     million = PageMap(np.tile([1, 1, 1, 2], 250_000), [("VM1", 400_000), ("VM2", 600_000)], LEGEND)
     page = show(million)
     assert page.locator(".virtlab-pagemap-lens").is_visible()
@@ -239,7 +179,7 @@ def test_a_million_pages_are_drawn_with_a_magnifier(show: Open) -> None:
     assert box["height"] < 400
 
 
-def test_words_and_counts_are_there_for_screen_readers(show: Open, pages: PageMap) -> None:
+def test_words_and_counts_are_there_for_screen_readers(show: Shows, pages: PageMap) -> None:
     page = show(pages)
     stage = page.get_by_role("application")
     label = stage.get_attribute("aria-label") or ""
