@@ -150,7 +150,8 @@ def test_what_the_system_lacks_is_a_note(monkeypatch: pytest.MonkeyPatch) -> Non
     says = {each.about: each.says for each in health.findings if each.state == "note"}
     assert says["pages of real processes"] == "This is not Linux."
     assert says["the kernel's page sharing (KSM)"] == "Only root may."
-    assert "(3) tell what is left out" in health.explain()
+    assert "install qemu-system-x86" in says["the home lab (QEMU)"]
+    assert "(4) tell what is left out" in health.explain()
 
 
 def test_a_system_without_japanese_fonts_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -169,6 +169,7 @@ def examine() -> Health:
         _browser,
         _processes,
         _ksm,
+        _qemu,
     )
     return Health(tuple(check() for check in checks))
 
@@ -329,3 +330,14 @@ def _ksm() -> Finding:
         advice = "The chapter shows numbers measured elsewhere."
         return Finding(about, "note", _sentence(reason), advice)
     return Finding(about, "ok", "The model can be compared with it, when you ask for it.")
+
+
+def _qemu() -> Finding:
+    from virtlab.migration.lab.machine import find_qemu, why_not
+
+    about = "the home lab (QEMU)"
+    reason = why_not()
+    if reason:
+        advice = "'virtlab migrate-lab' is left out; measured migrations travel with the course."
+        return Finding(about, "note", reason, advice)
+    return Finding(about, "ok", f"It is {find_qemu()}.")
