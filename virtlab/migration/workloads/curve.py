@@ -1,0 +1,129 @@
+"""A writable working set that grows as W(t) = a t^b, b < 1: what web servers and games do.
+
+In a longer interval more distinct pages are written, but ever fewer new ones, because some pages
+are written all the time. Clark et al. call the pages that are not worth sending while the machine
+runs its **writable working set** (NSDI'05, section 3).
+
+The pages behind such a curve need not be guessed. Let page i be written at random times at rate
+r_i. Then W(t) is the sum over i of 1 - exp(-r_i t), and with
+
+    r_i = (a / (Γ(1-b) i))^(1/b)
+
+that sum is a t^b, until all pages are written: a Zipf law of exponent 1/b. (The number of pages
+above a rate r is then (a / Γ(1-b)) r^-b; integrate.) So how often a page is dirty again before it
+is sent, which decides how much a pre-copy skips, follows from the curve and is not one more
+constant.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from virtlab.migration.workloads.base import distinct_sorted
+from virtlab.validate import InvalidInputError, integer, number
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from virtlab.migration.workloads.base import Pages
+
+__all__ = ["Curve"]
+
+_SURE = 6.0  # a page with so many writes expected in an interval is written (but for 0.25 %)
+_SHUFFLE = 0x9E3779B97F4A7C15
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Pages written by a power law.
+
+    Attributes
+    ----------
+    coefficient_pages
+        a: distinct pages in the first second.
+    exponent
+        b, above 0 and below 1.
+    pages
+        How many pages may be written.
+    first_page
+        The first of them; hot and cold ones lie scattered.
+
+    Examples
+    --------
+    >>> web = Curve(coefficient_pages=8000, exponent=0.41, pages=200_000)
+    >>> [round(web.distinct(t), -2) for t in (0.1, 1.0, 10.0)]
+    [3100.0, 8000.0, 20400.0]
+    >>> round(web.writes(0, 1, np.random.default_rng(1)).size, -2)
+    8000
+    """
+
+    coefficient_pages: float
+    exponent: float
+    pages: int
+    first_page: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        number("coefficient_pages", self.coefficient_pages, minimum=0)
+        number("exponent", self.exponent)
+        if not 0.01 <= self.exponent <= 0.99:
+            raise InvalidInputError("exponent", self.exponent, "a number from 0.01 to 0.99")
+        integer("pages", self.pages, minimum=1)
+        integer("first_page", self.first_page, minimum=0)
+
+    @property
+    def rate_pages_s(self) -> float:
+        """Distinct pages in a second."""
+        return self.distinct(1.0)
+
+    @cached_property
+    def _above(self) -> float:
+        """A / Γ(1-b): the number of pages whose rate is above 1 a second."""
+        return self.coefficient_pages / math.gamma(1 - self.exponent)
+
+    @cached_property
+    def _rates(self) -> NDArray[np.float64]:
+        """Return the writes a second of each page, the hottest first."""
+        rank = np.arange(self.pages) + 0.5
+        return np.asarray((self._above / rank) ** (1 / self.exponent), dtype=np.float64)
+
+    @cached_property
+    def _sums(self) -> NDArray[np.float64]:
+        """Return the writes a second of the n coldest pages together; shape (pages + 1,)."""
+        return np.concatenate([[0.0], np.cumsum(self._rates[::-1])])
+
+    @cached_property
+    def _place(self) -> NDArray[np.int64]:
+        """Where the page of a rank lies: the same scatter each time."""
+        return self.first_page + np.random.default_rng(_SHUFFLE).permutation(self.pages)
+
+    def touches(self, start_s: float, end_s: float, rng: np.random.Generator) -> Pages:
+        """Return the pages written, each once, in an order of chance."""
+        seconds = end_s - start_s
+        if seconds <= 0 or self.coefficient_pages == 0:
+            return np.empty(0, dtype=np.int64)
+        sure = int(min(self.pages, self._above * (_SURE / seconds) ** -self.exponent))
+        rest = self._sums[self.pages - sure]
+        others = self._colder(sure, rng.random(rng.poisson(rest * seconds)) * rest)
+        ranks = np.concatenate([np.arange(sure), distinct_sorted(others)])
+        return rng.permutation(self._place[ranks])
+
+    def _colder(self, sure: int, at: NDArray[np.float64]) -> Pages:
+        """Choose ranks from `sure` on in proportion to their rates, by places in their sum."""
+        chosen = self.pages - np.searchsorted(self._sums, at, side="right")
+        return np.clip(chosen, sure, self.pages - 1)
+
+    def writes(self, start_s: float, end_s: float, rng: np.random.Generator) -> Pages:
+        """Return the pages written, sorted, each once."""
+        return np.sort(self.touches(start_s, end_s, rng))
+
+    def distinct(self, seconds: float) -> float:
+        """Return how many distinct pages are written, on average: a t^b, at most all."""
+        if self.coefficient_pages == 0 or seconds <= 0:
+            return 0.0
+        return float(-np.expm1(-self._rates * seconds).sum())
