@@ -1,9 +1,12 @@
-"""Run every part of the tests, one after another, and say how long each took.
+"""Run every part of the tests, in two lanes beside one another, and say how long each took.
 
     virtlab test                     all parts
     virtlab test --only unit,layers  some
     virtlab test --only unit -k zero what is not an option here goes to pytest
     virtlab test --ksm               also what changes a setting of the running kernel
+
+What opens notebooks waits much and computes little, so it has a lane of its own; what that lane
+prints is kept until the other one is done. `--lanes 1` runs one part after another.
 
 This is the one place that knows the parts; `.ci/run` and `python3 start.py test` end here.
 """
@@ -17,8 +20,10 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 ROOT = Path(__file__).resolve().parents[1]
 ARTIFACTS = ROOT / ".artifacts"
@@ -39,12 +44,15 @@ class Part:
         What it runs: module or program, then arguments.
     is_pytest
         Whether pytest runs it: then it takes pytest's options, and its tests are counted.
+    lane
+        Parts of one lane run one after another.
     """
 
     name: str
     about: str
     commands: tuple[tuple[str, ...], ...]
     is_pytest: bool = False
+    lane: int = 0
 
 
 @dataclass
@@ -72,8 +80,15 @@ def parts() -> tuple[Part, ...]:
             "notebooks give what they store",
             (("pytest", "-m", "notebooks"),),
             is_pytest=True,
+            lane=1,
         ),
-        Part("browser", "JupyterLab and Voila", (("pytest", "-m", "browser"),), is_pytest=True),
+        Part(
+            "browser",
+            "JupyterLab and Voila",
+            (("pytest", "-m", "browser"),),
+            is_pytest=True,
+            lane=1,
+        ),
     )
 
 
@@ -108,9 +123,9 @@ def counted(report: Path) -> tuple[tuple[int, int, int], tuple[str, ...]]:
     return (passed, failed, skipped), tuple(names)
 
 
-def run(part: Part, options: list[str]) -> Outcome:
-    """Run one part."""
-    print(f"\n===== {part.name}: {part.about} =====", flush=True)
+def run(part: Part, options: list[str], log: IO[str] | None) -> Outcome:
+    """Run one part; what it prints goes to a file, if one is given."""
+    print(f"\n===== {part.name}: {part.about} =====", file=log, flush=True)
     began = time.monotonic()
     report = ARTIFACTS / f"{part.name}.xml"
     report.unlink(missing_ok=True)
@@ -123,6 +138,8 @@ def run(part: Part, options: list[str]) -> Outcome:
             cwd=ROOT,
             env={**os.environ, "MPLBACKEND": "Agg", "JUPYTER_PREFER_ENV_PATH": "1"},
             stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log and subprocess.STDOUT,
             check=False,
         )
         # pytest's 5 is "no test was selected": right with -k, and caught by the count without it.
@@ -133,16 +150,31 @@ def run(part: Part, options: list[str]) -> Outcome:
     return outcome
 
 
-def run_or_skip(part: Part, options: list[str]) -> Outcome:
+def run_or_skip(part: Part, options: list[str], log: IO[str] | None = None) -> Outcome:
     """Run one part, or say why it can't run; under CI that is a failure."""
     reason = missing_browser() if part.name == "browser" else ""
     if not reason:
-        return run(part, options)
-    print(f"\n===== {part.name}: skipped, {reason} =====", flush=True)
+        return run(part, options, log)
+    print(f"\n===== {part.name}: skipped, {reason} =====", file=log, flush=True)
     return Outcome(part, 0.0, failed=os.environ.get("CI") == "true", note=reason)
 
 
-def tell(outcomes: list[Outcome]) -> None:
+def run_lanes(chosen: list[tuple[Part, list[str]]], lanes: int) -> list[Outcome]:
+    """Run parts, the lanes beside one another; return the outcomes in the order of the parts."""
+    first = [pair for pair in chosen if lanes == 1 or pair[0].lane == 0]
+    second = [pair for pair in chosen if pair not in first]
+    if not first or not second:
+        return [run_or_skip(*pair) for pair in chosen]
+    path = ARTIFACTS / "lane.log"
+    with path.open("w", encoding="utf-8") as log, ThreadPoolExecutor(1) as beside:
+        later = beside.submit(lambda: [run_or_skip(*pair, log) for pair in second])
+        outcomes = [run_or_skip(*pair) for pair in first]
+        outcomes += later.result()
+    print(path.read_text(encoding="utf-8", errors="replace"), flush=True)
+    return outcomes
+
+
+def tell(outcomes: list[Outcome], seconds: float) -> None:
     """Print the time and the outcome of each part, and the closing line."""
     print("\n===== time per part =====")
     for outcome in outcomes:
@@ -155,7 +187,7 @@ def tell(outcomes: list[Outcome]) -> None:
         print(line.rstrip())
         for name in outcome.failures:
             print(f"    failed: {name}")
-    print(f"{'all':<10} {sum(outcome.seconds for outcome in outcomes):7.1f} s\n")
+    print(f"{'all':<10} {seconds:7.1f} s\n")
     passed, failed, skipped = (
         sum(column) for column in zip(*(each.counts for each in outcomes), strict=True)
     )
@@ -171,6 +203,7 @@ def main(arguments: list[str]) -> int:
         prog="virtlab test", description=(__doc__ or "").split("\n")[0]
     )
     parser.add_argument("--only", help=f"some of {', '.join(known)}, with commas between")
+    parser.add_argument("--lanes", type=int, choices=(1, 2), default=2, help="beside one another")
     parser.add_argument("--ksm", action="store_true", help="also compare with the kernel's KSM")
     chosen, options = parser.parse_known_args(arguments)
     names = chosen.only.split(",") if chosen.only else list(known)
@@ -179,10 +212,10 @@ def main(arguments: list[str]) -> int:
         parser.error(f"no part {', '.join(unknown)}: there are {', '.join(known)}")
     ARTIFACTS.mkdir(exist_ok=True)
     ksm = ["--ksm"] if chosen.ksm else []
-    outcomes = [
-        run_or_skip(known[name], options + (ksm if name == "unit" else [])) for name in names
-    ]
-    tell(outcomes)
+    began = time.monotonic()
+    wanted = [(known[name], options + (ksm if name == "unit" else [])) for name in names]
+    outcomes = run_lanes(wanted, chosen.lanes)
+    tell(outcomes, time.monotonic() - began)
     return int(any(outcome.failed for outcome in outcomes))
 
 

@@ -33,9 +33,9 @@ def test_a_report_is_counted(tmp_path: Path) -> None:
     assert failures == ("tests.a::wrong", "tests.a::ill")
 
 
-def part(name: str, code: str) -> Part:
+def part(name: str, code: str, lane: int = 0) -> Part:
     """Return a part that runs a line of Python."""
-    return Part(name, "made up", (("-c", code),))
+    return Part(name, "made up", (("-c", code),), lane=lane)
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def made_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     known = (
         part("first", "pass"),
         part("broken", "raise SystemExit(3)"),
-        part("browser", "pass"),
+        part("browser", "print('said in the other lane')", lane=1),
     )
     monkeypatch.setattr(run_all, "parts", lambda: known)
     monkeypatch.setattr(run_all, "program", lambda name: [sys.executable, name])
@@ -60,6 +60,35 @@ def test_all_parts_run_and_one_failure_fails_all(capfd: pytest.CaptureFixture[st
     assert words["first"] == "ok"
     assert words["broken"] == "FAILED"
     assert lines[-1] == "0 passed, 1 failed, 0 skipped"
+
+
+@pytest.mark.usefixtures("made_up")
+@pytest.mark.parametrize("lanes", ["1", "2"])
+def test_what_a_lane_says_is_not_lost(lanes: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run_all.main(["--lanes", lanes]) == 1
+    printed = capfd.readouterr().out
+    assert "===== browser: made up =====\nsaid in the other lane\n" in printed
+    order = [line.split()[0] for line in printed.splitlines() if " s  " in line]
+    assert order == ["first", "broken", "browser"]
+
+
+def test_lanes_run_beside_one_another(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Each of two parts waits for a file that only the other one makes."""
+    code = (
+        "import pathlib, time; mine, other = {}; pathlib.Path(mine).touch()\n"
+        "end = time.monotonic() + 60\n"
+        "while not pathlib.Path(other).exists() and time.monotonic() < end: time.sleep(0.02)\n"
+        "raise SystemExit(not pathlib.Path(other).exists())"
+    )
+    files = [str(tmp_path / name) for name in "ab"]
+    known = (part("a", code.format(files)), part("b", code.format(files[::-1]), lane=1))
+    monkeypatch.setattr(run_all, "parts", lambda: known)
+    monkeypatch.setattr(run_all, "program", lambda name: [sys.executable, name])
+    monkeypatch.setattr(run_all, "ARTIFACTS", tmp_path / "artifacts")
+    assert run_all.main([]) == 0
+    assert "FAILED" not in capfd.readouterr().out
 
 
 @pytest.mark.usefixtures("made_up")
@@ -84,7 +113,7 @@ def test_no_browser_is_a_failure_only_in_ci(
 
 def test_a_part_without_counts_counts_as_one_failure(capsys: pytest.CaptureFixture[str]) -> None:
     counted = Outcome(part("unit", ""), 1.0, failed=True, counts=(5, 2, 1), failures=("a", "b"))
-    run_all.tell([counted, Outcome(part("types", ""), 2.0, failed=True)])
+    run_all.tell([counted, Outcome(part("types", ""), 2.0, failed=True)], 2.5)
     printed = capsys.readouterr().out
     assert printed.endswith("5 passed, 3 failed, 1 skipped\n")
     assert "failed: a" in printed
