@@ -323,7 +323,7 @@ def dirty_trace(program: str) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
         known = tuple(name for name in packed.files if f"{name}_t" in packed.files)
         one_of("program", program, known)
         bits, times = packed[program], packed[f"{program}_t"]
-    pages = int(trace_meta().set_index("workload").loc[program, "pages"])
+    pages = int(trace_meta().set_index("workload")["pages"][program])
     written = np.unpackbits(bits, axis=1, count=pages).astype(np.bool_)
     return written, times.astype(np.float64) / 1000
 

@@ -15,7 +15,8 @@ from virtlab.migration.workloads.base import distinct_sorted
 
 if TYPE_CHECKING:
     from virtlab.migration.algorithms.pushing import Pushing
-    from virtlab.migration.move import Move, Pages
+    from virtlab.migration.move import Move
+    from virtlab.migration.room import Pages
 
 __all__ = ["Fetching"]
 

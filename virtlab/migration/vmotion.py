@@ -31,7 +31,8 @@ from virtlab.migration.algorithms import Deck
 from virtlab.migration.faults import HostDiedError
 from virtlab.migration.link import MIB, Link
 from virtlab.migration.memory import WORDS_OF_A_PAGE
-from virtlab.migration.move import GaveUpError, Move
+from virtlab.migration.move import Move
+from virtlab.migration.room import GaveUpError
 from virtlab.migration.vm import PAGE_BYTES, Vm
 from virtlab.migration.workloads import RoundRobin
 from virtlab.results import Result

@@ -40,7 +40,7 @@ def test_writes_are_sorted_distinct_and_inside(workload: Workload) -> None:
 def test_as_many_pages_as_the_curve_says(workload: Workload, seconds: float) -> None:
     rng = np.random.default_rng(2)
     sizes = [workload.writes(n * seconds, (n + 1) * seconds, rng).size for n in range(100)]
-    error = 4 * np.std(sizes) / 10 + 0.02 * workload.distinct(seconds) + 0.01
+    error = 4 * float(np.std(sizes)) / 10 + 0.02 * workload.distinct(seconds) + 0.01
     assert np.mean(sizes) == pytest.approx(workload.distinct(seconds), abs=error)
 
 
@@ -53,7 +53,7 @@ def test_slices_of_time_give_what_the_whole_gives(workload: Workload) -> None:
         steps = np.linspace(start, start + 1, 51)
         parts = [workload.writes(a, b, rng) for a, b in itertools.pairwise(steps)]
         sizes.append(distinct_sorted(np.concatenate(parts)).size)
-    error = 4 * np.std(sizes) / np.sqrt(20) + 0.02 * workload.distinct(1) + 0.01
+    error = 4 * float(np.std(sizes)) / 20**0.5 + 0.02 * workload.distinct(1) + 0.01
     assert np.mean(sizes) == pytest.approx(workload.distinct(1.0), abs=error)
 
 

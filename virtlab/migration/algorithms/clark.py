@@ -28,7 +28,8 @@ from virtlab.migration.vm import PAGE_BYTES
 from virtlab.validate import InvalidInputError, number, one_of
 
 if TYPE_CHECKING:
-    from virtlab.migration.move import Move, Pages
+    from virtlab.migration.move import Move
+    from virtlab.migration.room import Pages
 
 __all__ = ["Clark"]
 

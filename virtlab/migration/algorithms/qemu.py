@@ -26,7 +26,8 @@ from virtlab.migration.vm import PAGE_BYTES
 from virtlab.validate import InvalidInputError, number
 
 if TYPE_CHECKING:
-    from virtlab.migration.move import Move, Pages
+    from virtlab.migration.move import Move
+    from virtlab.migration.room import Pages
 
 __all__ = ["QemuPreCopy"]
 
