@@ -108,6 +108,9 @@ class Simulation:
         if event.action == "power on":
             self._start(event.vm)
             return
+        if event.vm and all(vm.spec.name != event.vm for vm in self.host.vms):
+            self.log.append((event.at_s, f"{event.vm} is off"))  # it was refused, or it stopped
+            return
         self.log.append((event.at_s, event.words))
         if event.action == "power off":
             self.host.power_off(event.vm)
