@@ -41,10 +41,10 @@ def _words(figure: Plate) -> list[str]:
 
 def test_the_bars_of_admission_are_as_high_as_the_sums() -> None:
     axes = draw_admission(_slide()).axes[0]
-    heights = np.zeros(2)
+    heights = np.zeros(3)  # the last is the bar at -1
     for patch in axes.patches:
         heights[round(patch.get_x() + patch.get_width() / 2)] += patch.get_height()  # type: ignore[attr-defined] # bars
-    assert heights == pytest.approx([2036.16, 2047.68])
+    assert heights == pytest.approx([2036.16, 2047.68, 216 + 3 * 576])
     lines = [line for line in axes.lines if line.get_ydata()[0] == 2048]  # type: ignore[index] # an array
     assert len(lines) == 1
 
@@ -54,12 +54,22 @@ def test_the_bars_of_admission_are_as_high_as_the_sums() -> None:
     [
         (2048, "The talk's sum leaves 11.8 MB, the guide's leaves 0.32 MB"),
         (2040, "The talk's sum leaves 3.84 MB, the guide's lacks 7.68 MB"),
-        (1024, "The talk's sum lacks 1,012 MB, the guide's lacks 1,024 MB"),
+        (1945, "The talk's sum lacks 91.2 MB, the guide's lacks 103 MB"),
+        (1024, "1 of 3 VMs start; 2 VMs can't"),
     ],
 )
 def test_the_title_of_admission_says_what_is_left_or_lacks(host: float, title: str) -> None:
     words = " ".join(_words(draw_admission(_slide(host)))).replace("\n", " ")
     assert title in words
+
+
+def test_who_is_refused_stands_above_the_line() -> None:
+    figure = draw_admission(_slide(1500))
+    dashed = [patch for patch in figure.axes[0].patches if patch.get_linestyle() != "solid"]
+    assert len(dashed) == 1
+    assert dashed[0].get_y() + dashed[0].get_height() == 216 + 3 * 576 > 1500  # type: ignore[attr-defined] # a bar
+    assert "VM3" in _words(figure)
+    assert "VM3 576 (refused): 1368 MB" in figure.alt
 
 
 def test_many_vms_are_one_block() -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["LIGHTS", "MOST", "draw_bars"]
+__all__ = ["LIGHTS", "MOST", "draw_bars", "stand"]
 
 LIGHTS: dict[State, Mark] = {
     State.HIGH: Mark(OUTCOMES["allowed"].colour, "o", "", "", "high"),
@@ -103,22 +103,49 @@ def draw_bars(run: MemoryRun, second: int = -1, figure: Plate | None = None) -> 
             top=150 if plate.narrow else 104,
             bottom=98 if plate.narrow else 52,
         )
-        axes = plate.subplots()
-        parts = _parts(run, at)
-        top = 1.12 * max(vm.guest.size_mib for vm in run.scenario.vms)
-        for i in range(len(run.names)):
-            _stack(axes, i, [float(part.mib[i]) for part in parts])
-            if run.of_vm["on"][at, i]:
-                low = float(run.scenario.vms[i].min_mib)
-                _bounds(axes, i, float(run.of_vm["target_mib"][at, i]), low)
-        axes.set(xlim=(-0.6, len(run.names) - 0.4), ylim=(0, top), ylabel="MiB")
-        axes.set_xticks(range(len(run.names)), run.names)
-        axes.tick_params(axis="x", length=0)
-        _key(plate, parts)
-        _lights(plate, State(int(run.of_host["state"][at])))
-        style.finish(axes, _bars_title(run, at), _bars_alt(run, at, parts), slide="S24-S26")
+        stand(plate.subplots(), run, at, plate)
 
     return style.draw_on(figure, draw)
+
+
+def stand(axes: Axes, run: MemoryRun, at: int, plate: Plate) -> None:
+    """Draw the bars on axes, with lights, key, title and alt text on their plate.
+
+    Parameters
+    ----------
+    axes
+        Axes on a plate of wide margins.
+    run
+        A run.
+    at
+        The second.
+    plate
+        The plate.
+
+    Examples
+    --------
+    >>> from virtlab.memory.experiments.reallocation import scenario
+    >>> from virtlab.memory.host.simulation import run
+    >>> from dataclasses import replace
+    >>> figure = style.plate()
+    >>> stand(figure.subplots(), run(replace(scenario(), seconds=3)), 2, figure)
+    >>> figure.alt[:40]
+    'Stacked bars of the memory of 4 VMs afte'
+    """
+    parts = _parts(run, at)
+    top = 1.12 * max(vm.guest.size_mib for vm in run.scenario.vms)
+    px = axes.get_window_extent().height / top  # of one MiB
+    for i in range(len(run.names)):
+        _stack(axes, i, [float(part.mib[i]) for part in parts], 16 / px)
+        if run.of_vm["on"][at, i]:
+            low = float(run.scenario.vms[i].min_mib)
+            _bounds(axes, i, float(run.of_vm["target_mib"][at, i]), low, 6 / px)
+    axes.set(xlim=(-0.6, len(run.names) - 0.4), ylim=(0, top), ylabel="MiB")
+    axes.set_xticks(range(len(run.names)), run.names)
+    axes.tick_params(axis="x", length=0)
+    _key(plate, parts)
+    _lights(plate, State(int(run.of_host["state"][at])))
+    style.finish(axes, _bars_title(run, at), _bars_alt(run, at, parts), slide="S24-S26")
 
 
 def _look(name: str, vm: Mark) -> dict[str, Any]:
@@ -137,12 +164,13 @@ def _look(name: str, vm: Mark) -> dict[str, Any]:
 _NAMES = ("in use", "idle", "shared", "untouched", "balloon", "host swap")
 
 
-def _stack(axes: Axes, i: int, amounts: list[float]) -> None:
+def _stack(axes: Axes, i: int, amounts: list[float], least: float) -> None:
     bottom = 0.0
     for name, amount in zip(_NAMES, amounts, strict=True):
         if amount > 0.2:
-            axes.bar(i, amount, 0.62, bottom=bottom, **_look(name, vm_mark(i)))
-        if name in ("balloon", "host swap") and amount > 24:
+            look = _look(name, vm_mark(i))
+            axes.add_patch(Rectangle((i - 0.31, bottom), 0.62, amount, **look))
+        if name in ("balloon", "host swap") and amount > least:
             ink = HARDWARE.colour if name == "balloon" else "white"
             box = {"facecolor": "#333333", "edgecolor": "none", "pad": 1.0}
             shown = f"{amount:.0f}"
@@ -158,14 +186,14 @@ def _stack(axes: Axes, i: int, amounts: list[float]) -> None:
         bottom += amount
 
 
-def _bounds(axes: Axes, i: int, target: float, low: float) -> None:
+def _bounds(axes: Axes, i: int, target: float, low: float, hook: float) -> None:
     """Draw the target as a line with arrows, and the minimum as a bracket."""
     left, right = i - 0.4, i + 0.4
     axes.plot([left, right], [target, target], color=HARDWARE.colour, lw=2.5, zorder=4)
     axes.plot([left], [target], ">", color=HARDWARE.colour, ms=9, zorder=4)
     if low > 0:
         xs = [left, left, right, right]
-        axes.plot(xs, [low + 9, low, low, low + 9], color=HARDWARE.colour, lw=1.8, zorder=4)
+        axes.plot(xs, [low + hook, low, low, low + hook], color=HARDWARE.colour, lw=1.8, zorder=4)
 
 
 def _key(plate: Plate, parts: list[_Part]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["draw_admission"]
 
 _MOST_VMS = 6  # more are one block
+_LACKS = Mark("white")
 _MANY = Mark(PAGES["used"].colour)
 _PAPER = {"facecolor": "white", "edgecolor": "none", "pad": 1.5, "alpha": 0.9}
 _PARTS = {
@@ -38,7 +39,7 @@ class _Block(NamedTuple):
 
 
 def draw_admission(result: Admission, figure: Plate | None = None) -> Plate:
-    """Draw what all VMs need, by the talk's way and by the guide's, against the host's memory.
+    """Draw what is reserved for VMs to start, and what both sums add up to, against the memory.
 
     Parameters
     ----------
@@ -57,9 +58,10 @@ def draw_admission(result: Admission, figure: Plate | None = None) -> Plate:
     >>> from virtlab.memory.admission import VmMemory, admit
     >>> vms = [VmMemory(f"VM{i}", 512, 512, vcpus=2) for i in (1, 2, 3)]
     >>> print(draw_admission(admit(vms, host_mib=2048)).alt)
-    Two stacked bars against a line at the host's 2048 MB. The talk's way: VMkernel 24, Service \
-Console 192, overhead 192, kept free 92.2, VM1 512, VM2 512, VM3 512: 2036.2 MB. The guide's way: \
-the same but for kept free 103.7: 2047.7 MB.
+    Three stacked bars against a line at the host's 2048 MB. To start, minimum and overhead are \
+reserved: VM1 576, VM2 576, VM3 576: 1944 MB with the host's own. The talk's way: VMkernel 24, \
+Service Console 192, overhead 192, kept free 92.2, VM1 512, VM2 512, VM3 512: 2036.2 MB. The \
+guide's way: the same but for kept free 103.7: 2047.7 MB.
     """
 
     def draw(figure: Plate) -> None:
@@ -71,23 +73,26 @@ the same but for kept free 103.7: 2047.7 MB.
         )
         axes = figure.subplots()
         blocks = _blocks(result)
-        top = 1.12 * max(result.talk_mib, result.guide_mib, result.host_mib)
+        reserved = _reserved(result)
+        most = sum(part.talk for part in reserved)
+        top = 1.12 * max(result.talk_mib, result.guide_mib, result.host_mib, most)
         px = (figure.bbox.height - (140 if figure.narrow else 118)) / top  # of one MB
         _stack(axes, blocks, px)
+        _start(axes, reserved, px)
         _names(axes, blocks, figure, px)
         axes.axhline(result.host_mib, color=HARDWARE.colour, lw=2.5, ls=(0, (5, 2)), zorder=4)
         axes.annotate(
             f"the host: {result.host_mib:g} MB",
-            (-0.42, result.host_mib),
+            (-1.42, result.host_mib),
             xytext=(0, 5),
             textcoords="offset points",
             weight="bold",
             bbox=_PAPER,
             zorder=5,
         )
-        axes.set_xticks([0, 1], _ways(result, narrow=figure.narrow))
+        axes.set_xticks([-1, 0, 1], _ways(result, narrow=figure.narrow))
         axes.tick_params(axis="x", length=0)
-        axes.set(ylim=(0, top), xlim=(-0.45, 1.45))
+        axes.set(ylim=(0, top), xlim=(-1.45, 1.45))
         axes.set_ylabel("" if figure.narrow else "memory, MB")
         style.finish(axes, _title(result), _alt(result, blocks), slide="S23")
 
@@ -103,6 +108,41 @@ def _blocks(result: Admission) -> list[_Block]:
             _Block(vm.name, vm_mark(i), vm.max_mib, vm.max_mib) for i, vm in enumerate(result.vms)
         ]
     return [*blocks, _Block(f"{len(result.vms)} VMs", _MANY, *parts["VMs"])]
+
+
+def _reserved(result: Admission) -> list[_Block]:
+    """Return what is reserved when VMs start, from below, and what refused ones ask for."""
+    parts = result.parts_mib
+    own = [_Block(name, _PARTS[name], *parts[name]) for name in ("VMkernel", "Service Console")]
+    rows = list(zip(result.vms, result.admitted, strict=True))
+    needs = [(vm.min_mib + vm.overhead_mib, bool(starts)) for vm, starts in rows]
+    if len(rows) > _MOST_VMS:
+        starts, lacks = (
+            sum(need for need, fits in needs if fits is want) for want in (True, False)
+        )
+        return [*own, _Block("start", _MANY, starts, starts), _Block("refused", _LACKS, lacks, 0)]
+    vms = [
+        _Block(rows[i][0].name, vm_mark(i) if fits else _LACKS, need, need if fits else 0)
+        for i, (need, fits) in enumerate(needs)
+    ]
+    return own + [block for block in vms if block.guide] + [b for b in vms if not b.guide]
+
+
+def _start(axes: Axes, reserved: list[_Block], px: float) -> None:
+    """Draw what is reserved as a bar of its own; who is refused stands on it, dashed."""
+    base = 0.0
+    for block in reserved:
+        refused = block.mark is _LACKS
+        look: dict[str, Any] = {"hatch": block.mark.hatch, "edgecolor": "white", "lw": 0.6}
+        if refused:
+            look = {"edgecolor": HARDWARE.colour, "ls": (0, (3, 2)), "lw": 1.6}
+        if block.talk:
+            axes.bar([-1], [block.talk], 0.7, bottom=base, color=block.mark.colour, **look)
+        if block.talk * px >= 18:
+            words = block.name if refused else f"{block.talk:.4g}"
+            y = base + block.talk - 10 / px if refused else base + block.talk / 2
+            axes.text(-1, y, words, ha="center", va="center", bbox=_PAPER)
+        base += block.talk
 
 
 def _stack(axes: Axes, blocks: list[_Block], px: float) -> None:
@@ -159,14 +199,21 @@ def _name(block: _Block, *, narrow: bool, inside: bool) -> str:
 
 def _ways(result: Admission, *, narrow: bool) -> list[str]:
     """Return what stands under the bars."""
+    own = sum(result.parts_mib[name][0] for name in ("VMkernel", "Service Console"))
+    held = own + float(result.summary()["reserved_ram_mib"])
     sums = (("talk", result.talk_mib), ("guide", result.guide_mib))
-    return [
-        f"{way}\n{need:.1f} MB" if narrow else f"the {way}: {need:.1f} MB" for way, need in sums
+    first = f"to start\n{held:.4g}" if narrow else f"to start: {held:.5g} MB"
+    return [first] + [
+        f"{way}\n{need:.1f}" if narrow else f"the {way}: {need:.1f} MB" for way, need in sums
     ]
 
 
 def _title(result: Admission) -> str:
-    """Say what is left, or lacks, by both ways."""
+    """Say who is refused, or what is left, or lacks, by both ways."""
+    refused = [vm.name for vm, fits in zip(result.vms, result.admitted, strict=True) if not fits]
+    if refused:
+        who = refused[0] if len(refused) == 1 else f"{len(refused)} VMs"
+        return f"{len(result.vms) - len(refused)} of {len(result.vms)} VMs start; {who} can't"
     left = [result.host_mib - need for need in (result.talk_mib, result.guide_mib)]
     sizes = [f"{abs(rest):.3g}" if abs(rest) < 999.5 else f"{abs(rest):,.0f}" for rest in left]
     verbs = ["leaves" if rest >= 0 else "lacks" for rest in left]
@@ -178,8 +225,17 @@ def _alt(result: Admission, blocks: list[_Block]) -> str:
     """Say in words what the figure shows."""
     parts = ", ".join(f"{block.name} {round(block.talk, 1):g}" for block in blocks)
     free = next(block for block in blocks if block.name == "kept free")
+    own = sum(result.parts_mib[name][0] for name in ("VMkernel", "Service Console"))
+    needs = [(vm, vm.min_mib + vm.overhead_mib) for vm in result.vms]
+    starts = zip(needs, result.admitted, strict=True)
+    held = ", ".join(
+        f"{vm.name} {need:g}" + ("" if fits else " (refused)") for (vm, need), fits in starts
+    )
+    total = own + float(result.summary()["reserved_ram_mib"])
     return (
-        f"Two stacked bars against a line at the host's {result.host_mib:g} MB. The talk's way: "
+        f"Three stacked bars against a line at the host's {result.host_mib:g} MB. To start, "
+        f"minimum and overhead are reserved: {held}: {total:g} MB with the host's own. The "
+        "talk's way: "
         f"{parts}: {result.talk_mib:.1f} MB. The guide's way: the same but for kept free "
         f"{round(free.guide, 1):g}: {result.guide_mib:.1f} MB."
     )

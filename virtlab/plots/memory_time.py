@@ -10,10 +10,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.patches import Rectangle
 
 from virtlab.memory.states import State
 from virtlab.plots import style
-from virtlab.plots.ballooning import LIGHTS, MOST
+from virtlab.plots.ballooning import LIGHTS, MOST, stand
 from virtlab.plots.palette import HARDWARE, HOST, PAGES, Mark, vm_mark
 from virtlab.validate import integer
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["draw_timeline", "state_strip"]
+__all__ = ["draw_moment", "draw_timeline", "state_strip"]
 
 
 def state_strip(axes: Axes, run: MemoryRun, unit_s: float = 1) -> None:
@@ -107,6 +108,84 @@ def draw_timeline(run: MemoryRun, figure: Plate | None = None) -> Plate:
     return style.draw_on(figure, draw)
 
 
+def draw_moment(run: MemoryRun, second: int, figure: Plate | None = None) -> Plate:
+    """Draw where each VM's memory is at one second, and how it came to that.
+
+    Parameters
+    ----------
+    run
+        A run of at most 8 VMs.
+    second
+        Which; what was recorded after it isn't drawn.
+    figure
+        The figure to draw on again.
+
+    Returns
+    -------
+    Plate
+        The figure.
+
+    Examples
+    --------
+    >>> from virtlab.memory.experiments.reallocation import scenario
+    >>> from virtlab.memory.host.simulation import run
+    >>> from dataclasses import replace
+    >>> print(draw_moment(run(replace(scenario(), seconds=30)), 20).alt.split(". ")[-1])
+    Below, the memory of each VM over time, and the states, up to this second.
+    """
+    integer("vms", len(run.names), minimum=1, maximum=MOST)
+    at = integer("second", second, minimum=0, maximum=run.seconds - 1)
+
+    def draw(plate: Plate) -> None:
+        plate.margins(
+            left=66 if plate.narrow else 90,
+            right=30 if plate.narrow else 190,
+            top=142 if plate.narrow else 104,
+            bottom=104 if plate.narrow else 44,
+        )
+        bars, past = plate.subplots(
+            2, 1, height_ratios=[1.5, 1] if plate.narrow else [2.4, 1], gridspec_kw={"hspace": 0.3}
+        )
+        _past(past, run, at)
+        stand(bars, run, at, plate)
+        plate.alt += " Below, the memory of each VM over time, and the states, up to this second."
+
+    return style.draw_on(figure, draw)
+
+
+def _past(axes: Axes, run: MemoryRun, at: int) -> None:
+    """Draw the memory of each VM up to a second, and under it the states as a band."""
+    seconds = np.arange(at + 1)
+    top = 1.08 * max(vm.guest.size_mib for vm in run.scenario.vms)
+    band = 0.2 * top
+    for i in range(len(run.names)):
+        memory = np.where(
+            run.of_vm["on"][: at + 1, i] > 0, run.of_vm["allocated_mib"][: at + 1, i], np.nan
+        )
+        axes.plot(seconds[::5], memory[::5], color=vm_mark(i).colour, lw=2)
+    states = run.of_host["state"][: at + 1].astype(np.int64)
+    starts = np.flatnonzero(np.append(True, np.diff(states) != 0))
+    for start, end in zip(starts, np.append(starts[1:], at + 1), strict=True):
+        mark = LIGHTS[State(int(states[start]))]
+        wide = max(end - start, run.scenario.seconds / 250)  # a second must be seen
+        look: dict[str, Any] = {
+            "facecolor": mark.colour,
+            "hatch": mark.hatch,
+            "edgecolor": "white",
+            "lw": 0,
+        }
+        axes.add_patch(Rectangle((float(start), -0.9 * band), float(wide), band * 0.8, **look))
+    for second, _ in run.log:
+        if 0 < second <= at:
+            axes.axvline(second, color=HARDWARE.colour, lw=1.2, ls=":")
+    axes.axvline(at, color=HARDWARE.colour, lw=1.5)
+    axes.set(xlim=(0, run.scenario.seconds), ylim=(-band, top))
+    half = round(max(vm.guest.size_mib for vm in run.scenario.vms))
+    axes.set_yticks([-band / 2, half], ["state", f"{half}"])
+    ends = np.linspace(0, run.scenario.seconds, 5)
+    axes.set_xticks(ends, [f"{end:.0f}{' s' if end == ends[-1] else ''}" for end in ends])
+
+
 def _areas(axes: Axes, run: MemoryRun, plate: Plate) -> None:
     """Stack what the host and the VMs have and what is free, and above it what was taken."""
     host, on = run.scenario.host, run.of_vm["on"]
@@ -169,18 +248,24 @@ def _name_area(axes: Axes, name: str, base: Floats, top: Floats, least: float, m
 
 
 def _events(axes: Axes, run: MemoryRun, plate: Plate) -> None:
-    """Mark what happened after the start."""
+    """Mark what happened after the start; words that would touch stand one above the other."""
+    ends = [-np.inf, -np.inf]  # of the words in each row, pixels
+    px = axes.get_window_extent().width / run.seconds  # of one second
     for at, words in run.log:
         if at == 0:
             continue
         axes.axvline(at, color=HARDWARE.colour, lw=1.2, ls=":")
+        left, wide = at < 0.7 * run.seconds, 0.62 * 14 * len(words)
+        begin = at * px if left else at * px - wide
+        row = 0 if begin > ends[0] else 1
+        ends[row] = begin + wide + 8
         axes.annotate(
             words,
             (at, 1),
             xycoords=("data", "axes fraction"),
-            xytext=(4, 4) if at < 0.7 * run.seconds else (-4, 4),
+            xytext=(4 if left else -4, 4 + 13 * row),
             textcoords="offset points",
-            ha="left" if at < 0.7 * run.seconds else "right",
+            ha="left" if left else "right",
             fontsize=10.1 if plate.narrow else 10.8,
             annotation_clip=False,
         )

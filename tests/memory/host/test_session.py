@@ -162,3 +162,32 @@ def test_what_is_no_knob_is_an_error(change: tuple[str, str, float], field: str)
 def test_there_is_no_second_outside_the_scenario() -> None:
     with pytest.raises(InvalidInputError, match="second"):
         Session(small()).go(40)
+
+
+def test_two_minimums_at_one_moment_are_promised_together() -> None:
+    session = Session(small(host_mib=120))
+    session.go(10)
+    session.change("a", "min_mib", 56.0)
+    assert session.scenario != small(host_mib=120)
+    session.change("b", "min_mib", 56.0)
+    assert session.refused == "b's minimum can't be 56 MiB: 16.4 MiB of memory are lacking."
+    same(session)
+
+
+def test_a_moment_says_what_just_happened() -> None:
+    session = Session(late())
+    session.go(0)
+    assert session.moment().explain().endswith("Each VM has what it asks for.")
+    session.go(21)
+    assert "b starts." in session.moment().explain()
+    session.go(40)
+    told, frame = session.moment().summary(), session.moment().to_frame()
+    assert told["vms"] == len(frame) == 2
+    lately = session.run().of_vm["ballooned_mib"].sum(axis=1)
+    words = session.moment().explain()
+    change = float(lately[40] - lately[35])
+    assert (f"balloons took {change:.0f} MiB" in words) == (change >= 0.5)
+    assert f"{told['free_mib']:.0f} of 110 MiB are free" in words
+    session.change("a", "min_mib", 64.0)
+    session.change("b", "min_mib", 64.0)
+    assert session.moment().explain().startswith("b's minimum can't be 64 MiB")

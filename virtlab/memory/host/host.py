@@ -24,13 +24,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from virtlab.memory import tax
 from virtlab.memory.guest.costs import PAGES_PER_MIB
 from virtlab.memory.host.controllers import EsxLike
 from virtlab.memory.host.machine import MachineMemory
 from virtlab.memory.host.view import View
 from virtlab.memory.host.vm import Vm
 from virtlab.memory.states import HostState
+from virtlab.memory.tax import targets
 from virtlab.validate import InvalidInputError
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Host:
     vms
         Those that run.
     tax_rate, controller
-        May be changed at any time.
+        The controller may be changed at any time, the rate by `tax`.
     machine, memory_state
         Its frames, and its state.
     target
@@ -149,9 +149,11 @@ class Host:
         overhead = round(spec.overhead_mib * PAGES_PER_MIB)
         self._emergency(overhead)
         self.machine.fixed += overhead
+        # Its kernel's first pages may have to be taken from the others: it counts when it is there.
+        started = Vm(spec, self.machine, self.rng, checked=self.checked)
         self.blocked = np.append(self.blocked, False)
         self.target = np.append(self.target, spec.min_mib * PAGES_PER_MIB)
-        self.vms.append(Vm(spec, self.machine, self.rng, checked=self.checked))
+        self.vms.append(started)
         self._balance()
 
     def power_off(self, name: str) -> None:
@@ -182,6 +184,17 @@ class Host:
         """
         vm = self.vms[self.index(name)]
         vm.spec = vm.spec.with_(**changes)
+        self._balance()
+
+    def tax(self, rate: float) -> None:
+        """Change the tax rate, and divide anew.
+
+        Parameters
+        ----------
+        rate
+            tau, from 0 to below 1.
+        """
+        self.tax_rate = rate
         self._balance()
 
     def index(self, name: str) -> int:
@@ -228,7 +241,7 @@ class Host:
             return
         away = self.machine.pages * (1 - self.spec.thresholds.aim) - self.machine.fixed
         low = self._of_each(lambda vm: vm.spec.min_mib * PAGES_PER_MIB)
-        found = tax.targets(
+        found = targets(
             max(away + self.machine.saved, float(low.sum())),
             self._of_each(lambda vm: vm.spec.shares or 0.0),
             self._of_each(lambda vm: vm.estimated_active),

@@ -16,6 +16,7 @@ import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from virtlab.memory.host.moment import Moment
 from virtlab.memory.host.scenario import Event
 from virtlab.memory.host.simulation import Simulation
 from virtlab.validate import InvalidInputError, integer, one_of
@@ -23,6 +24,7 @@ from virtlab.validate import InvalidInputError, integer, one_of
 if TYPE_CHECKING:
     from virtlab.memory.host.run import MemoryRun
     from virtlab.memory.host.scenario import Scenario
+    from virtlab.memory.host.vm import VmSpec
 
 __all__ = ["KNOBS", "Session"]
 
@@ -206,13 +208,33 @@ class Session:
             wanted = running[said.vm].with_(**{said.knob: float(said.value)})
         except InvalidInputError as error:
             return f"{head} it must be {error.allowed.replace('_mib', '')}."
-        host = copy.copy(self._newest.host)
-        host.vms = [vm for vm in host.vms if vm.spec.name != said.vm]
-        memory, swap = host.lacks_mib(wanted)
+        memory, swap = self._lacks_mib(wanted, set(running) - {said.vm})
         if not memory and not swap:
             return ""
         lacks = f"{memory:.3g} MiB of memory" if memory else f"{swap:.3g} MiB of swap"
         return f"{head} {lacks} are lacking."
+
+    def _lacks_mib(self, wanted: VmSpec, others: set[str]) -> tuple[float, float]:
+        """Return what lacks for a VM beside others, as these are configured at this second."""
+        host = copy.copy(self._newest.host)
+        host.vms = [copy.copy(vm) for vm in host.vms if vm.spec.name in others]
+        for vm in host.vms:
+            vm.spec = self._spec(vm.spec)
+        return host.lacks_mib(wanted)
+
+    def _spec(self, spec: VmSpec) -> VmSpec:
+        """Return how a VM is configured at this second."""
+        return spec.with_(**{knob: float(self.value(spec.name, knob)) for knob in KNOBS[:3]})
+
+    def moment(self) -> Moment:
+        """Return this second, told.
+
+        Returns
+        -------
+        Moment
+            With what was refused last, if anything was.
+        """
+        return Moment(self.run(), self.at_s, self.refused)
 
     def run(self) -> MemoryRun:
         """Return all that is known, with the VMs as they are configured at this second.
@@ -223,8 +245,5 @@ class Session:
             Its row `at_s` is the second looked at; rows after it may be there.
         """
         found = self._newest.result()
-        vms = tuple(
-            spec.with_(**{knob: float(self.value(spec.name, knob)) for knob in KNOBS[:3]})
-            for spec in self._base.vms
-        )
+        vms = tuple(self._spec(spec) for spec in self._base.vms)
         return replace(found, scenario=replace(self.scenario, vms=vms))

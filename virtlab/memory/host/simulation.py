@@ -119,7 +119,7 @@ class Simulation:
         elif event.vm:
             self.host.change(event.vm, **event.changes)
         if event.tax_rate is not None:
-            self.host.tax_rate = event.tax_rate
+            self.host.tax(event.tax_rate)
         if event.controller is not None:
             self.host.controller = make_controller(event.controller)
 
