@@ -49,4 +49,5 @@ def record(rep: int = 1, cell: Cell | None = None) -> Record:
         started_unix_s=1_795_399_034.3,
         qemu_version="7.2.22",
         writer_page_at_start=512.5,
+        qemu_waited_ms=60.5,
     )

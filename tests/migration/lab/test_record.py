@@ -94,8 +94,15 @@ def test_a_row_that_was_edited_wrongly_is_named(tmp_path: Path) -> None:
 
 def test_calm_is_less_than_ninety_percent_busy() -> None:
     assert replace(record(), host_cpu_busy_pct=89.9).calm
-    assert not replace(record(), host_cpu_busy_pct=90.0).calm
+    assert not replace(record(), host_cpu_busy_pct=90.0, qemu_waited_ms=500.0).calm
     assert replace(record(), host_cpu_busy_pct=None).calm  # macOS does not say
+
+
+def test_calm_is_also_where_qemu_did_not_wait_for_the_busy_processors() -> None:
+    busy = replace(record(), host_cpu_busy_pct=100.0, wall_migrate_to_end_ms=4000.0)
+    assert replace(busy, qemu_waited_ms=399.0).calm
+    assert not replace(busy, qemu_waited_ms=400.0).calm
+    assert not replace(busy, qemu_waited_ms=None).calm
 
 
 def test_every_column_is_described() -> None:

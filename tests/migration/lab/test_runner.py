@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 import threading
 import time
@@ -154,6 +155,36 @@ def test_how_busy_the_host_is_comes_from_the_kernels_ticks(tmp_path: Path) -> No
     clock = host.Clock(stat)
     stat.write_text("cpu  160 0 70 900 60 0 0 10 0 0\ncpu0 1 1 1 1\n")
     assert clock.busy() == host.Busy(busy_pct=45.0, steal_pct=5.0)  # 90 of 200; 10 of 200
+
+
+def test_waits_of_all_threads_are_added_also_of_those_that_come_and_go(tmp_path: Path) -> None:
+    def thread(pid: int, tid: int, waited_ns: int) -> None:
+        folder = tmp_path / str(pid) / "task" / str(tid)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "schedstat").write_text(f"123456 {waited_ns} 7\n")
+
+    thread(10, 10, 5_000_000)
+    thread(20, 20, 0)
+    waiting = host.Waiting([10, 20, 30], tmp_path)
+    assert waiting.look() == 0
+    thread(10, 10, 7_000_000)  # 2 ms more
+    thread(20, 21, 4_000_000)  # one that came meanwhile
+    assert waiting.look() == 6
+    shutil.rmtree(tmp_path / "20/task/21")
+    assert waiting.look() == 6  # it is gone, and what it waited is not
+    (tmp_path / "10/task/10/schedstat").write_text("")
+    assert waiting.look() == 6
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells waits")
+def test_waits_of_a_real_process_grow_where_it_gets_no_processor() -> None:
+    waiting = host.Waiting([os.getpid()])
+    before = waiting.look()
+    assert before is not None
+    time.sleep(0.05)
+    after = waiting.look()
+    assert after is not None
+    assert after >= before >= 0
 
 
 @needs_qemu

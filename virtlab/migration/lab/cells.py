@@ -4,7 +4,8 @@ The names are those of the stored measurements, so that the model reads ours as 
 guest fills `fill_mib` of its memory from 16 MiB on with pages that are not zero. The first
 `working_set_pages` of these are its working set, and are written to at
 `dirty_writes_nominal_per_s` pages a second: in turn ('round_robin'), by chance ('uniform_random'),
-or in turn with `hot_write_pct` of the writes to the first `hot_pages` ('hot+round_robin').
+or `hot_write_pct` of the writes by chance to the first `hot_pages`, the others in turn to the rest
+('hot+round_robin').
 
 Left out: a limit on the link itself (it takes root), so that QEMU's own cap is the only one.
 """

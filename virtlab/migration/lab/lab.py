@@ -4,8 +4,8 @@ The model is given the parameters alone, so on a machine of your own it is tried
 never seen. What is compared: the time from start to end, the bytes sent, the pause, the number of
 rounds, and whether it converged at all within `TIMEOUT_S`.
 
-A run on a busy machine is noise: where the processors were 90 % busy or more, it is kept but
-marked, and tried again if asked to; of several runs of one cell the calmest counts.
+A run on a busy machine is noise (`Record.calm`): it is kept but marked, and tried again if asked
+to; of several runs of one cell the calmest counts.
 """
 
 from __future__ import annotations
@@ -230,8 +230,8 @@ def calmest(records: Iterable[Record]) -> tuple[Record, ...]:
     return tuple(best.values())
 
 
-def _noise(record: Record) -> float:
-    return record.host_cpu_busy_pct or 0.0
+def _noise(record: Record) -> tuple[bool, float, float]:
+    return not record.calm, record.qemu_waited_ms or 0.0, record.host_cpu_busy_pct or 0.0
 
 
 def run_lab(

@@ -163,6 +163,11 @@ class Machine:
         self.reports: list[Report] = []
         self._said: list[str] = []  # what is no report
 
+    @property
+    def pid(self) -> int:
+        """QEMU's process."""
+        return self._process.pid
+
     def arguments(self, qemu: str, monitor: Path) -> list[str]:
         """Return QEMU's command.
 

@@ -45,6 +45,7 @@ class _Watched:
     ended_s: float = 0.0
     throttle_pct: float | None = None
     busy: host.Busy | None = None
+    waited_ms: float | None = None
 
 
 def measure(cell: Cell, accelerator: str, *, seed: int = 1, timeout_s: float = TIMEOUT_S) -> Record:
@@ -88,7 +89,8 @@ def measure(cell: Cell, accelerator: str, *, seed: int = 1, timeout_s: float = T
             raise LabError(str(error)) from error
         source.wait_until_filled()
         before = rate_per_s(source.wait_for_reports(_SECOND + 1, 5))
-        watched = _migrate(cell, source, address, timeout_s)
+        waiting = host.Waiting([source.pid, target.pid])
+        watched = _migrate(cell, source, address, timeout_s, waiting)
         after = None
         if watched.final["status"] == "completed":
             target.qmp.wait_for("RESUME", timeout_s=5)
@@ -116,7 +118,9 @@ def _prepare(cell: Cell, source: Machine, target: Machine) -> str:
     return f"tcp:{address['host']}:{address['port']}"
 
 
-def _migrate(cell: Cell, source: Machine, address: str, timeout_s: float) -> _Watched:
+def _migrate(
+    cell: Cell, source: Machine, address: str, timeout_s: float, waiting: host.Waiting
+) -> _Watched:
     qmp = source.qmp
     clock, watched = host.Clock(), _Watched(time.time())
     qmp.execute("migrate", uri=address)
@@ -124,6 +128,7 @@ def _migrate(cell: Cell, source: Machine, address: str, timeout_s: float) -> _Wa
     while True:
         seen = len(qmp.events)
         info = qmp.execute("query-migrate")
+        watched.waited_ms = waiting.look()
         now_s = time.time() - watched.started_s
         status = info.get("status", "none")
         if status in {"completed", "cancelled"}:
@@ -194,6 +199,7 @@ def _record(
         load1=round(host.load(), 2),
         started_unix_s=round(start, 1),
         qemu_version=source.qmp.version,
+        qemu_waited_ms=None if watched.waited_ms is None else round(watched.waited_ms, 2),
         writer_page_at_start=_writer_page(cell, source, start),
         **_of_postcopy(events, start, watched),
     )

@@ -1,14 +1,15 @@
-/* The guest of the home lab: fills memory with pages that are not zero, then writes to a working set
-   at a set rate, and says on its serial port how many writes it has made.
+/* The guest of the home lab: fills memory with pages that are not zero, then writes to a working
+   set at a set rate, and says on its serial port how many writes it has made.
 
-   It is a whole operating system of its own, as small as can be: no paging, one interrupt (the timer,
-   which ends a `hlt`, so that an idle guest costs the host nothing). Time is the processor's time
-   stamp counter, held against the ACPI timer (3,579,545 Hz) at the start. It stands still while the
-   hypervisor has the guest stopped, as does the counter of writes.
+   It is a whole operating system of its own, as small as can be: no paging, one interrupt (the
+   timer, which ends a `hlt`, so that an idle guest costs the host nothing). Time is the processor's
+   time stamp counter, held against the ACPI timer (3,579,545 Hz) at the start. It stands still while
+   the hypervisor has the guest stopped, as does the counter of writes.
 
-   Its parameters are its command line: fill=MIB ws=PAGES rate=WRITES_A_SECOND mode=rr|random hot=PAGES
-   hotpct=PERCENT first=PAGE (where the turn begins) seed=NUMBER (of chance). How many writes are due follows from the time since the start and never
-   from the time of the last write, so that nothing drifts. */
+   Its parameters are its command line: fill=MIB ws=PAGES rate=WRITES_A_SECOND mode=rr|random
+   hot=PAGES hotpct=PERCENT first=PAGE (where the turn begins) seed=NUMBER (of chance). How many
+   writes are due follows from the time since the start and never from the time of the last write,
+   so that nothing drifts. */
 
 typedef unsigned char u8;
 typedef unsigned short u16;
@@ -172,7 +173,7 @@ static u32 units_per_second(void)
 
 /* -- writes ------------------------------------------------------------------------------------ */
 
-static u32 working_set, hot, hot_pct, random_order, state, cold_turn;
+static u32 working_set, hot, hot_pct, random_order, state, turn;
 
 static u32 chance(void)
 {
@@ -180,27 +181,26 @@ static u32 chance(void)
     return state;
 }
 
-/* One of `pages` pages: by chance, or the next in turn. */
-static u32 pick(u32 pages, u32 *turn)
+static u32 by_chance(u32 pages) { return (u32)(((u64)chance() * pages) >> 32); }
+
+static u32 in_turn(u32 pages)
 {
-    if (random_order)
-        return (u32)(((u64)chance() * pages) >> 32);
-    if (*turn >= pages)
-        *turn = 0;
-    return (*turn)++;
+    if (turn >= pages)
+        turn = 0;
+    return turn++;
 }
 
 static u32 next_page(void)
 {
-    static u32 hot_turn, due;
-    if (!hot)
-        return pick(working_set, &cold_turn);
+    static u32 due;
+    if (random_order)
+        return by_chance(working_set);
     due += hot_pct; /* of each hundred writes, hot_pct are hot, evenly spread */
     if (due >= 100) {
         due -= 100;
-        return pick(hot, &hot_turn);
+        return by_chance(hot);
     }
-    return hot + pick(working_set - hot, &cold_turn);
+    return hot + in_turn(working_set - hot);
 }
 
 static void fill(u32 pages)
@@ -251,8 +251,8 @@ void guest_main(u32 magic, const struct loaded *loaded)
     u32 there = (loaded->upper_kib + 1024) / (PAGE / 1024);
     working_set = number_of(line, "ws", pages);
     hot = number_of(line, "hot", 0);
-    hot_pct = number_of(line, "hotpct", 0);
-    cold_turn = number_of(line, "first", 0);
+    hot_pct = hot ? number_of(line, "hotpct", 0) : 0;
+    turn = number_of(line, "first", 0);
     state = number_of(line, "seed", 1) * 2654435761u | 1;
     random_order = mode && mode[0] == 'r' && mode[1] == 'a';
     if (FILL_FROM / PAGE + pages > there)
