@@ -179,11 +179,14 @@ def test_a_topic_has_the_same_name_in_every_tree(topic: str) -> None:
     modules = {name_of(path) for path in MODULES}
     trees = {"plots", "widgets", "course"}
     assert {f"virtlab/{tree}/{topic}.py" for tree in trees} <= modules
+    assert f"benchmarks/{topic}.py" in modules
+    if (ROOT / "virtlab" / topic / "__init__.py").exists():  # the topic is a whole package
+        assert any(name.startswith(f"tests/{topic}/test_") for name in modules)
+        return
     homes = {path.parent.name for path in MODULES if path.stem == topic} - trees
     homes = {home for home in homes if (ROOT / "virtlab" / home / f"{topic}.py").exists()} - {"cli"}
     assert len(homes) == 1, "one package holds the model"
     assert f"tests/{homes.pop()}/test_{topic}.py" in modules
-    assert f"benchmarks/{topic}.py" in modules
 
 
 @pytest.mark.parametrize("path", [p for p in MODULES if p.name.startswith("test_")], ids=name_of)

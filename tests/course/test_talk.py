@@ -71,6 +71,10 @@ def test_a_built_chapter_has_all_that_belongs_to_it(chapter: Chapter, root: Path
     topic = chapter.module
     assert chapter.models
     packages = {model.split(".")[1] for model in chapter.models}
+    tests = [f"tests/{package}/test_{topic}.py" for package in packages]
+    if (root / "virtlab" / topic).is_dir():  # the topic is a whole package: each model has a test
+        paths = [model.split(".")[1:] for model in chapter.models]
+        tests = ["/".join(["tests", *path[:-1], f"test_{path[-1]}.py"]) for path in paths]
     wanted = [
         f"notebooks/{chapter.name}.ipynb",
         f"notebooks/text/{chapter.name}.md",
@@ -78,7 +82,7 @@ def test_a_built_chapter_has_all_that_belongs_to_it(chapter: Chapter, root: Path
         f"virtlab/widgets/{topic}.py",
         f"virtlab/course/{topic}.py",
         f"benchmarks/{topic}.py",
-        *(f"tests/{package}/test_{topic}.py" for package in packages),
+        *tests,
         *(model.replace(".", "/") + ".py" for model in chapter.models),
     ]
     assert [path for path in wanted if not (root / path).is_file()] == []

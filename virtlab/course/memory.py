@@ -331,7 +331,7 @@ giver = Choice(
 states = Choice(
     name="states",
     text="A host looks at its free memory once a minute: 8 %, 5 %, 3 %, 5 %, 6.2 %, 7 %. Its "
-    "thresholds are 6, 4, 2 and 1 %, and it goes **up** only when *clearly* more is free than the "
+    "thresholds are 6, 4, 2 and 1 %, and it goes up only when **clearly** more is free than the "
     "higher state's threshold: nearly a percent. In which state is it at **6.2 %**?",
     options={"a": "high", "b": "soft", "c": "hard"},
     solve=_ask_states,
