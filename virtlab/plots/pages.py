@@ -69,6 +69,9 @@ SIGNS: dict[str, Sign] = {
     "kernel": Sign((tuple((x / 2, y / 2) for x, y in _SQUARE),), filled=True),
     "cold": Sign((_bar(0.0),)),
     "cache": Sign((_bar(-0.14), _bar(0.14))),
+    "stale": Sign((((-0.25, -0.25), (0.25, 0.25)),)),
+    "fetched": Sign((((0.25, 0.0), (-0.25, 0.0)), ((-0.05, -0.2), (-0.25, 0.0), (-0.05, 0.2)))),
+    "wrong": Sign((((0.0, -0.32), (0.32, 0.25), (-0.32, 0.25), (0.0, -0.32)),), filled=True),
     "dirty": Sign((((0.0, -0.46), (0.46, -0.46), (0.46, 0.0), (0.0, -0.46)),), filled=True),
 }
 

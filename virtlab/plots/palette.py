@@ -60,6 +60,9 @@ PAGES: dict[str, Mark] = {
     "kernel": Mark("#7A7A7A", "", "", "k", "kernel"),
     "cold": Mark("#A9CFEA", "", "", "c", "cold"),
     "cache": Mark("#B5D99C", "", "", "f", "page cache"),
+    "stale": Mark("#724A22", "", "", "o", "stale"),
+    "fetched": Mark("#3939BF", "", "", "←", "fetched on demand"),
+    "wrong": Mark("#1E074C", "", "", "⚠", "wrong"),
 }
 OUTCOMES: dict[str, Mark] = {
     "allowed": Mark("#009E73", "o", "", "●", "allowed"),
