@@ -69,7 +69,7 @@ class StopRule:
     max_rounds
         It is at the latest after so many rounds; 0 is stop and copy, 1 one round.
     look_ms
-        How often the rule is looked at, ms; 0 for all the time.
+        How often it is looked at within a round, ms, as QEMU does; 0 for at its end only, as Clark.
 
     Examples
     --------
@@ -295,9 +295,11 @@ class _Migration:
 
     def _send(self, bands: list[Band], total: float, size: float) -> tuple[float, float, float]:
         """Return how long a round lasts, how many pages it sends and how many bytes."""
+        look_s = self.rule.look_ms / 1000
+        if not look_s:
+            return size / self.rate, total, size
         seconds = (size - _added(bands[::-1], self.rest)[1]) / self.rate
-        if look_s := self.rule.look_ms / 1000:
-            seconds = math.ceil(seconds / look_s - 1e-9) * look_s
+        seconds = math.ceil(seconds / look_s - 1e-9) * look_s
         if seconds * self.rate >= size:
             return size / self.rate, total, size
         room = sent_bytes = seconds * self.rate

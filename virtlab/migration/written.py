@@ -2,8 +2,8 @@
 
 What a guest writes in some seconds is, for the patterns that a formula describes, a few stretches
 of pages with one chance each: the whole working set if it writes at random, the hot part and the
-cold if it prefers some, the pages behind its hand with chance 1 if it goes round. n random writes
-leave one of W pages alone with the chance (1 - 1/W)^n.
+cold if it prefers some, the pages behind its hand with chance 1 if it goes round. n writes that hit
+a page with the chance q each leave it alone with (1 - q)^n; where all W pages are alike, q is 1/W.
 
 The pages are not laid out, so a working set of 2^28 pages costs as much as one of ten. Of any other
 workload only `distinct` is asked, and its pages are taken to be alike.
@@ -70,16 +70,17 @@ def _(workload: Uniform, start_s: float, end_s: float) -> list[Stretch]:
 
 @stretches.register
 def _(workload: HotCold, start_s: float, end_s: float) -> list[Stretch]:
-    first, hot = workload.first_page, workload.hot_pages
+    first, hot, pages = workload.first_page, workload.hot_pages, workload.pages
     writes = workload.rate_pages_s * (end_s - start_s)
-    to_hot = writes * workload.hot_write_percent / 100 if hot < workload.pages else writes
-    cold = _at_random(first + hot, workload.pages - hot, writes - to_hot)
-    return _at_random(first, hot, to_hot) + cold
+    to_hot = workload.hot_write_percent / 100 if hot < pages else 1.0
+    cold = _at_random(first + hot, pages - hot, writes, 1 - to_hot)
+    return _at_random(first, hot, writes, to_hot) + cold
 
 
-def _at_random(first: int, pages: int, writes: float) -> list[Stretch]:
-    """Return one stretch for some writes that choose among pages; none if there is nothing."""
-    if not pages or not writes:
+def _at_random(first: int, pages: int, writes: float, share: float = 1.0) -> list[Stretch]:
+    """Return one stretch for writes of which a share chooses among pages; none without any."""
+    if not pages or not writes or not share:
         return []
-    missed = writes * math.log1p(-1 / pages) if pages > 1 else -math.inf
+    each = share / pages
+    missed = writes * math.log1p(-each) if each < 1 else -math.inf
     return [(first, first + pages, -math.expm1(missed))]
