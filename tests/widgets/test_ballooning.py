@@ -79,8 +79,8 @@ def test_where_no_kernel_runs_there_is_a_picture_and_words(
     assert player.frame.explain() in repr(player)
     assert "<img" in data["text/html"]
     assert "<table" in data["text/html"]
-    assert "Inside the guest" in metadata["image/png"]["alt"]
-    assert "On the host" in metadata["image/png"]["alt"]
+    assert "Inside: " in metadata["image/png"]["alt"]
+    assert "Outside: " in metadata["image/png"]["alt"]
 
 
 def test_any_controls_together_are_a_guest(player: ballooning.BalloonPlayer) -> None:

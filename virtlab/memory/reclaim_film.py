@@ -285,18 +285,17 @@ class Comparison(Result):
         """Return a row for each: what the host has back, and what it cost."""
         import pandas as pd
 
-        shown = (
-            "means",
-            "ballooned_pages",
-            "swapped_pages",
-            "guest_faults",
-            "host_faults",
-            "double_paging",
-            "disk_writes",
-            "waited_ms",
-        )
+        shown = {
+            "means": "means",
+            "ballooned": "ballooned_pages",
+            "swapped": "swapped_pages",
+            "guest_faults": "guest_faults",
+            "host_faults": "host_faults",
+            "double_paging": "double_paging",
+            "waited_ms": "waited_ms",
+        }
         rows = [frame.summary() for frame in self.frames]
-        return pd.DataFrame([{name: row[name] for name in shown} for row in rows])
+        return pd.DataFrame([{name: row[key] for name, key in shown.items()} for row in rows])
 
     def summary(self) -> dict[str, float | int | str]:
         """Return how long the program has waited by each means, and pages paged doubly."""

@@ -25,9 +25,17 @@ if TYPE_CHECKING:
     from virtlab.memory.experiments.overcommit import Overcommit
     from virtlab.plots.style import Plate
 
-__all__ = ["draw_balloon_cost", "draw_contest", "draw_idle_tax", "draw_overcommit"]
+__all__ = [
+    "BALLOON_INK",
+    "draw_balloon_cost",
+    "draw_contest",
+    "draw_idle_tax",
+    "draw_overcommit",
+]
 
-_INK = "#6B5F00"  # the balloon's yellow, dark enough to be read on white
+BALLOON_INK = "#6B5F00"
+"""The balloon's yellow, dark enough to be read on white."""
+
 _SMOOTH_S = 20
 
 
@@ -62,7 +70,7 @@ def draw_balloon_cost(result: BalloonCost, figure: Plate | None = None) -> Plate
         size = frame["size_mb"]
         for what, ink, marker, below in (
             ("configured", HARDWARE.colour, "o", False),
-            ("ballooned", _INK, "s", True),
+            ("ballooned", BALLOON_INK, "s", True),
         ):
             axes.plot(size, frame[f"{what}_mb_s"], color=ink, ls="--" if below else "-")
             theirs = frame[f"published_{what}_mb_s"]
@@ -77,8 +85,10 @@ def draw_balloon_cost(result: BalloonCost, figure: Plate | None = None) -> Plate
                 ha="left" if below else "right",
                 color=ink,
             )
-        cost.plot(size, frame["overhead_percent"], color=_INK, ls="--")
-        cost.plot(size, frame["published_overhead_percent"], "s", mfc="white", mec=_INK, mew=1.8)
+        cost.plot(size, frame["overhead_percent"], color=BALLOON_INK, ls="--")
+        cost.plot(
+            size, frame["published_overhead_percent"], "s", mfc="white", mec=BALLOON_INK, mew=1.8
+        )
         axes.set(ylabel="MB/s", ylim=(10, 19))
         cost.set(ylabel="cost, %", ylim=(0, 5.5), xlabel="memory left to the guest, MB")
         cost.set_xticks(size.tolist())

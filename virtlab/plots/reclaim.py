@@ -13,16 +13,22 @@ import numpy as np
 
 from virtlab.memory.reclaim_film import HELD
 from virtlab.plots import style
+from virtlab.plots.ballooning_published import BALLOON_INK
 from virtlab.plots.pagemap import Box, paint_map
 from virtlab.plots.pages import Pages
+from virtlab.plots.palette import HARDWARE, PAGES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from matplotlib.axes import Axes
+
+    from virtlab.memory.pressure import UnderPressure
+    from virtlab.memory.pressure_check import PressureCheck
     from virtlab.memory.reclaim_film import ReclaimFrame
     from virtlab.plots.style import Plate
 
-__all__ = ["INSIDE", "OUTSIDE", "draw_sides", "sides", "titles"]
+__all__ = ["INSIDE", "OUTSIDE", "draw_pressure", "draw_sides", "sides", "titles"]
 
 INSIDE: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -95,14 +101,14 @@ def titles(frame: ReclaimFrame) -> tuple[str, str]:
     --------
     >>> from virtlab.memory.ballooning import reclaim
     >>> titles(reclaim().frame(10))
-    ('Inside the guest: 80 pages in the balloon', 'On the host: 80 of 240 pages are back')
+    ('Inside: 80 pages in the balloon', 'Outside: 80 of 240 pages are back')
     """
     told = frame.summary()
     balloon = int((frame.held == HELD.index("balloon")).sum())
     wanted = frame.film.spec.wanted_pages
     return (
-        f"Inside the guest: {balloon} pages in the balloon",
-        f"On the host: {told['taken_pages']} of {wanted} pages are back",
+        f"Inside: {balloon} pages in the balloon",
+        f"Outside: {told['taken_pages']} of {wanted} pages are back",
     )
 
 
@@ -157,3 +163,107 @@ def _boxes(plate: Plate, width: float, height: float) -> tuple[Box, Box]:
     gap = 24
     middle = width / 2
     return Box(24, 96, middle - gap, height - 14), Box(middle + gap, 96, width - 24, height - 14)
+
+
+_THIN = "\N{NO-BREAK SPACE}"
+
+_LINES: Final[Mapping[str, tuple[str, str, str]]] = MappingProxyType(
+    {
+        "balloon": (BALLOON_INK, "-", "s"),
+        "host swap": (PAGES["swapped"].colour, "--", "o"),
+        "both": (PAGES["kernel"].colour, ":", "^"),
+    }
+)
+"""Ink, line and marker of each means."""
+
+
+def draw_pressure(
+    result: UnderPressure, figure: Plate | None = None, check: PressureCheck | None = None
+) -> Plate:
+    """Draw throughput over what is taken, by each means.
+
+    Parameters
+    ----------
+    result
+        The curves.
+    figure
+        The figure to draw on again; a new one if not given.
+    check
+        Simulated runs of the same guest, drawn as points.
+
+    Returns
+    -------
+    Plate
+        The figure, with its alt text.
+
+    Examples
+    --------
+    >>> from virtlab.memory.pressure import under_pressure
+    >>> draw_pressure(under_pressure()).alt[:59]
+    'Line chart: throughput of a guest over what the host takes.'
+    """
+
+    def draw(plate: Plate) -> None:
+        plate.margins(
+            left=66 if plate.narrow else 90,
+            right=106 if plate.narrow else 130,
+            top=104 if plate.narrow else 70,
+        )
+        axes = plate.subplots()
+        for means, (ink, line, marker) in _LINES.items():
+            axes.plot(result.taken_mib, result.percent(means), color=ink, ls=line, lw=2.5)
+            if check is None:
+                at = result.taken_mib[result.at], result.percent(means)[result.at]
+                axes.plot(*at, marker, color=ink, ms=9, zorder=4)
+                continue
+            mine = np.array(check.means) == means
+            taken, points = check.taken_mib[mine], check.simulated_percent[mine]
+            axes.plot(taken, points, marker, mfc="white", mec=ink, mew=1.8, ms=8, lw=0, zorder=4)
+        if check is None:
+            chosen = float(result.taken_mib[result.at])
+            axes.axvline(chosen, color=HARDWARE.colour, ls=(0, (1, 3)), lw=1.2)
+        _name_lines(axes, result)
+        axes.set(xlim=(0, result.taken_mib[-1]), ylim=(0, 104), ylabel="throughput, %")
+        axes.set_xlabel(f"taken of {result.program.size_mib:.0f} MiB, MiB")
+        style.finish(axes, _pressure_title(result, check), _pressure_alt(result), slide="S28")
+
+    return style.draw_on(figure, draw)
+
+
+def _name_lines(axes: Axes, result: UnderPressure) -> None:
+    """Name each line at its end, where the names don't meet."""
+    ends = sorted((float(result.percent(means)[-1]), means) for means in _LINES)
+    height = -np.inf
+    for end, means in ends:
+        height = max(end, height + 7)
+        axes.annotate(
+            means,
+            (float(result.taken_mib[-1]), height),
+            xytext=(8, 0),
+            textcoords="offset points",
+            va="center",
+            color=_LINES[means][0],
+            annotation_clip=False,
+        )
+
+
+def _pressure_title(result: UnderPressure, check: PressureCheck | None) -> str:
+    if check is not None:
+        off = check.summary()["largest_error_points"]
+        return f"Formula (lines) and simulation (points) differ by at most {off:.1f} points"
+    told = result.summary()
+    parts = ", ".join(f"{means} {told[f'{means}_percent']:.0f}{_THIN}%" for means in _LINES)
+    return f"With {told['taken_mib']:.0f}{_THIN}MiB taken, this is left: {parts}"
+
+
+def _pressure_alt(result: UnderPressure) -> str:
+    some = range(0, result.taken_mib.size, max(result.taken_mib.size // 5, 1))
+    rows = [
+        f"{result.taken_mib[i]:.0f} MiB: "
+        + ", ".join(f"{result.percent(means)[i]:.0f} % by {means}" for means in _LINES)
+        for i in some
+    ]
+    return (
+        "Line chart: throughput of a guest over what the host takes. "
+        f"{'; '.join(rows)}. {result.explain()}"
+    )

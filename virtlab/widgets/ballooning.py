@@ -10,18 +10,20 @@ import traitlets
 
 from virtlab.memory.ballooning import MEANS, Reclaim, compare, reclaim
 from virtlab.memory.guest.balloon import BALLOON_KINDS
-from virtlab.plots.reclaim import INSIDE, OUTSIDE, draw_sides, sides, titles
+from virtlab.memory.pressure import Program, UnderPressure, under_pressure
+from virtlab.plots.reclaim import INSIDE, OUTSIDE, draw_pressure, draw_sides, sides, titles
 from virtlab.results import Result, table_html
 from virtlab.widgets import controls
-from virtlab.widgets.app import Answer
+from virtlab.widgets.app import Answer, App
 from virtlab.widgets.pagemap import PageMap
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from virtlab.memory.reclaim_film import Comparison, ReclaimFilm, ReclaimFrame
+    from virtlab.plots.style import Plate
 
-__all__ = ["BalloonPlayer", "balloon"]
+__all__ = ["BalloonPlayer", "balloon", "pressure"]
 
 _START = Reclaim()
 _DRIVER = dict(zip(("works", "refuses", "there is none"), BALLOON_KINDS, strict=True))
@@ -184,3 +186,42 @@ def balloon() -> BalloonPlayer:
     240
     """
     return BalloonPlayer()
+
+
+def pressure() -> App[UnderPressure]:
+    """Make the widget of the curves: what is left of a program's speed, the more is taken.
+
+    Returns
+    -------
+    App
+        With controls size_mib, hot_mib, cold_mib, hot, writes and taken_mib.
+
+    Examples
+    --------
+    >>> app = pressure()
+    >>> round(app.result.summary()["balloon_percent"])
+    91
+    >>> app.set(hot_mib=160, cold_mib=40, taken_mib=80).result.summary()["swap_loses_times"] < 1.2
+    True
+    """
+
+    def compute(*, hot_percent: int, write_percent: int, taken_mib: int, **mib: float) -> Any:
+        program = Program(hot=hot_percent / 100, writes=write_percent / 100, **mib)
+        return under_pressure(program, float(taken_mib))
+
+    def draw(result: UnderPressure, figure: Plate) -> None:
+        draw_pressure(result, figure)
+
+    start, slider = Program(), controls.slider
+    return App(
+        controls={
+            "size_mib": slider("Memory of the guest", "MiB", 256, 256, 512, 32),
+            "hot_mib": slider("Hot memory", "MiB", round(start.hot_mib), 10, 200, 10),
+            "cold_mib": slider("Cold memory", "MiB", round(start.cold_mib), 10, 300, 10),
+            "hot_percent": slider("Touches of the hot part", "%", 93, 50, 99, 1),
+            "write_percent": slider("Touches that write", "%", 30, 0, 100, 10),
+            "taken_mib": slider("Taken by the host", "MiB", 104, 8, 224, 8),
+        },
+        compute=compute,
+        draw=draw,
+    )
