@@ -1,4 +1,4 @@
-"""Measure `data/lab_migrations.csv`: the home lab's full grid on this machine.
+"""Measure `data/lab_migrations.csv`: the home lab's grids, full and odd, on this machine.
 
     python tools/measure_lab.py FILE.csv [--attempts N]
 
@@ -28,7 +28,9 @@ def main() -> int:
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
     except (AttributeError, PermissionError):
         print("without priority: close what is busy")
-    run = run_lab(grid("full"), out=asked.file, accelerator="tcg", attempts=asked.attempts)
+    run = run_lab(
+        (*grid("full"), *grid("odd")), out=asked.file, accelerator="tcg", attempts=asked.attempts
+    )
     print(run.explain())
     return 0
 

@@ -15,7 +15,7 @@ __all__ = ["migrate_lab", "register"]
 
 def migrate_lab(
     *,
-    cells: Annotated[str, typer.Option(help="small (6 runs) or full (60 runs).")] = "small",
+    cells: Annotated[str, typer.Option(help="small (6 runs), full (60), or odd (24).")] = "small",
     out: Annotated[
         Path | None,
         typer.Option(

@@ -94,6 +94,14 @@ def test_the_full_grid_has_what_was_asked_for_and_nothing_twice() -> None:
     assert {cell.ram_mib for cell in full} == {128, 256, 384, 512}
 
 
+def test_the_odd_grid_is_beside_the_full_one() -> None:
+    names = {cell.run_id for cell in grid("odd")}
+    assert len(names) == 24
+    assert not names & {cell.run_id for cell in grid("full")}
+    assert {cell.mode for cell in grid("odd")} == set(MODES)
+    assert any(cell.postcopy_at_s for cell in grid("odd"))
+
+
 def test_an_unknown_grid_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(InvalidInputError, match="cells = 'huge': must be one of small, full"):
+    with pytest.raises(InvalidInputError, match="cells = 'huge': must be one of small, full, odd"):
         grid("huge")

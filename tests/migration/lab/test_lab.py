@@ -123,6 +123,8 @@ def test_on_a_busy_machine_a_cell_is_tried_again_and_the_calmest_counts(
     run = run_lab(CELLS[:2], out=out, accelerator="tcg", attempts=3, hidden=True)
     assert [each.host_cpu_busy_pct for each in run.records] == [95.0, 50.0]
     assert run.summary()["calm"] == 1
+    assert "close what is busy" not in run.explain()
+    assert "close what is busy" in LabRun(run.records[:1]).explain()
     assert len(read(out)) == 4  # all are kept
     with pytest.raises(InvalidInputError, match="attempts = 0"):
         run_lab(CELLS, attempts=0)

@@ -20,7 +20,7 @@ from virtlab.validate import InvalidInputError, integer, number, one_of
 __all__ = ["GRIDS", "MODES", "Cell", "grid"]
 
 MODES = ("round_robin", "uniform_random", "hot+round_robin")
-GRIDS = ("small", "full")
+GRIDS = ("small", "full", "odd")
 
 _PAGES_A_MIB = 256
 _FILL_FROM_MIB = 16
@@ -148,7 +148,8 @@ def grid(name: str) -> tuple[Cell, ...]:
     Parameters
     ----------
     name
-        'small': 6 migrations, about a minute. 'full': 60 migrations, about ten minutes.
+        'small': 6 migrations, about a minute. 'full': 60 migrations, about ten minutes. 'odd': 24
+        beside the usual, about four minutes.
 
     Returns
     -------
@@ -162,11 +163,11 @@ def grid(name: str) -> tuple[Cell, ...]:
 
     Examples
     --------
-    >>> len(grid("small")), len(grid("full"))
-    (6, 60)
+    >>> len(grid("small")), len(grid("full")), len(grid("odd"))
+    (6, 60, 24)
     """
     one_of("cells", name, GRIDS)
-    return _small() if name == "small" else _full()
+    return {"small": _small, "full": _full, "odd": _odd}[name]()
 
 
 def _small() -> tuple[Cell, ...]:
@@ -218,3 +219,39 @@ def _full() -> tuple[Cell, ...]:
     ]  # fmt: skip
     cells = [*main, *limits, *sizes]
     return tuple(cell for start in range(7) for cell in cells[start::7])
+
+
+def _odd() -> tuple[Cell, ...]:
+    """Return what lies beside the usual: other working sets, rates, hot pages; post-copy."""
+    base = Cell(group="odd", dirty_writes_nominal_per_s=4000)
+    wide = replace(base, working_set_pages=57_344)
+    hot = replace(base, mode="hot+round_robin", hot_pages=512, hot_write_pct=50)
+    late = replace(base, group="postcopy", dirty_writes_nominal_per_s=16_000, postcopy_at_s=2.0)
+    return (
+        replace(base, working_set_pages=2048, dirty_writes_nominal_per_s=32_000),
+        replace(base, working_set_pages=2048, mode="uniform_random"),
+        replace(wide, max_bandwidth_bytes_per_s=48 * _MIB),
+        replace(wide, mode="uniform_random", dirty_writes_nominal_per_s=2000),
+        replace(wide, mode="uniform_random", dirty_writes_nominal_per_s=12_000),
+        replace(wide, dirty_writes_nominal_per_s=16_000, max_bandwidth_bytes_per_s=96 * _MIB),
+        replace(base, dirty_writes_nominal_per_s=16_000),
+        replace(base, dirty_writes_nominal_per_s=16_000, max_bandwidth_bytes_per_s=128 * _MIB),
+        replace(base, mode="uniform_random", dirty_writes_nominal_per_s=16_000,
+                downtime_limit_ms=1000),
+        replace(base, dirty_writes_nominal_per_s=2000, max_bandwidth_bytes_per_s=16 * _MIB),
+        replace(base, mode="uniform_random", downtime_limit_ms=100),
+        replace(base, downtime_limit_ms=2000, max_bandwidth_bytes_per_s=16 * _MIB),
+        replace(base, downtime_limit_ms=500, dirty_writes_nominal_per_s=12_000),
+        hot,
+        replace(hot, hot_write_pct=99, dirty_writes_nominal_per_s=32_000),
+        replace(hot, hot_pages=8192, hot_write_pct=80, dirty_writes_nominal_per_s=12_000),
+        replace(hot, working_set_pages=57_344, hot_write_pct=90, dirty_writes_nominal_per_s=8000),
+        replace(base, ram_mib=512, fill_mib=64, dirty_writes_nominal_per_s=2000),
+        replace(base, ram_mib=512, fill_mib=64, mode="uniform_random"),
+        replace(base, ram_mib=1024, fill_mib=900, max_bandwidth_bytes_per_s=128 * _MIB),
+        late,
+        replace(late, mode="uniform_random"),
+        replace(late, max_postcopy_bandwidth_bytes_per_s=64 * _MIB),
+        replace(late, postcopy_at_s=5.0, working_set_pages=57_344,
+                max_postcopy_bandwidth_bytes_per_s=32 * _MIB),
+    )  # fmt: skip

@@ -185,6 +185,8 @@ class LabRun(Result):
         if total:
             counts = f"{numbers['converged']} of {total} migrations completed, "
             text = [f"{counts}{numbers['calm']} of {total} on a calm machine."]
+            if not numbers["calm"]:
+                text.append("Figures from a busy machine are noise: close what is busy, try again.")
         else:
             text = ["Nothing was measured."]
         if "total_error_pct_median" in numbers:
