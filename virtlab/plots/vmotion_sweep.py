@@ -77,8 +77,8 @@ def draw_sweep(result: SweepResult, figure: Plate | None = None) -> Plate:
     >>> result = sweep(dirty_against_bandwidth(40, 30), precopy_point)
     >>> print(draw_sweep(result).alt)
     Map of 1,200 migrations, bandwidth 30 to 3,000 MiB/s against dirty rate 10 to 10,000 MiB/s. \
-Where the writer is slower than the link, 98% converge; where it is not, 3% do, and the others \
-stand still for 0.3 to 17.4 s. Those that converge send 1.00 to 3.98 times their memory.
+Where the writer is slower than the link, 98% converge; where it is faster, 3% converge, and the \
+others stand still for 0.3 to 17.4 s. Those that converge send 1.00 to 3.98 times their memory.
     """
     table = _maps(result.to_frame())
 
@@ -149,12 +149,13 @@ def _areas(axes: Axes, table: _Map) -> None:
 def _lines(axes: Axes, table: _Map, *, narrow: bool) -> None:
     """Draw D = R and lines of equal downtime, each with its name."""
     low, high = (f(table.bandwidth[i], table.dirty[i]) for f, i in ((max, 0), (min, -1)))
-    axes.plot([low, high], [low, high], color=HARDWARE.colour, lw=2.5, ls=(0, (4, 2)))
-    pixels = axes.transData.transform([(low, low), (high, high)])
-    angle = np.degrees(np.arctan2(*(pixels[1] - pixels[0])[::-1]))
-    place = low * (high / low) ** 0.3
-    text: Any = {"rotation": angle, "rotation_mode": "anchor", "ha": "center", "bbox": _PAPER}
-    axes.text(place, place / 1.5, "dirty rate = bandwidth", va="top", **text)
+    if low < high:
+        axes.plot([low, high], [low, high], color=HARDWARE.colour, lw=2.5, ls=(0, (4, 2)))
+        pixels = axes.transData.transform([(low, low), (high, high)])
+        angle = np.degrees(np.arctan2(*(pixels[1] - pixels[0])[::-1]))
+        place = low * (high / low) ** 0.3
+        text: Any = {"rotation": angle, "rotation_mode": "anchor", "ha": "center", "bbox": _PAPER}
+        axes.text(place, place / 1.5, "dirty rate = bandwidth", va="top", **text)
     if table.converged.all():
         return
     row = round(0.86 * (table.dirty.size - 1))
@@ -192,17 +193,21 @@ def _alt(table: _Map) -> str:
     """Say in words what the figure shows."""
     slower = table.dirty[:, np.newaxis] < table.bandwidth
     ends = [f"{axis[0]:,.0f} to {axis[-1]:,.0f} MiB/s" for axis in (table.bandwidth, table.dirty)]
+    said = []
+    for where, name in ((slower, "slower than the link"), (~slower, "faster")):
+        if where.any():
+            said.append(f"{name}, {table.converged[where].mean():.0%} converge")
     words = (
         f"Map of {table.converged.size:,} migrations, bandwidth {ends[0]} against dirty rate "
-        f"{ends[1]}. Where the writer is slower than the link, "
-        f"{table.converged[slower].mean():.0%} converge; where it is not, "
-        f"{table.converged[~slower].mean():.0%} do, "
+        f"{ends[1]}. Where the writer is {'; where it is '.join(said)}"
     )
     stuck = table.downtime_ms[~table.converged] / 1000
     if not stuck.size:
-        return words.rstrip(", ") + "."
+        return words + "."
+    words += f", and the others stand still for {stuck.min():.1f} to {stuck.max():.1f} s."
+    times = table.times[table.converged]
+    if not times.size:
+        return words
     return words + (
-        f"and the others stand still for {stuck.min():.1f} to {stuck.max():.1f} s. Those that "
-        f"converge send {table.times[table.converged].min():.2f} to "
-        f"{table.times[table.converged].max():.2f} times their memory."
+        f" Those that converge send {times.min():.2f} to {times.max():.2f} times their memory."
     )
