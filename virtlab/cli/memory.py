@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from virtlab.cli.ballooning import balloon
 from virtlab.cli.output import Seed, show
 from virtlab.cli.table import read_number, read_rows
 from virtlab.validate import InvalidInputError
@@ -179,12 +180,13 @@ def register(app: typer.Typer) -> None:
     """
     commands = typer.Typer(
         name="memory",
-        help="Memory of a host: admission and reallocation (S23-S26).",
+        help="Memory of a host: admission, reallocation, balloon (S23-S26, S28).",
         no_args_is_help=True,
     )
     commands.callback()(_root)
     commands.command()(admit)
     commands.command()(run)
+    commands.command()(balloon)
     app.add_typer(commands)
 
 

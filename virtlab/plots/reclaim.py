@@ -101,14 +101,14 @@ def titles(frame: ReclaimFrame) -> tuple[str, str]:
     --------
     >>> from virtlab.memory.ballooning import reclaim
     >>> titles(reclaim().frame(10))
-    ('Inside: 80 pages in the balloon', 'Outside: 80 of 240 pages are back')
+    ('Inside: 80 pages in the balloon', 'Outside: 80 of 240 pages back')
     """
     told = frame.summary()
     balloon = int((frame.held == HELD.index("balloon")).sum())
     wanted = frame.film.spec.wanted_pages
     return (
         f"Inside: {balloon} pages in the balloon",
-        f"Outside: {told['taken_pages']} of {wanted} pages are back",
+        f"Outside: {told['taken_pages']} of {wanted} pages back",
     )
 
 
@@ -253,7 +253,7 @@ def _pressure_title(result: UnderPressure, check: PressureCheck | None) -> str:
         return f"Formula (lines) and simulation (points) differ by at most {off:.1f} points"
     told = result.summary()
     parts = ", ".join(f"{means} {told[f'{means}_percent']:.0f}{_THIN}%" for means in _LINES)
-    return f"With {told['taken_mib']:.0f}{_THIN}MiB taken, this is left: {parts}"
+    return f"Left with {told['taken_mib']:.0f}{_THIN}MiB taken: {parts}"
 
 
 def _pressure_alt(result: UnderPressure) -> str:
