@@ -30,6 +30,7 @@ class FakeQemu:
         self.status = "none"
         self.asked_after_end = 0
         self.port = 0
+        self.postcopy = False
 
     def send(self, message: dict[str, Any]) -> None:
         with self.sending:
@@ -91,6 +92,11 @@ class FakeQemu:
             self.status = "completed"
         self.event("MIGRATION", status=self.status)
 
+    def migrate_start_postcopy(self) -> dict[str, Any]:
+        self.status, self.postcopy = "postcopy-active", True
+        self.event("MIGRATION", status=self.status)
+        return {}
+
     def migrate_cancel(self) -> dict[str, Any]:
         self.status = "cancelled"
         return {}
@@ -113,6 +119,7 @@ class FakeQemu:
             self.asked_after_end += 1
             info["total-time"] = 0 if self.asked_after_end < 3 else 321
             info["downtime"] = 12
+            info["ram"]["postcopy-bytes"] = 500 if self.postcopy else 0
         return info
 
 

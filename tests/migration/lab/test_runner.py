@@ -109,6 +109,16 @@ def test_what_does_not_converge_is_called_off(fake_qemu: Callable[[str], None]) 
     assert found.downtime_stop_to_resume_ms is found.dest_alive_writes_per_s is None
 
 
+def test_post_copy_begins_when_it_was_asked_for(fake_qemu: Callable[[str], None]) -> None:
+    found = measure(replace(CELL, postcopy_at_s=0.15), "tcg")
+    assert found.outcome == "postcopy_completed"
+    assert found.postcopy_bytes == 500
+    assert found.postcopy_switch_ms is not None
+    assert found.postcopy_active_ms is not None
+    assert 149 <= found.postcopy_switch_ms < 290  # and not a whole look later
+    assert found.postcopy_switch_ms + found.postcopy_active_ms <= found.wall_migrate_to_end_ms + 1
+
+
 def test_ctrl_c_leaves_nothing(
     fake_qemu: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

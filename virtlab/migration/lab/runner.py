@@ -12,6 +12,7 @@ All that was started is ended, whatever happens.
 
 from __future__ import annotations
 
+import math
 import time
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
@@ -125,6 +126,7 @@ def _migrate(
     clock, watched = host.Clock(), _Watched(time.time())
     qmp.execute("migrate", uri=address)
     called_off = False
+    switch_s = math.inf if cell.postcopy_at_s is None else cell.postcopy_at_s
     while True:
         seen = len(qmp.events)
         info = qmp.execute("query-migrate")
@@ -138,14 +140,16 @@ def _migrate(
         if status == "active":
             watched.last = info
             watched.throttle_pct = info.get("cpu-throttle-percentage", watched.throttle_pct)
-            if cell.postcopy_at_s is not None and now_s >= cell.postcopy_at_s:
+            if now_s >= switch_s:
                 qmp.execute("migrate-start-postcopy")
+                switch_s = math.inf
         if now_s > timeout_s and not called_off:
             called_off = True
             qmp.execute("migrate_cancel")
         if now_s > timeout_s + 30:
             raise LabError(f"{cell.run_id}: QEMU neither ends nor stops: it is {status}")
-        qmp.wait_for("MIGRATION", timeout_s=_ASK_EVERY_S, since=seen)
+        until_switch_s = max(watched.started_s + switch_s - time.time(), 0)
+        qmp.wait_for("MIGRATION", timeout_s=min(_ASK_EVERY_S, until_switch_s), since=seen)
     watched.busy, watched.ended_s = clock.busy(), time.time()
     watched.final = _settled(qmp, info) if status == "completed" else {**watched.last, **info}
     return watched
