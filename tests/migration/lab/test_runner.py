@@ -37,9 +37,10 @@ def children() -> set[str]:
 
 @pytest.fixture(autouse=True)
 def _nothing_is_left(
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[None]:
     """Whatever a test does: no process and no folder is left of it."""
+    tmp_path_factory.getbasetemp()  # pytest's own folder stands elsewhere
     folder = Path(tempfile.mkdtemp(prefix="vl", dir="/tmp"))  # a socket's path must be short
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     before = children()
