@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
+    from virtlab.migration.means import PrecopyMeans
     from virtlab.migration.sweep import SweepResult
     from virtlab.plots.style import Plate
 
@@ -50,13 +51,14 @@ class _Map:
     converged: NDArray[np.bool_]
 
 
-def draw_sweep(result: SweepResult, figure: Plate | None = None) -> Plate:
+def draw_sweep(result: SweepResult | PrecopyMeans, figure: Plate | None = None) -> Plate:
     """Draw which migrations converge, what they send, and how long the others stand still.
 
     Parameters
     ----------
     result
-        A sweep over `bandwidth_mib_s` and `dirty_pages_s`, every combination once.
+        A sweep over `bandwidth_mib_s` and `dirty_pages_s`, every combination once; or the same from
+        `precopy_means`, which takes milliseconds.
     figure
         The figure to draw on again.
 
