@@ -27,6 +27,8 @@ __all__ = [
     "ksm_check",
     "ksm_rate",
     "process_pages",
+    "reclaim_pages",
+    "reclaim_steps",
     "sharing_vs_copies",
     "touched_seconds",
     "trace_meta",
@@ -262,6 +264,43 @@ def ksm_rate() -> pd.DataFrame:
     np.float64(4100.0)
     """
     return pd.read_csv(data_path("ksm_rate.csv"))
+
+
+def reclaim_steps() -> pd.DataFrame:
+    """Return what a process squeezed by a real kernel did, step by step.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row for each load, chooser of the pages that go ('kernel', 'random') and step:
+        load, chooser, room_pages, resident_pages, operations, seconds, and what the kernel
+        counted in that time: major_faults, minor_faults, refaults, swap_ins, swap_outs.
+
+    Examples
+    --------
+    >>> steps = reclaim_steps()
+    >>> steps["load"].unique().tolist(), steps["chooser"].unique().tolist()
+    (['hot and cold', 'popular files'], ['kernel', 'random'])
+    """
+    return pd.read_csv(data_path("reclaim_steps.csv"))
+
+
+def reclaim_pages() -> pd.DataFrame:
+    """Return which pages were in memory in each step of `reclaim_steps`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Thirty-two rows for each step: load, chooser, room_pages, part (of the pages, the most
+        used first) and resident, the share of that part that was in memory, from 0 to 1.
+
+    Examples
+    --------
+    >>> pages = reclaim_pages()
+    >>> bool(pages["resident"].between(0, 1).all()), int(pages["part"].max())
+    (True, 31)
+    """
+    return pd.read_csv(data_path("reclaim_pages.csv"))
 
 
 def touched_seconds(program: str) -> NDArray[np.bool_]:

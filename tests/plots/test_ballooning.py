@@ -10,6 +10,7 @@ import pytest
 
 from virtlab.memory.experiments import balloon_cost, contest, idle_tax, overcommit, reallocation
 from virtlab.memory.host.simulation import run
+from virtlab.memory.reclaim_measured import reclaim
 from virtlab.memory.states import State
 from virtlab.plots import style
 from virtlab.plots.ballooning import LIGHTS, draw_bars
@@ -20,6 +21,7 @@ from virtlab.plots.ballooning_published import (
     draw_overcommit,
 )
 from virtlab.plots.memory_time import draw_timeline, state_strip
+from virtlab.plots.reclaim_measured import draw_reclaim
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,10 +50,11 @@ def drawings(found: MemoryRun) -> dict[str, Callable[[Plate | None], Plate]]:
         "tax": lambda figure: draw_idle_tax(tax, figure),
         "five": lambda figure: draw_overcommit(five, figure),
         "contest": lambda figure: draw_contest(ways, figure),
+        "reclaim": lambda figure: draw_reclaim(reclaim("popular files"), figure),
     }
 
 
-NAMES = ("bars", "timeline", "cost", "tax", "five", "contest")
+NAMES = ("bars", "timeline", "cost", "tax", "five", "contest", "reclaim")
 
 
 @pytest.mark.parametrize("width", [960, 380])

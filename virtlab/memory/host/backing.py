@@ -233,7 +233,9 @@ class BackedMemory(PhysicalMemory):
         any_of_all: Indices = rng.permutation(all_backed)[:wanted]
         return any_of_all
 
-    def swap_out(self, wanted: int, rng: Generator, *, share: bool = False) -> int:
+    def swap_out(
+        self, wanted: int, rng: Generator, *, share: bool = False, most_written: float = np.inf
+    ) -> int:
         """Take frames from random pages: those that can be shared are shared, others are written.
 
         Parameters
@@ -244,6 +246,8 @@ class BackedMemory(PhysicalMemory):
             Where chance comes from.
         share
             Whether to look for equal pages before writing.
+        most_written
+            How many may be written; those drawn beyond it stay.
 
         Returns
         -------
@@ -251,16 +255,18 @@ class BackedMemory(PhysicalMemory):
             Pages that were taken.
         """
         frames = self.some_backed(wanted, rng)
-        taken = frames.size
+        drawn = frames.size
         if share:
             frames = self._share(frames)
+        shared = drawn - frames.size
+        frames = frames[: int(min(most_written, frames.size))]
         self.machine.give(frames.size)
         self.swap_writes += frames.size
         if self.values is not None and self._swap is not None:
             self._swap[frames] = self.values[frames]
             self.values[frames] = LOST
         self._become(frames, SWAPPED)
-        return taken
+        return shared + int(frames.size)
 
     def scan(self, wanted: int, rng: Generator) -> None:
         """Look at random pages, and share those whose content may be shared.

@@ -111,8 +111,12 @@ class EsxLike:
         balloon = view.ballooned - given + able
         at_once = view.state.swaps or view.free_part < self.late
         swap = view.excess if at_once else np.maximum(view.excess - able, 0)
-        limit = min(view.lacking, self.swap_mib_s * PAGES_PER_MIB)
-        return Orders(balloon, _at_most(swap, limit), (view.excess > 0) & view.state.blocks)
+        blocked = (view.excess > 0) & view.state.blocks
+        return Orders(balloon, _at_most(swap, view.lacking), blocked, self._most_written)
+
+    @property
+    def _most_written(self) -> float:
+        return self.swap_mib_s * PAGES_PER_MIB
 
 
 def _at_most(amounts: Floats, limit: float) -> Floats:
@@ -136,8 +140,8 @@ class SwapOnly(EsxLike):
         nothing = np.zeros(view.size.size)
         if view.state is State.HIGH:
             return Orders(nothing)
-        limit = min(view.lacking, self.swap_mib_s * PAGES_PER_MIB)
-        return Orders(nothing, _at_most(view.excess, limit), (view.excess > 0) & view.state.blocks)
+        blocked = (view.excess > 0) & view.state.blocks
+        return Orders(nothing, _at_most(view.excess, view.lacking), blocked, self._most_written)
 
 
 @dataclass(frozen=True)

@@ -285,9 +285,15 @@ class Host:
 
     def _carry_out(self, orders: Orders) -> None:
         """Do what was ordered, as far as minimums allow."""
+        written = min(orders.most_written / max(float(orders.swap.sum()), 1), 1)
         for vm, wanted, pages in zip(self.vms, orders.swap, orders.balloon, strict=True):
             spare = max(vm.memory.allocated - vm.minimum, 0)
-            vm.memory.swap_out(min(int(wanted), spare), self.rng, share=self.spec.sharing)
+            vm.memory.swap_out(
+                min(int(wanted), spare),
+                self.rng,
+                share=self.spec.sharing,
+                most_written=int(written * wanted),
+            )
             vm.balloon.goal = max(round(float(pages)), 0)
         self.blocked = orders.blocked.astype(bool)
 

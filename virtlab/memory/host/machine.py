@@ -74,6 +74,11 @@ class MachineMemory:
         """Frames that sharing saves: pages that share, less the frames they share."""
         return self._mapped - self._kept
 
+    @property
+    def saved_zeros(self) -> int:
+        """Those among them that hold zeros."""
+        return max(int(self._references[0]) - 1, 0)
+
     def room(self, wanted: int) -> int:
         """Return how many frames are free, after reclaiming if they are fewer than wanted.
 

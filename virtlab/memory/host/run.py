@@ -42,7 +42,7 @@ OF_VM = (
 )
 """What is recorded of each VM, each second."""
 
-OF_HOST = ("free_mib", "saved_mib", "state", "swap_writes")
+OF_HOST = ("free_mib", "saved_mib", "zeros_saved_mib", "state", "swap_writes")
 """What is recorded of the host, each second."""
 
 

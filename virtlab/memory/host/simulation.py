@@ -128,6 +128,7 @@ class Simulation:
         row = {
             "free_mib": host.machine.free / PAGES_PER_MIB,
             "saved_mib": host.machine.saved / PAGES_PER_MIB,
+            "zeros_saved_mib": host.machine.saved_zeros / PAGES_PER_MIB,
             "state": float(host.memory_state.state),
             "swap_writes": sum(vm.memory.swap_writes for vm in host.vms),
         }

@@ -34,6 +34,9 @@ class Orders:
         How many pages of each VM to write to the host's swap now.
     blocked
         Which VMs wait.
+    most_written
+        How many of the pages to swap may be written, all VMs together; those that can be shared
+        need no writing.
 
     Examples
     --------
@@ -45,6 +48,7 @@ class Orders:
     balloon: Floats
     swap: Floats = field(default_factory=lambda: np.empty(0))
     blocked: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, bool))
+    most_written: float = np.inf
 
     def __post_init__(self) -> None:
         """Order nothing where nothing was said."""
