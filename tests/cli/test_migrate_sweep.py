@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from virtlab.cli import main
-from virtlab.cli.migrate_sweep import read_grid
+from virtlab.cli.migrate_sweep import read_fleet, read_grid
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -150,3 +150,40 @@ def test_a_range_has_round_numbers(tmp_path: Path) -> None:
     path = tmp_path / "grid.toml"
     path.write_text("ram_mib = {start = 1, stop = 1000, count = 4, spacing = 'log'}")
     assert read_grid(path) == {"ram_mib": [1.0, 10.0, 100.0, 1000.0]}
+
+
+FLEET = """name,ram_mib,filled_mib,pattern,working_set_pages,dirty_pages_s,bandwidth_mib_s
+web,2048,1500,random,20000,3000,119
+db,8192,,hot,400000,60000,119
+,512,64,,,100,119
+"""
+
+
+def test_what_a_fleet_would_cost(virtlab: Virtlab, tmp_path: Path) -> None:
+    from virtlab.migration.points import precopy_point
+
+    path = tmp_path / "fleet.csv"
+    path.write_text(FLEET)
+    status, out, err = virtlab(str(path), "--json")
+    assert (status, err) == (0, "")
+    rows = json.loads(out)["rows"]
+    assert [row["name"] for row in rows] == ["web", "db", "VM3"]
+    for machine, row in zip(read_fleet(path), rows, strict=True):
+        expected = precopy_point(machine, seed=0).summary()
+        assert {name: row[name] for name in expected} == expected
+    assert rows[2]["sent_mib"] < 100 < rows[0]["total_s"] * 119
+    assert virtlab(str(path))[0] == 0
+
+
+def test_a_bad_fleet_is_told_by_line(virtlab: Virtlab, tmp_path: Path) -> None:
+    path = tmp_path / "fleet.csv"
+    for text, words in (
+        ("ram_mib\n512\nmuch\n", "fleet.csv, line 3, column ram_mib = 'much'"),
+        ("ram\n512\n", "line 1, column = 'ram'"),
+        ("ram_mib\n", "a header and a row"),
+    ):
+        path.write_text(text)
+        status, _, err = virtlab(str(path))
+        assert status == 2
+        assert words in err
+    assert "no file" in virtlab("nowhere.csv")[2]

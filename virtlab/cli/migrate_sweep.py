@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from virtlab.cli.output import show
+from virtlab.cli.table import read_number, read_rows
 from virtlab.validate import InvalidInputError, integer, number, one_of
 
 if TYPE_CHECKING:
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
 
     from virtlab.migration.sweep import SweepResult
 
-__all__ = ["migrate_sweep", "read_grid", "register"]
+__all__ = ["migrate_sweep", "read_fleet", "read_grid", "register"]
 
+_WORDS = ("name", "pattern", "level")
 _RANGE = ("start", "stop", "count", "spacing")
 
 
@@ -28,9 +30,10 @@ def migrate_sweep(
     grid: Annotated[
         Path,
         typer.Argument(
-            metavar="GRID.toml",
+            metavar="GRID.toml|FLEET.csv",
             help="Parameters by name, each a value, a list, or a range such as "
-            '{start = 1000, stop = 100000, count = 40, spacing = "log"}. All combinations are run.',
+            '{start = 1000, stop = 100000, count = 40, spacing = "log"}. All combinations are run. '
+            "Or a CSV file with a row for each machine, its columns named as the parameters.",
         ),
     ],
     *,
@@ -55,7 +58,7 @@ def migrate_sweep(
     seed: Annotated[int, typer.Option(help="Of the draws of all configurations.")] = 0,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Run pre-copy for every combination of some parameters (S39-S45).
+    """Run pre-copy for every combination of some parameters, or for each of a fleet (S39-S45).
 
     For instance: virtlab migrate-sweep grid.toml --out table.csv --workers 2
     """
@@ -63,7 +66,8 @@ def migrate_sweep(
     from virtlab.migration.sweep import grid as combinations
     from virtlab.migration.sweep import sweep
 
-    points = combinations(**read_grid(grid))
+    fleet = grid.suffix.lower() == ".csv"
+    points = read_fleet(grid) if fleet else combinations(**read_grid(grid))
     journal = None if out is None else out.with_name(out.name + ".journal")
     if out is not None and not out.parent.is_dir():
         raise FileNotFoundError(f"no folder {out.parent}")
@@ -129,6 +133,50 @@ def read_grid(path: Path) -> dict[str, Any]:
         raise InvalidInputError(str(path), {}, "a file with one parameter or more")
     check_parameters(read)
     return {name: _axis(f"{path}, {name}", value) for name, value in read.items()}
+
+
+def read_fleet(path: Path) -> list[dict[str, Any]]:
+    r"""Read machines from a CSV file.
+
+    Parameters
+    ----------
+    path
+        A file with a header; columns as the parameters are called, in any order. Blank cells have
+        their defaults; machines without a name are VM1, VM2, ...
+
+    Returns
+    -------
+    list of dict
+        One configuration a row.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is no row, a column is unknown or a number is none; the error names the line.
+    FileNotFoundError
+        If there is no such file.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "fleet.csv")
+    ...     _ = path.write_text("name,ram_mib,pattern\nweb,512,hot\n,1024,\n")
+    ...     read_fleet(path)
+    [{'name': 'web', 'ram_mib': 512.0, 'pattern': 'hot'}, {'name': 'VM2', 'ram_mib': 1024.0}]
+    """
+    from virtlab.migration.points import PARAMETERS
+
+    machines = []
+    rows = read_rows(path, {name: name for name in PARAMETERS})
+    for count, (where, cells) in enumerate(rows, start=1):
+        machine: dict[str, Any] = {"name": f"VM{count}"}
+        for name, text in cells.items():
+            if text:
+                number_of = f"{where}, column {name}"
+                machine[name] = text if name in _WORDS else read_number(number_of, text)
+        machines.append(machine)
+    return machines
 
 
 def _axis(field: str, value: object) -> list[Any]:
