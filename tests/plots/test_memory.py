@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -10,11 +11,15 @@ import pytest
 from matplotlib.lines import Line2D
 
 from virtlab.memory.admission import VmMemory, admit
+from virtlab.memory.experiments import reallocation
+from virtlab.memory.host.scenario import Event
+from virtlab.memory.host.simulation import run
 from virtlab.memory.sampling_run import sample_steps
 from virtlab.memory.tax import targets
 from virtlab.memory.tax_curve import figure_7, tax_curve
 from virtlab.plots import style
 from virtlab.plots.memory import draw_admission
+from virtlab.plots.memory_time import draw_moment, draw_timeline
 from virtlab.plots.sampling import draw_sampling
 from virtlab.plots.tax import draw_bottles, draw_figure_7, draw_tax_curve
 from virtlab.validate import InvalidInputError
@@ -23,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from virtlab.memory.admission import Admission
+    from virtlab.memory.host.run import MemoryRun
     from virtlab.plots.style import Plate
 
 
@@ -157,6 +163,47 @@ def test_the_samplers_title_has_numbers_with_and_without_change() -> None:
     assert f"{told['rise_followed_s']:.0f} s" in words
     assert "MiB below" in " ".join(_words(draw_sampling(sample_steps((100,)))))
     assert "115 MiB, as an area" in draw_sampling(sample_steps((100,))).alt
+
+
+# --- a moment, and time ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def short() -> MemoryRun:
+    events = (Event(20, "power on", "VM4"), Event(30, "power off", "VM4"))
+    return run(replace(reallocation.scenario(), seconds=40, events=events))
+
+
+@pytest.mark.parametrize("width", [style.WIDE_PX, style.NARROW_PX])
+def test_words_over_a_timeline_do_not_touch(width: int, short: MemoryRun) -> None:
+    figure = draw_timeline(short, style.plate(width))
+    figure.png(scale=1)
+    boxes = [
+        text.get_window_extent()
+        for text in figure.axes[0].texts
+        if text.get_text() in ("VM4 starts", "VM4 stops")
+    ]
+    assert len(boxes) == 2
+    assert not boxes[0].overlaps(boxes[1])
+    assert all(box.x0 >= 0 and box.x1 <= width for box in boxes)
+
+
+@pytest.mark.parametrize("width", [style.WIDE_PX, style.NARROW_PX])
+def test_a_moment_draws_the_past_and_not_what_comes(width: int, short: MemoryRun) -> None:
+    figure = style.plate(width)
+    for second in (35, 15):
+        draw_moment(short, second, figure)
+        figure.png(scale=1)
+        lines = [line for line in figure.artists if isinstance(line, Line2D)]
+        latest = max(float(np.max(line.get_xdata())) for line in lines if len(line.get_xdata()) > 3)  # type: ignore[arg-type] # arrays
+        assert second - 5 < latest <= second
+        assert f"after {second} s" in figure.alt
+    assert "VM4 is off" in figure.alt
+    assert len(figure.axes) == 1
+    for text in figure.texts:
+        box = text.get_window_extent()
+        assert 0 <= box.x0 < box.x1 <= width, text.get_text()
+        assert box.y0 >= 0, text.get_text()
 
 
 # --- all -----------------------------------------------------------------------------------------

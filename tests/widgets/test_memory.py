@@ -178,17 +178,3 @@ def test_where_no_kernel_runs_there_is_a_picture_and_words(host: memory.HostPlay
     assert "<img" in data["text/html"]
     assert "<table" in data["text/html"]
     assert "Stacked bars" in metadata["image/png"]["alt"]
-
-
-@pytest.mark.parametrize("width", [960, 380])
-def test_words_of_the_moment_do_not_leave_the_figure(width: int, host: memory.HostPlayer) -> None:
-    from virtlab.plots import style
-    from virtlab.plots.memory_time import draw_moment
-
-    figure = style.plate(width)
-    draw_moment(host.session.run(), 0, figure)
-    figure.png(1)
-    for text in figure.texts + [label for axes in figure.axes for label in axes.get_xticklabels()]:
-        box = text.get_window_extent()
-        assert 0 <= box.x0 < box.x1 <= width, text.get_text()
-        assert box.y0 >= 0, text.get_text()

@@ -133,7 +133,8 @@ def stand(axes: Axes, run: MemoryRun, at: int, plate: Plate) -> None:
     'Stacked bars of the memory of 4 VMs afte'
     """
     parts = _parts(run, at)
-    top = 1.12 * max(vm.guest.size_mib for vm in run.scenario.vms)
+    size = max(vm.guest.size_mib for vm in run.scenario.vms)
+    top = 1.12 * size
     px = axes.get_window_extent().height / top  # of one MiB
     for i in range(len(run.names)):
         _stack(axes, i, [float(part.mib[i]) for part in parts], 16 / px)
@@ -142,6 +143,7 @@ def stand(axes: Axes, run: MemoryRun, at: int, plate: Plate) -> None:
             _bounds(axes, i, float(run.of_vm["target_mib"][at, i]), low, 6 / px)
     axes.set(xlim=(-0.6, len(run.names) - 0.4), ylim=(0, top), ylabel="MiB")
     axes.set_xticks(range(len(run.names)), run.names)
+    axes.set_yticks([0, size / 2, size])  # few: each tick costs a slider a millisecond
     axes.tick_params(axis="x", length=0)
     _key(plate, parts)
     _lights(plate, State(int(run.of_host["state"][at])))

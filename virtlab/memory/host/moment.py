@@ -21,6 +21,12 @@ _NEAR_MIB = 0.5
 _LATELY_S = 5
 
 
+def _sentence(words: str) -> str:
+    """Make what the log says a sentence; a VM's name stays as it is."""
+    said = words.replace("controller: ", "the controller is now: ")
+    return f"{said[0].upper() if said.startswith('the ') else said[0]}{said[1:]}."
+
+
 @dataclass(frozen=True, eq=False)
 class Moment(Result):
     """One second of a run.
@@ -89,7 +95,7 @@ class Moment(Result):
             f"{told['host_mib']:g} MiB are free."
         )
         log = [
-            f"{words.replace('the tax', 'The tax')}."
+            _sentence(words)
             for at, words in self.run.log
             if self.second - _LATELY_S < at <= self.second
         ]
