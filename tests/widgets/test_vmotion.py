@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from virtlab.migration.film import PAGE_STATES
-from virtlab.widgets.vmotion import ALGORITHMS, steps
+from virtlab.widgets.vmotion import ALGORITHMS, compare, steps
 
 if TYPE_CHECKING:
     from virtlab.migration.move import Move
@@ -91,3 +91,23 @@ def test_without_a_kernel_there_is_a_picture_with_words() -> None:
     assert "In all:" in bundle["text/html"]
     assert metadata["image/png"]["alt"]
     assert "travel to the target" in bundle["text/plain"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"pages": 100}, {"rate": 500}, {"pattern": "anywhere"}, {"bandwidth": 4.0}, {"seed": 3}],
+    ids=str,
+)
+def test_the_contest_answers_to_each_control(change: dict[str, Any]) -> None:
+    app = compare()
+    before, png = app.result.to_frame(), app.picture.png
+    app.set(**change)
+    assert not app.result.to_frame().equals(before)
+    assert app.picture.png != png
+
+
+def test_the_contest_says_what_it_shows() -> None:
+    app = compare()
+    assert app.result.explain() == app.answer.sentence
+    for run in app.result.runs:
+        assert run.algorithm in app.picture.alt

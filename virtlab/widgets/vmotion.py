@@ -15,20 +15,24 @@ from virtlab.migration.algorithms import (
     QemuPreCopy,
     StopAndCopy,
 )
+from virtlab.migration.contest import Contest, contest
 from virtlab.migration.film import Film, FilmFrame, film
 from virtlab.migration.link import Link
+from virtlab.migration.vm import Vm
 from virtlab.migration.workloads import HotCold, RoundRobin, Uniform
+from virtlab.plots.vmotion import draw_contest
 from virtlab.plots.vmotion_film import LEGEND, STEP_WORDS, draw_frame, headline, link_words
 from virtlab.results import table_html
 from virtlab.widgets import controls
-from virtlab.widgets.app import Answer
+from virtlab.widgets.app import Answer, App
 from virtlab.widgets.flight import FlightView, Moment
 
 if TYPE_CHECKING:
     from virtlab.migration.algorithms import Algorithm
     from virtlab.migration.workloads import Workload
+    from virtlab.plots.style import Plate
 
-__all__ = ["ALGORITHMS", "MigrationPlayer", "steps"]
+__all__ = ["ALGORITHMS", "MigrationPlayer", "compare", "steps"]
 
 # Rates are those of the small link: what Clark's rule adapts must fit into it.
 ALGORITHMS: dict[str, Algorithm] = {
@@ -233,3 +237,42 @@ def steps(algorithm: str | Algorithm = "the talk's seven steps") -> MigrationPla
     2
     """
     return MigrationPlayer(algorithm)
+
+
+def compare() -> App[Contest]:
+    """Make the widget that moves one small machine by every algorithm.
+
+    Returns
+    -------
+    App
+        The widget.
+
+    Examples
+    --------
+    >>> compare().set(rate=20).result.summary()["shortest_pause"]
+    'post-copy'
+    """
+
+    def compute(*, pages: int, rate: int, pattern: str, bandwidth: float, seed: int) -> Contest:
+        return contest(
+            Vm(ram_mib=4, filled_mib=3.5, device_state_kib=16),
+            _workload(pattern, pages, rate),
+            Link(bandwidth_mib_s=bandwidth, latency_ms=1),
+            seed=seed,
+            give_up_s=10.0,
+        )
+
+    def draw(result: Contest, figure: Plate) -> None:
+        draw_contest(result, figure)
+
+    return App(
+        controls={
+            "pages": controls.slider("The VM uses", "of 1,024 pages", 600, 100, 900, 100),
+            "rate": controls.slider("It writes", "pages/s", 120, 20, 500, 20),
+            "pattern": controls.choice("Where", {name: name for name in _PATTERNS}, _PATTERNS[0]),
+            "bandwidth": controls.slider("Link", "MiB/s", 1.0, 0.5, 4.0, 0.5),
+            "seed": controls.seed(1),
+        },
+        compute=compute,
+        draw=draw,
+    )
