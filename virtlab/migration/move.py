@@ -90,9 +90,15 @@ class Move(Room):
                 continue
             size = min(grant, self.wire.line_bytes_s * min(self.slice_s, end - self.now_s))
             chunk, count = self._next_chunk(pages, size, peek=peek)
-            left_out.append(pages[:count][self.dirty[pages[:count]]] if peek else pages[:0])
-            damaged = self._copy(chunk, "sent")
+            if peek:
+                left_out.append(pages[:count][self.dirty[pages[:count]]])
+            used, damaged = self.deliver(chunk, "sent")
             pages = np.concatenate([pages[count:], damaged]) if damaged.size else pages[count:]
+            self.wire.used(used)
+            taken = self.wire.seconds(used, self.now_s)
+            if pages.size and used + self.link.page_bytes > grant:  # wait for the next grant
+                taken = max(taken, min(self.wire.next_grant_s, end) - self.now_s)
+            self.pass_time(taken)
         self.round.skipped_pages += sum(part.size for part in left_out)
         return np.concatenate([*left_out, pages]) if left_out else pages
 
@@ -172,13 +178,6 @@ class Move(Room):
         if not math.isnan(self.announced_s):
             raise InvalidInputError("announce", self.announced_s, "called once")
         self.announced_s = self.now_s
-
-    def _copy(self, pages: Pages, how: str) -> Pages:
-        """Copy a chunk of pages over the link, and return those that arrived damaged."""
-        size, damaged = self.deliver(pages, how)
-        self.wire.used(size)
-        self.pass_time(self.wire.seconds(size, self.now_s))
-        return damaged
 
     def _next_chunk(self, pages: Pages, size: float, *, peek: bool) -> tuple[Pages, int]:
         """Return the pages that fit into `size` bytes, at least one, and how many that uses up."""

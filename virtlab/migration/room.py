@@ -1,8 +1,8 @@
 """What a migration is made of: two memories, a link, a clock, and what is written down.
 
 `virtlab.migration.move` builds the steps of the talk from it, `virtlab.migration.fetching` what
-happens while the machine already runs on the target. Here is what both need: time passes, the guest
-writes where it runs, pages are copied and counted, and hosts may die.
+happens while the machine already runs on the target. Here is what both need: time passes, the
+guest writes where it runs, pages are copied and counted, and hosts may die.
 """
 
 from __future__ import annotations

@@ -20,7 +20,8 @@ class Wire:
     """The link as one migration uses it.
 
     A limiter grants `rate * quantum` bytes, which go as fast as the link can, and grants again when
-    the quantum is over. What was sent beyond a grant counts against the next.
+    the quantum is over. What was sent beyond a grant counts against the next, and what is too
+    little for a page is added to it.
 
     Parameters
     ----------
@@ -85,7 +86,7 @@ class Wire:
             return rate
         if now_s >= self.next_grant_s - 1e-12 or rate != self._rate:
             quantum = self.link.quantum_ms / 1000
-            self._grant = min(self._grant, 0.0) + rate * quantum
+            self._grant = min(self._grant, self.link.page_bytes) + rate * quantum
             self.next_grant_s, self._rate = now_s + quantum, rate
         return self._grant
 

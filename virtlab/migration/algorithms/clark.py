@@ -6,10 +6,11 @@ highest rate, or less than 256 KB is left, the machine is paused and the rest go
 rate. Within a round pages go in a pseudo-random order, as dirty pages come in clusters, and a page
 that is dirty again by its turn is left out: it would have to be sent again anyway.
 
-`stop='xen'` stops as Xen's code does: a rate above the highest is cut to it, a rate never falls,
-and the last round comes when, at the highest rate, a round sent more than the one before it (or
-after 29 rounds, or three times the memory). The published MMuncher and SPECweb runs have rounds
-after the computed rate passed the highest, so that is what ran.
+`stop='xen'` does as Xen's code: a rate rises when pages got dirty faster than it, and is cut to
+the highest; the last round comes when, at the highest rate, a round sent more than the one before
+it (or after 29 rounds, or three times the memory). The published run of SPECweb has rounds at the
+lowest rate while the computed one was above it, and rounds after the computed one passed the
+highest, so this is likely what ran.
 
 Source: C. Clark et al., "Live Migration of Virtual Machines", NSDI 2005, section 5.3;
 `tools/libxc/xc_linux_save.c` of Xen 3.0 for 'xen'. Left out: stunning rogue processes, and giving
@@ -52,6 +53,8 @@ class Clark:
         Whether pages that are dirty again are left out.
     stop
         'paper' or 'xen'.
+    final_mbit_s
+        Rate of the last round, Mbit/s; None for the highest rate.
 
     Examples
     --------
@@ -68,6 +71,7 @@ class Clark:
     enough_kb: float = 256.0
     peek: bool = True
     stop: str = "paper"
+    final_mbit_s: float | None = None
 
     def __post_init__(self) -> None:
         """Check the numbers."""
@@ -77,6 +81,8 @@ class Clark:
         number("step_mbit_s", self.step_mbit_s, minimum=0)
         number("enough_kb", self.enough_kb, minimum=0)
         one_of("stop", self.stop, ("paper", "xen"))
+        if self.final_mbit_s is not None and number("final_mbit_s", self.final_mbit_s) <= 0:
+            raise InvalidInputError("final_mbit_s", self.final_mbit_s, "a number > 0, or None")
 
     @property
     def name(self) -> str:
@@ -104,10 +110,10 @@ class Clark:
 
     def _next_rate(self, rate: float, dirty_mbit_s: float) -> float:
         """Return the next round's rate, Mbit/s."""
-        wanted = dirty_mbit_s + self.step_mbit_s
-        if self.stop == "xen":
-            return min(wanted, self.max_mbit_s) if dirty_mbit_s > rate else rate
-        return max(wanted, self.min_mbit_s)
+        wanted = max(dirty_mbit_s + self.step_mbit_s, self.min_mbit_s)
+        if self.stop == "paper":
+            return wanted
+        return min(wanted, self.max_mbit_s) if dirty_mbit_s > rate else rate
 
     def _is_last(self, move: Move, rate: float, sent: int, last: int) -> bool:
         """Return whether the next round is the last though more than enough is left."""
@@ -122,7 +128,7 @@ class Clark:
         """Pause the machine and send the rest."""
         move.pause()
         rest = move.join(todo, move.sync())
-        move.send(rest, rate_mib_s=mib_s(self.max_mbit_s))
+        move.send(rest, rate_mib_s=mib_s(self.final_mbit_s or self.max_mbit_s))
         move.send_state()
         move.resume()
         move.announce()

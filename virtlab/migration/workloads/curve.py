@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Curve"]
 
 _SURE = 6.0  # a page with so many writes expected in an interval is written (but for 0.25 %)
+_PERIOD_S, _PERIODS = 0.2, 4096
 _SHUFFLE = 0x9E3779B97F4A7C15
 
 
@@ -52,6 +53,11 @@ class Curve:
         How many pages may be written.
     first_page
         The first of them; hot and cold ones lie scattered.
+    scatter
+        How unevenly it works: standard deviation of the logarithm of its pace, which is another in
+        each fifth of a second; 0 for an even pace. W stays the mean.
+    seed
+        For the pace.
 
     Examples
     --------
@@ -66,6 +72,8 @@ class Curve:
     exponent: float
     pages: int
     first_page: int = 0
+    scatter: float = 0.0
+    seed: int = 0
 
     def __post_init__(self) -> None:
         """Check the numbers."""
@@ -75,6 +83,8 @@ class Curve:
             raise InvalidInputError("exponent", self.exponent, "a number from 0.01 to 0.99")
         integer("pages", self.pages, minimum=1)
         integer("first_page", self.first_page, minimum=0)
+        number("scatter", self.scatter, minimum=0, maximum=2)
+        integer("seed", self.seed, minimum=0)
 
     @property
     def rate_pages_s(self) -> float:
@@ -102,25 +112,39 @@ class Curve:
         """Where the page of a rank lies: the same scatter each time."""
         return self.first_page + np.random.default_rng(_SHUFFLE).permutation(self.pages)
 
-    def touches(self, start_s: float, end_s: float, rng: np.random.Generator) -> Pages:
-        """Return the pages written, each once, in an order of chance."""
-        seconds = end_s - start_s
+    @cached_property
+    def _effort(self) -> NDArray[np.float64]:
+        """Return the time that the machine's own pace makes of a number of periods."""
+        pace = np.exp(self.scatter * np.random.default_rng(self.seed).standard_normal(_PERIODS))
+        pace /= np.mean(pace**self.exponent) ** (1 / self.exponent)  # so that W stays the mean
+        return np.concatenate([[0.0], np.cumsum(pace)]) * _PERIOD_S
+
+    def _paced(self, time_s: float) -> float:
+        """Return how much time it is at the machine's own pace."""
+        if self.scatter == 0:
+            return time_s
+        times, rest = divmod(time_s / _PERIOD_S, _PERIODS)
+        effort = self._effort
+        return float(times * effort[-1] + np.interp(rest, np.arange(_PERIODS + 1), effort))
+
+    def _written(self, start_s: float, end_s: float, rng: np.random.Generator) -> Pages:
+        """Return the ranks of the pages written, the hottest first."""
+        seconds = self._paced(end_s) - self._paced(start_s)
         if seconds <= 0 or self.coefficient_pages == 0:
             return np.empty(0, dtype=np.int64)
         sure = int(min(self.pages, self._above * (_SURE / seconds) ** -self.exponent))
         rest = self._sums[self.pages - sure]
-        others = self._colder(sure, rng.random(rng.poisson(rest * seconds)) * rest)
-        ranks = np.concatenate([np.arange(sure), distinct_sorted(others)])
-        return rng.permutation(self._place[ranks])
+        at = np.sort(rng.random(rng.poisson(rest * seconds)) * rest)
+        colder = self.pages - np.searchsorted(self._sums, at, side="right")
+        return np.concatenate([np.arange(sure), distinct_sorted(np.maximum(colder, sure))])
 
-    def _colder(self, sure: int, at: NDArray[np.float64]) -> Pages:
-        """Choose ranks from `sure` on in proportion to their rates, by places in their sum."""
-        chosen = self.pages - np.searchsorted(self._sums, at, side="right")
-        return np.clip(chosen, sure, self.pages - 1)
+    def touches(self, start_s: float, end_s: float, rng: np.random.Generator) -> Pages:
+        """Return the pages written, each once, in an order of chance."""
+        return rng.permutation(self._place[self._written(start_s, end_s, rng)])
 
     def writes(self, start_s: float, end_s: float, rng: np.random.Generator) -> Pages:
         """Return the pages written, sorted, each once."""
-        return np.sort(self.touches(start_s, end_s, rng))
+        return np.sort(self._place[self._written(start_s, end_s, rng)])
 
     def distinct(self, seconds: float) -> float:
         """Return how many distinct pages are written, on average: a t^b, at most all."""
