@@ -3,6 +3,7 @@
     balloon_cost   W02 figure 2: what a balloon costs against a smaller guest
     idle_tax       W02 figure 7: shares alone, then the idle memory tax
     overcommit     W02 figure 8: five VMs of 1472 MB on a host of 1 GB
+    sharing_pays   the same VMs with sharing and without
     reallocation   the talk's S24-S26: VM4 starts, memory lacks, later it is given back
     contest        balloon against host swap against both, on one workload
 
