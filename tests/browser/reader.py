@@ -90,7 +90,7 @@ class Reader:
 
     def open_voila(self, server: Server) -> None:
         """Open a presented notebook and wait until its widgets are there."""
-        self.page.goto(server.url)
+        self.page.goto(server.url, timeout=2 * WAIT_MS)  # the whole notebook runs before it comes
         self.page.locator("#rendered_cells").wait_for(state="visible")
         self.page.wait_for_function("() => document.querySelector('.jp-OutputArea-output')")
         self.settle()
