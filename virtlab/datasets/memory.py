@@ -1,18 +1,13 @@
-"""The measured data that travel with the package.
-
-`data/README.md` says of each file what it holds, where it is from, its licence and its SHA-256.
-In a checkout the files are in `data/`; in an installed wheel they are inside the package.
-"""
+"""Data on memory: pages of processes, the kernel's KSM and reclaim, what programs touch."""
 
 from __future__ import annotations
 
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from virtlab.datasets.files import arrays, data_path
 from virtlab.validate import one_of
 
 if TYPE_CHECKING:
@@ -21,9 +16,6 @@ if TYPE_CHECKING:
 __all__ = [
     "PAGE_KINDS",
     "copies_pages",
-    "data_path",
-    "dirty_trace",
-    "folder",
     "ksm_check",
     "ksm_rate",
     "process_pages",
@@ -31,78 +23,10 @@ __all__ = [
     "reclaim_steps",
     "sharing_vs_copies",
     "touched_seconds",
-    "trace_meta",
-    "wws_curves",
 ]
 
 # What a page of a process is, in the order of their codes in `process_pages.npz`.
 PAGE_KINDS = ("anonymous", "file", "private-dirty")
-
-_HERE = Path(__file__).resolve().parent
-
-
-def folder(name: str) -> Path:
-    """Return where a folder that travels with the package is.
-
-    Parameters
-    ----------
-    name
-        'data' or 'notebooks'.
-
-    Returns
-    -------
-    pathlib.Path
-        The folder in the checkout, or the one inside the installed package.
-
-    Raises
-    ------
-    FileNotFoundError
-        If neither is there: the installation is broken.
-
-    Examples
-    --------
-    >>> folder("data").is_dir()
-    True
-    """
-    for candidate in (_HERE / f"_{name}", _HERE.parent / name):
-        if candidate.is_dir():
-            return candidate
-    raise FileNotFoundError(f"no folder {name!r} beside the package: install virtlab again")
-
-
-def data_path(name: str) -> Path:
-    """Return the path of one data file.
-
-    Parameters
-    ----------
-    name
-        File name, as in `data/README.md`.
-
-    Returns
-    -------
-    pathlib.Path
-        Where it is.
-
-    Raises
-    ------
-    InvalidInputError
-        If there is no such file; the error lists those there are.
-
-    Examples
-    --------
-    >>> data_path("README.md").name
-    'README.md'
-    """
-    root = folder("data")
-    known = tuple(sorted(path.name for path in root.iterdir() if path.is_file()))
-    return root / one_of("name", name, known)
-
-
-@cache
-def _arrays(name: str) -> dict[str, NDArray[np.generic]]:
-    """Unpack an npz once; the columns made from it are copies."""
-    with np.load(data_path(name), allow_pickle=False) as packed:
-        return {key: packed[key] for key in packed.files}
 
 
 def _category(codes: NDArray[np.int64], names: list[str]) -> pd.Categorical[str]:
@@ -137,7 +61,7 @@ def process_pages() -> pd.DataFrame:
     >>> pages["kind"].value_counts().to_dict()
     {'file': 67535, 'anonymous': 43730, 'private-dirty': 9830}
     """
-    packed = _arrays("process_pages.npz")
+    packed = arrays("process_pages.npz")
     names = [str(name) for name in packed["process_names"]]
     programs = list(dict.fromkeys(name.rpartition(" #")[0] for name in names))
     program_of = np.array([programs.index(name.rpartition(" #")[0]) for name in names])
@@ -178,7 +102,7 @@ def copies_pages(*, random_addresses: bool = True) -> pd.DataFrame:
     >>> len(pages), pages["process"].nunique(), list(pages["program"].cat.categories)
     (180864, 20, ['bash', 'python', 'sqlite', 'pandas', 'node'])
     """
-    packed = _arrays("copies_pages.npz")
+    packed = arrays("copies_pages.npz")
     which = "random" if random_addresses else "fixed"
     programs, copies = [str(name) for name in packed["programs"]], int(packed["copies"])
     process = packed[f"{which}_process"].astype(np.int64)
@@ -326,91 +250,8 @@ def touched_seconds(program: str) -> NDArray[np.bool_]:
     >>> pages.shape, int(pages.sum(axis=1).mean())
     ((60, 10882), 5195)
     """
-    packed = _arrays("touched_seconds.npz")
+    packed = arrays("touched_seconds.npz")
     known = tuple(name for name in packed if not name.endswith("_pages"))
     one_of("program", program, known)
     bits = packed[program].view(np.uint8)
     return np.unpackbits(bits, axis=0, count=60).astype(np.bool_)
-
-
-def dirty_trace(program: str) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    """Return which pages a real program wrote in each tenth of a second.
-
-    Parameters
-    ----------
-    program
-        A `workload` of `trace_meta`: 'redis_set', 'sqlite_update', 'java_churn', 'gpp' ...
-
-    Returns
-    -------
-    written : ndarray
-        Shape (ticks, pages), boolean.
-    ends_s : ndarray
-        Shape (ticks + 1,): when the first tick starts, and when each ends, s.
-
-    Notes
-    -----
-    Measured for this project (`data/README.md`).
-
-    Examples
-    --------
-    >>> written, ends_s = dirty_trace("stream")
-    >>> written.shape, float(ends_s[-1]), int(written.sum(axis=1).mean())
-    ((199, 46968), 19.896, 26866)
-    """
-    with np.load(data_path("dirty_traces.npz"), allow_pickle=False) as packed:
-        known = tuple(name for name in packed.files if f"{name}_t" in packed.files)
-        one_of("program", program, known)
-        bits, times = packed[program], packed[f"{program}_t"]
-    pages = int(trace_meta().set_index("workload")["pages"][program])
-    written = np.unpackbits(bits, axis=1, count=pages).astype(np.bool_)
-    return written, times.astype(np.float64) / 1000
-
-
-def trace_meta() -> pd.DataFrame:
-    """Return what is known of each program whose writes were traced.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row for each program: `workload`, `ticks`, `resident_pages` (0: not known),
-        `touched_pages`, `median_bin_ms`, `max_bin_ms`, `median_pages_bin`, `pages` (columns of its
-        bitmap), in pages of 4,096 bytes and ms.
-
-    Notes
-    -----
-    Measured for this project (`data/README.md`).
-
-    Examples
-    --------
-    >>> meta = trace_meta().set_index("workload")
-    >>> len(meta), int(meta.loc["redis_set", "pages"])
-    (11, 10679)
-    """
-    frame = pd.read_csv(data_path("trace_meta.csv"))
-    frame = frame.rename(columns={frame.columns[0]: "workload"})
-    whole = ["ticks", "resident_pages", "touched_pages", "median_pages_bin", "pages"]
-    return frame.astype(dict.fromkeys(whole, np.int64))
-
-
-def wws_curves() -> pd.DataFrame:
-    """Return how many distinct pages each traced program wrote in an interval.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A row for each program and length: `workload`, `interval_s` (asked for), `measured_s`,
-        `distinct_mean`, `p5`, `p95` and `sum_of_bins` (pages that ticks of 0.1 s name, added up).
-
-    Notes
-    -----
-    Measured for this project (`data/README.md`).
-
-    Examples
-    --------
-    >>> curves = wws_curves()
-    >>> redis = curves[curves["workload"] == "redis_set"].set_index("interval_s")["distinct_mean"]
-    >>> float(redis[0.1]), float(redis[1.0])
-    (6377.616, 10598.195)
-    """
-    return pd.read_csv(data_path("wws_curves.csv"))

@@ -1,0 +1,36 @@
+"""The measured data that travel with the package.
+
+`data/README.md` says of each file what it holds, where it is from, its licence and its SHA-256.
+In a checkout the files are in `data/`; in an installed wheel they are inside the package.
+"""
+
+from virtlab.datasets.files import data_path, folder
+from virtlab.datasets.memory import (
+    PAGE_KINDS,
+    copies_pages,
+    ksm_check,
+    ksm_rate,
+    process_pages,
+    reclaim_pages,
+    reclaim_steps,
+    sharing_vs_copies,
+    touched_seconds,
+)
+from virtlab.datasets.migration import dirty_trace, trace_meta, wws_curves
+
+__all__ = [
+    "PAGE_KINDS",
+    "copies_pages",
+    "data_path",
+    "dirty_trace",
+    "folder",
+    "ksm_check",
+    "ksm_rate",
+    "process_pages",
+    "reclaim_pages",
+    "reclaim_steps",
+    "sharing_vs_copies",
+    "touched_seconds",
+    "trace_meta",
+    "wws_curves",
+]
