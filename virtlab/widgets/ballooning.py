@@ -79,7 +79,7 @@ class BalloonPlayer(widgets.VBox):
             "wanted_pages": slider("The host wants back", "pages", start.wanted_pages, 0, 360, 20),
             "means": controls.choice("By", {name: name for name in MEANS}, start.means),
             "pages_per_s": slider("Rate", "pages/s", start.pages_per_s, 2, 32, 2),
-            "balloon_most": slider("Largest balloon, part of memory", "", 0.65, 0.0, 0.9, 0.05),
+            "balloon_most": slider("Largest balloon", "of memory", 0.65, 0.0, 0.9, 0.05),
             "driver": controls.choice("Balloon driver", _DRIVER, start.driver),
             "seed": controls.seed(start.seed),
             "second": controls.player("Time", "s", start.seconds + 1, interval_ms=400),
