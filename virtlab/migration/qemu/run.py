@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Outcome", "Round", "migrate_once"]
 
+# How often QEMU looks when it "looks all the time", which is an effect left out, s.
+_STREAM_S = 0.002
+
 
 @dataclass(frozen=True)
 class Round:
@@ -247,7 +250,7 @@ class _Thread:
         self.threshold_bytes = rate * self.spec.downtime_limit_ms / 1000
         cost = self.dirty.normal_cost[0]
         pages = self.dirty.pages - self.threshold_bytes / c.PAGE_BYTES
-        taken = self.dirty.take(max(1.0, pages) * cost)
+        taken = self.dirty.take(max(pages * cost, rate * _STREAM_S))
         self.sent_bytes += taken.sent_bytes
         self.now_s += max(taken.sent_bytes / rate, taken.zero_pages * self.dirty.zero_cost[1])
 
