@@ -37,6 +37,7 @@ def test_it_prints_a_row_for_each_run_and_a_sentence() -> None:
     for cell in grid("small"):
         assert cell.run_id in result.stdout
     assert "6 of 6 migrations completed, 6 of 6 on a calm machine." in result.stdout
+    assert "predicted_total_s" in result.stdout
 
 
 @pytest.mark.usefixtures("_measured")
@@ -45,7 +46,17 @@ def test_json_and_the_file_hold_the_same_runs(tmp_path: Path) -> None:
     result = RUNNER.invoke(app, ["migrate-lab", "--json", "--out", str(out), "--seed", "3"])
     answer = json.loads(result.stdout)
     assert answer["migrations"] == 6
+    assert answer["convergence_right_pct"] > 0
     assert [row["run_id"] for row in answer["rows"]] == [row.run_id for row in read(out)]
+
+
+def test_the_stored_runs_need_no_qemu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    result = RUNNER.invoke(app, ["migrate-lab", "--stored", "--json"])
+    answer = json.loads(result.stdout)
+    assert answer["migrations"] == len(answer["rows"]) == 84
+    assert answer["total_error_pct_median"] < 1
+    assert "predicted_total_s" in answer["rows"][0]
 
 
 def test_without_qemu_one_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,10 +30,15 @@ def migrate_lab(
     attempts: Annotated[
         int, typer.Option(metavar="N", help="Try a run again while the machine is busy.")
     ] = 1,
+    stored: Annotated[
+        bool, typer.Option("--stored", help="Show the 84 runs measured for this course; no QEMU.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of the guests' chance.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Migrate a small guest of our own by a real QEMU, and measure time, bytes, pause and rounds.
+    """Migrate a small guest of our own by a real QEMU: measured beside predicted.
+
+    Compared are time, bytes, pause (as QEMU counts it), rounds, and whether it converges.
 
     It takes qemu-system-x86_64, 1 GiB of free memory, and no privilege. Both machines and the link
     are on this computer. Close what is busy: a run on a busy machine is marked and does not count.
@@ -41,10 +46,21 @@ def migrate_lab(
     from virtlab.migration.lab.cells import grid
     from virtlab.migration.lab.lab import run_lab
     from virtlab.migration.lab.machine import ACCELERATORS, LabError
+    from virtlab.migration.lab.predicted import predict_records, stored_run
 
     one_of("accelerator", accelerator, ACCELERATORS)
+    if stored:
+        show(stored_run(), as_json=as_json)
+        return
     try:
-        run = run_lab(grid(cells), out=out, accelerator=accelerator, seed=seed, attempts=attempts)
+        run = run_lab(
+            grid(cells),
+            out=out,
+            accelerator=accelerator,
+            seed=seed,
+            attempts=attempts,
+            predict=predict_records,
+        )
     except LabError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
