@@ -35,6 +35,23 @@ def test_copies_are_equal_until_one_is_written(words: int) -> None:
     assert other.version.tolist() == memory.version.tolist()
 
 
+@SIZES
+@pytest.mark.parametrize("pages", [[4], [3, 4, 5, 6], [3, 9, 1, 6], [], [7, 2]])
+def test_pages_are_taken_over_whatever_their_order(words: int, pages: list[int]) -> None:
+    source, target = PageMemory(12, 10, words), PageMemory(12, 0, words)
+    source.write(np.arange(12), 3)
+    target.copy_from(source, np.array(pages, dtype=np.int64))
+    assert target.wrong_pages(source).tolist() == sorted(set(range(12)) - set(pages))
+    assert target.version[pages].tolist() == [1] * len(pages)
+
+
+@SIZES
+def test_a_page_with_one_word_at_its_end_is_not_zero(words: int) -> None:
+    memory = PageMemory(3, words=words)
+    memory.words[1, -1] = 1
+    assert memory.zero(np.arange(3)).tolist() == [True, False, True]
+
+
 def test_what_was_taken_is_a_copy() -> None:
     memory = PageMemory(4, filled=4)
     words, _ = memory.take(np.array([1]))

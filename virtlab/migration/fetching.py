@@ -43,7 +43,9 @@ class Fetching:
     def run(self, for_s: float) -> None:
         """Go on until no page is lacking, or for so long."""
         end = self.move.now_s + for_s
-        self.left = int(np.count_nonzero(self.move.lacking))
+        lacking = np.flatnonzero(self.move.lacking)
+        self.left, zeros = lacking.size, self.move.source.zero(lacking).any()
+        self.least_bytes = self.move.link.zero_page_bytes if zeros else self.move.link.page_bytes
         while self.left and self.move.now_s < end - 1e-9:
             seconds = min(self.stretch_s, max(self.left * self.page_s, 1e-5), end - self.move.now_s)
             self._stretch(seconds)
@@ -89,7 +91,7 @@ class Fetching:
         move = self.move
         self.credit_bytes += move.wire.carried(seconds, move.now_s)
         full = move.link.page_bytes
-        while self.credit_bytes >= move.link.zero_page_bytes and self.left:
+        while self.credit_bytes >= self.least_bytes and self.left:
             pages = self.pushing.choose(move.lacking, max(int(self.credit_bytes / full), 1))
             if not pages.size or (self.credit_bytes < full and not move.source.zero(pages).all()):
                 break

@@ -100,9 +100,21 @@ class PageMemory:
         self.words[pages] = words
         self.version[pages] = version
 
+    def copy_from(self, other: PageMemory, pages: Pages) -> None:
+        """Take over pages from another memory; neighbours in order go in one piece."""
+        if pages.size > 1 and (np.diff(pages) == 1).all():
+            piece = slice(int(pages[0]), int(pages[-1]) + 1)
+            self.words[piece] = other.words[piece]
+            self.version[piece] = other.version[piece]
+        else:
+            self.put(pages, *other.take(pages))
+
     def zero(self, pages: Pages) -> NDArray[np.bool_]:
         """Return which of the pages are all zeros."""
-        return np.asarray(~self.words[pages].any(axis=1))
+        zero = self.words[pages, 0] == 0
+        if zero.any() and self.words.shape[1] > 1:  # look at all of a page only where need be
+            zero[zero] = ~self.words[pages[zero]].any(axis=1)
+        return np.asarray(zero)
 
     def copy(self) -> PageMemory:
         """Return another memory with the same contents."""

@@ -199,7 +199,7 @@ class Room:
         if risk:
             bad = self.rng.random(pages.size) < risk
             damaged, pages = pages[bad], pages[~bad]
-        self.target.put(pages, *self.source.take(pages))
+        self.target.copy_from(self.source, pages)
         self.fresh[pages] = True
         self.lacking[pages] = False
         if self.watch:

@@ -49,7 +49,7 @@ def draw_clark(result: Replayed, figure: Plate | None = None) -> Plate:
     said = result.summary()
 
     def draw(figure: Plate) -> None:
-        figure.margins(left=76 if figure.narrow else 96, top=96 if figure.narrow else 78)
+        figure.margins(left=84 if figure.narrow else 96, top=96 if figure.narrow else 78)
         axes = figure.subplots()
         at = np.arange(len(frame))
         axes.plot(at, frame["ours_mb"].interpolate(), color=_OURS.colour, lw=1, ls=":")
