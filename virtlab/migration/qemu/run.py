@@ -280,6 +280,7 @@ class _Thread:
         """Stop, hand over, and send the rest: at post-copy's cap, below the threshold without."""
         switched_s = self.now_s
         self._sync()
+        self.dirty.pointer = 0.0  # ram_postcopy_send_discard_bitmap starts the search anew
         self.now_s += self.model.stop_s
         self.window_start_s, self.window_bytes = self.now_s, 0.0
         self.quota = self.spec.postcopy_cap_mib_s * c.MIB * c.WINDOW_S
