@@ -32,12 +32,11 @@ import pandas as pd
 from tqdm import tqdm
 
 from virtlab.memory.live.interrupts import undoable
-from virtlab.migration.live.outcome import HotMigration, Payments
+from virtlab.migration.live.outcome import Audit, HotMigration, Payments
 from virtlab.migration.live.setup import Fault, LiveSetup, why_not_live
 from virtlab.validate import integer, one_of
 
 if TYPE_CHECKING:
-    from virtlab.migration.live.audit import Audit
     from virtlab.migration.live.clients import Client
     from virtlab.migration.live.room import Room
 

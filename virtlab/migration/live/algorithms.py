@@ -1,8 +1,8 @@
 """How the memory of a running server gets to another process: each way is a few lines.
 
-A way is a class with a `name` and a `run(move)`; `move` (`virtlab.migration.live.source.Move`)
-knows how to do each step. The order of the steps is all there is to an algorithm, and it decides
-what the clients notice:
+A way is a class with a `name` and a `run(move)`; `move` knows how to do each step, on a real server
+(`virtlab.migration.live.source.Move`) or on numbers (`virtlab.migration.live.rehearsal.Rehearsal`).
+The order of the steps is all there is to an algorithm, and it decides what the clients notice:
 
 | way | sent while the server runs | sent in the pause | after it |
 |---|---|---|---|
@@ -24,9 +24,48 @@ from typing import TYPE_CHECKING, Protocol
 from virtlab.validate import one_of
 
 if TYPE_CHECKING:
-    from virtlab.migration.live.source import Move
+    import numpy as np
+    from numpy.typing import NDArray
 
-__all__ = ["ALGORITHMS", "Algorithm", "Deck", "PostCopy", "PreCopy", "StopAndCopy", "named"]
+__all__ = [
+    "ALGORITHMS",
+    "Algorithm",
+    "Deck",
+    "PostCopy",
+    "PreCopy",
+    "Steps",
+    "StopAndCopy",
+    "named",
+]
+
+
+class Steps(Protocol):
+    """What an algorithm may do; the real `Move` and `Rehearsal` both can."""
+
+    rounds: int
+    most_rounds: int
+    downtime_limit_s: float
+
+    def all_pages(self) -> NDArray[np.int64]:
+        """Return every page; from now on the bitmap says what changes."""
+
+    def dirty(self) -> NDArray[np.int64]:
+        """Return the pages written since the last call."""
+
+    def dirty_count(self) -> int:
+        """Return how many there are."""
+
+    def seconds_to_send(self, pages: int) -> float:
+        """Return how long so many pages will take."""
+
+    def send(self, pages: NDArray[np.int64]) -> None:
+        """Send pages in a round."""
+
+    def quiesce(self) -> None:
+        """Let the server stand still."""
+
+    def hand_over(self, left: NDArray[np.int64] | None = None) -> None:
+        """Let the target go on; what was left follows."""
 
 
 class Algorithm(Protocol):
@@ -34,7 +73,7 @@ class Algorithm(Protocol):
 
     name: str
 
-    def run(self, move: Move) -> None:
+    def run(self, move: Steps) -> None:
         """Do the steps."""
 
 
@@ -49,7 +88,7 @@ class StopAndCopy:
 
     name = "stop"
 
-    def run(self, move: Move) -> None:
+    def run(self, move: Steps) -> None:
         """Do the steps."""
         move.quiesce()
         move.send(move.all_pages())
@@ -67,7 +106,7 @@ class PreCopy:
 
     name = "precopy"
 
-    def run(self, move: Move) -> None:
+    def run(self, move: Steps) -> None:
         """Do the steps."""
         move.send(move.all_pages())
         while (
@@ -94,7 +133,7 @@ class Deck:
 
     name = "deck"
 
-    def run(self, move: Move) -> None:
+    def run(self, move: Steps) -> None:
         """Do the steps."""
         move.send(move.all_pages())
         move.quiesce()
@@ -112,7 +151,7 @@ class PostCopy:
 
     name = "postcopy"
 
-    def run(self, move: Move) -> None:
+    def run(self, move: Steps) -> None:
         """Do the steps."""
         move.quiesce()
         move.hand_over(left=move.all_pages())

@@ -10,10 +10,10 @@ from __future__ import annotations
 import math
 import sqlite3
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from virtlab.migration.live.bank import OPENING_BALANCE
+from virtlab.migration.live.outcome import Audit
 from virtlab.migration.live.vfs import database_bytes, opened
 
 if TYPE_CHECKING:
@@ -22,41 +22,7 @@ if TYPE_CHECKING:
     from virtlab.migration.live.clients import Payment
     from virtlab.migration.live.memory import OwnedMemory
 
-__all__ = ["Audit", "audit"]
-
-
-@dataclass(frozen=True)
-class Audit:
-    """What the books say.
-
-    Attributes
-    ----------
-    answered
-        Payments that a client was told are done.
-    lost
-        Of these, such as are not in the database.
-    doubled
-        Payments that are in it more than once.
-    wrong_balances
-        Accounts that do not hold what the payments in the database make of them.
-    unknown
-        Payments in the database that no client has asked for.
-    integrity
-        What SQLite says of its own structures: ok.
-    """
-
-    answered: int
-    lost: int
-    doubled: int
-    wrong_balances: int
-    unknown: int
-    integrity: str
-
-    @property
-    def clean(self) -> bool:
-        """Whether everything is as it must be."""
-        wrong = self.lost + self.doubled + self.wrong_balances + self.unknown
-        return wrong == 0 and self.integrity == "ok"
+__all__ = ["audit"]
 
 
 def audit(memory: OwnedMemory, payments: Iterable[Payment]) -> Audit:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,12 +15,45 @@ from virtlab.results import Result
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from virtlab.migration.live.audit import Audit
     from virtlab.migration.live.setup import LiveSetup
 
-__all__ = ["HotMigration", "Payments"]
+__all__ = ["Audit", "HotMigration", "Payments"]
 
 _PAGE_COST_MIB = 4104 / 2**20
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What the books say.
+
+    Attributes
+    ----------
+    answered
+        Payments that a client was told are done.
+    lost
+        Of these, such as are not in the database.
+    doubled
+        Payments that are in it more than once.
+    wrong_balances
+        Accounts that do not hold what the payments in the database make of them.
+    unknown
+        Payments in the database that no client has asked for.
+    integrity
+        What SQLite says of its own structures: ok.
+    """
+
+    answered: int
+    lost: int
+    doubled: int
+    wrong_balances: int
+    unknown: int
+    integrity: str
+
+    @property
+    def clean(self) -> bool:
+        """Whether everything is as it must be."""
+        wrong = self.lost + self.doubled + self.wrong_balances + self.unknown
+        return wrong == 0 and self.integrity == "ok"
 
 
 @dataclass(frozen=True)
@@ -137,9 +171,20 @@ class HotMigration(Result):
         >>> HotMigration.when.__name__
         'when'
         """
-        events = self.events
-        times = events.loc[(events["host"] == host) & (events["what"] == what), "time_s"]
-        return float(times.iloc[0]) if len(times) else math.nan
+        return self._first_times.get((host, what), math.nan)
+
+    @cached_property
+    def _first_times(self) -> dict[tuple[str, str], float]:
+        first: dict[tuple[str, str], float] = {}
+        for row in self.events.to_dict("records"):
+            first.setdefault((row["host"], row["what"]), float(row["time_s"]))
+        return first
+
+    @cached_property
+    def begin_s(self) -> float:
+        """When pages began to move, or the server to stand still; before it a process started."""
+        first = [float(self.rounds["start_s"].iloc[0])] if len(self.rounds) else []
+        return float(np.nanmin([*first, self.when("source", "quiesced")]))
 
     @property
     def pause_s(self) -> tuple[float, float]:

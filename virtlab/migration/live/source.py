@@ -122,10 +122,23 @@ class Move:
         self._machine, self._link, self._door, self._tell = machine, link, door, tell
         self._pace = Pace(link_mib_s)
         self._pages_a_s = math.inf
+        self._filled = np.zeros(machine.memory.pages, dtype=np.bool_)
         self._quiesced = False
         self.downtime_limit_s = downtime_limit_s
         self.most_rounds = most_rounds
         self.rounds = 0
+
+    def look(self) -> None:
+        """Find the pages that are not zeros, while the server runs: it takes some ms.
+
+        Examples
+        --------
+        >>> Move.look.__name__
+        'look'
+        """
+        with self._machine.lock:
+            self._machine.memory.take_dirty()
+        self._filled[self._machine.memory.filled_pages()] = True
 
     def all_pages(self) -> NDArray[np.int64]:
         """Return all pages that are not zeros; from now on the bitmap says what changes.
@@ -135,9 +148,8 @@ class Move:
         >>> Move.all_pages.__name__
         'all_pages'
         """
-        with self._machine.lock:
-            self._machine.memory.take_dirty()
-        return self._machine.memory.filled_pages()
+        self._filled[self.dirty()] = True
+        return np.flatnonzero(self._filled)
 
     def dirty(self) -> NDArray[np.int64]:
         """Return the pages written since the last call.
@@ -292,6 +304,7 @@ def migrate(move: Move, algorithm: Algorithm, folder: Path, tell: Teller) -> boo
     'migrate'
     """
     tell.step("connected")
+    move.look()
     try:
         algorithm.run(move)
     except OSError as error:  # the link broke, or was silent for too long
