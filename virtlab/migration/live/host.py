@@ -92,7 +92,7 @@ class _Host:
         for line in self.control.makefile("r"):
             command = json.loads(line)
             if command["do"] == "end":
-                machine.server.quiesce()
+                machine.server.close()
                 self.tell("ended")
                 return
             if self._migrate(machine, command):

@@ -76,7 +76,8 @@ class Rehearsed(Result):
     def explain(self) -> str:
         """Say what the clients would notice, and whether all has arrived."""
         if self.lost_pages:
-            return f"The target has {self.lost_pages} old pages: what was written there is lost."
+            pages = "page that is" if self.lost_pages == 1 else "pages that are"
+            return f"The target has {self.lost_pages} {pages} old: what was written there is lost."
         after = f", and {self.left_pages} pages follow" if self.left_pages else ""
         return (
             f"The server stands still for {self.pause_ms:.0f} ms{after}; the target has all pages "

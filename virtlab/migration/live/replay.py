@@ -70,7 +70,7 @@ class Moment(Result):
             if row["time_s"] <= self._until
             and (words := _WORDS.get((str(row["host"]), str(row["what"]))))
         ]
-        return pd.DataFrame(rows, columns=["at_ms", "host", "step"])
+        return pd.DataFrame(sorted(rows), columns=["at_ms", "host", "step"])
 
     def summary(self) -> dict[str, float | int | str]:
         """Return the stage, the payments answered so far, those waiting, and the pages sent."""

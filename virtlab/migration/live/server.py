@@ -68,7 +68,7 @@ class Server:
     ...     client.sendall(b"a line\n")
     ...     client.recv(100)
     b'A LINE\n'
-    >>> server.quiesce()
+    >>> server.close()
     >>> listener.close()
     """
 
@@ -115,6 +115,17 @@ class Server:
         self._bell.close()
         self._ear.close()
         self._thread = None
+
+    def close(self) -> None:
+        """Quiesce for good, and close all connections.
+
+        Examples
+        --------
+        See the class.
+        """
+        self.quiesce()
+        for connection in self.connections:
+            connection.socket.close()
 
     def _run(self) -> None:
         with selectors.DefaultSelector() as selector:
