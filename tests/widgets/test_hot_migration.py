@@ -42,7 +42,7 @@ def test_the_pause_answers_to_every_control() -> None:
     app = pause_app()
     assert app.result.algorithm == "precopy"
     for change in (
-        {"limit": 1}, {"memory": 64}, {"link": 16}, {"payments": 5000}, {"accounts": 50_000}, 
+        {"limit": 1}, {"memory": 64}, {"link": 16}, {"payments": 5000}, {"accounts": 50_000},
         {"way": "stop"}, {"way": "deck"},
     ):  # fmt: skip
         before, picture = app.result.summary(), app.picture.version
