@@ -213,7 +213,7 @@ def _numbers(axes: Axes, run: MigrationRun, row: int, *, narrow: bool) -> None:
     sent = f"{run.sent_mib:,.0f} MiB"
     if narrow:
         words = f"{run.algorithm}{wrong}: {pause}; {waits}; {sent}"
-        axes.text(0, row - 0.12, words, va="bottom", fontsize=13.9 * _PX)
+        axes.text(0, row - 0.12, words, va="bottom", fontsize=14 * _PX)
         return
     to_rows = axes.get_yaxis_transform()
     axes.text(-0.02, row, f"{run.algorithm}{wrong}", transform=to_rows, ha="right", va="center")
@@ -233,13 +233,13 @@ def _key(plate: Plate, axes: Axes) -> None:
                       lw=0, transform=plate.transFigure)
         )  # fmt: skip
         plate.text((x + 26) / plate.width_px, y / height, mark.label, va="center",
-                   fontsize=13.9 * _PX)  # fmt: skip
+                   fontsize=14 * _PX)  # fmt: skip
         x += 48 + 8.2 * len(mark.label)
         if plate.narrow and x > 230:
             x, y = 18.0, y - 22
     if plate.narrow:
         words = "numbers: stands still; waits; sent"
-        axes.text(0, -0.52, words, va="bottom", fontsize=13.9 * _PX, color=HOST.colour)
+        axes.text(0, -0.52, words, va="bottom", fontsize=14 * _PX, color=HOST.colour)
         return
     for column, name in zip((1.2, 1.4, 1.6), ("stands still", "waits", "sent"), strict=True):
         axes.text(column, 1.02, name, transform=axes.transAxes, ha="right", va="bottom",

@@ -208,7 +208,7 @@ def _steps(axes: Axes, frame: FilmFrame, width: float, *, narrow: bool) -> None:
         text = str(number) if narrow else f"{number} {_wrapped(words)}"
         axes.text(
             left + wide / 2 if narrow else left + 6, top + tall / 2, text, va="center",
-            ha="center" if narrow else "left", fontsize=13.9 * _PX,
+            ha="center" if narrow else "left", fontsize=14 * _PX,
         )  # fmt: skip
 
 
