@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Leaving", "Together", "migrate_together"]
 
 _FOR_EVER_S = 1e9
+_LONGEST_S = 3600.0
 
 
 @dataclass(frozen=True)
@@ -151,13 +152,19 @@ def migrate_together(
     done: dict[int, MigrationRun] = {}
     while active:
         parts = _parts(link, [leaving[at].shares for at in active])
-        runs = {}
-        for at, part in zip(active, parts, strict=True):
+        runs: dict[int, MigrationRun] = {}
+        likely = sorted(zip(active, parts, strict=True), key=lambda pair: _ease(leaving, *pair))
+        for at, part in likely:
             now = Fault("link", at_s=since_s, for_s=_FOR_EVER_S, speed=part)
-            one = leaving[at]
             runs[at] = migrate(
-                one.vm, one.workload, link, one.algorithm, seed=seed + at, faults=[*past[at], now]
-            )
+                leaving[at].vm,
+                leaving[at].workload,
+                link,
+                leaving[at].algorithm,
+                seed=seed + at,
+                faults=[*past[at], now],
+                give_up_s=min((run.total_s for run in runs.values()), default=_LONGEST_S),
+            )  # one that is not done when another was is moved again anyway
         first = min(runs, key=lambda at: runs[at].total_s)
         done[first], end_s = runs[first], runs[first].total_s
         for at, part in zip(active, parts, strict=True):
@@ -165,6 +172,12 @@ def migrate_together(
         active.remove(first)
         since_s = end_s
     return Together(tuple(done[at] for at in range(len(leaving))), tuple(done))
+
+
+def _ease(leaving: Sequence[Leaving], at: int, part: float) -> tuple[float, float]:
+    """Return how soon a machine is likely to be done: pages by rate, then what it writes."""
+    one = leaving[at]
+    return one.vm.filled_pages / part, one.workload.rate_pages_s / part
 
 
 def _parts(link: Link, shares: Sequence[float]) -> list[float]:
