@@ -253,6 +253,8 @@ def _pre_copy() -> MigrationRun:
 
 def _try_better(make: Callable[[], Algorithm]) -> str | None:
     """Run a student's algorithm on a key-value store, and compare."""
+    if not hasattr(make(), "run"):
+        return "This wants a class with `name` and `run(self, move)`."
     try:
         run = migrate(_KEY_VALUE, Trace.named("redis_set"), _SLOW, make(), seed=1, give_up_s=60)
         fast = migrate(_WIDE, _FAST_WRITER, _SLOW, make(), give_up_s=60)
