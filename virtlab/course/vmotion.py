@@ -260,6 +260,11 @@ def _try_better(make: Callable[[], Algorithm]) -> str | None:
         fast = migrate(_WIDE, _FAST_WRITER, _SLOW, make(), give_up_s=60)
     except InvalidInputError as error:
         return f"The machine room says: {error}"
+    return _lacks(run, fast)
+
+
+def _lacks(run: MigrationRun, fast: MigrationRun) -> str | None:
+    """Say what two runs of a student's algorithm lack; None if nothing."""
     if "stayed" in (run.outcome, fast.outcome):
         return "After 60 s the machine had not moved: pre-copy never ends here."
     if wrong := max(run.wrong_pages, fast.wrong_pages):
