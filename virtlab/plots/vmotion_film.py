@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from matplotlib.patches import FancyArrow, FancyBboxPatch
 from PIL import Image
+from tqdm import tqdm
 
 from virtlab.migration.film_frame import PAGE_STATES
 from virtlab.plots import style
@@ -245,7 +246,9 @@ def _link(axes: Axes, frame: FilmFrame, boxes: tuple[Box, Box], *, narrow: bool)
               fontsize=14 * _PX, linespacing=1.5)  # fmt: skip
 
 
-def save_gif(film: Film, path: Path, *, every: int = 1, scale: float = 1.0) -> int:
+def save_gif(
+    film: Film, path: Path, *, every: int = 1, scale: float = 1.0, progress: bool = False
+) -> int:
     """Write a film as a GIF that any slide can show.
 
     Parameters
@@ -258,6 +261,8 @@ def save_gif(film: Film, path: Path, *, every: int = 1, scale: float = 1.0) -> i
         Which pictures: each one, each second one, and so on; the last is always there.
     scale
         Pixels of the image for each pixel of the layout, which is 960 wide.
+    progress
+        Whether a bar shows how far it is.
 
     Returns
     -------
@@ -277,7 +282,7 @@ def save_gif(film: Film, path: Path, *, every: int = 1, scale: float = 1.0) -> i
     numbers = sorted({*range(0, len(film), every), len(film) - 1})
     plate = style.plate()
     images = []
-    for number in numbers:
+    for number in tqdm(numbers, disable=not progress, unit="picture", leave=False):
         png = draw_frame(film.frame(number), plate).png(scale)
         images.append(Image.open(io.BytesIO(png)).convert("P", palette=Image.Palette.ADAPTIVE))
     durations = [*itertools.repeat(_FADE_MS, len(images) - 1), _HOLD_MS]
