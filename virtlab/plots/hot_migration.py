@@ -346,6 +346,9 @@ def draw_prediction(predicted: PausePrediction, figure: Plate | None = None) -> 
         axes.set_xlim(-0.9, max(8.6, len(frame) - 0.4))
         axes.set_xticks(range(len(frame)))
         axes.set(xlabel="round", ylabel="pages")
+        after = "■ follow after the hand-over"
+        key = after if predicted.left_pages else "▨ sent while the server stands still"
+        axes.text(1, 0.99, key, transform=axes.transAxes, ha="right", va="top")
         title = f"The clients will wait {predicted.pause_ms:.0f} ms"
         pages = ", ".join(f"{one:.0f}" for one in predicted.rounds)
         alt = f"Bars of the pages sent in each of {len(predicted.rounds)} rounds: {pages}."
