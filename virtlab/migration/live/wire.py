@@ -26,6 +26,7 @@ __all__ = ["CHUNK_PAGES", "FRAME", "PAGE_COST_BYTES", "Pace", "receive", "send_p
 FRAME = struct.Struct("!cQ")
 CHUNK_PAGES = 32
 PAGE_COST_BYTES = PAGE_BYTES + 8
+_OVERSLEPT_S = 0.002
 _AT_ONCE = 60  # pieces of memory that one call of sendmsg takes
 
 
@@ -69,7 +70,8 @@ class Pace:
         """
         self.sent_bytes += sent
         now = time.monotonic()
-        self._due = max(self._due, now - 0.01) + sent * self._seconds_a_byte
+        # Time that the link was idle is gone, but for what a sleep may have been too long.
+        self._due = max(self._due, now - _OVERSLEPT_S) + sent * self._seconds_a_byte
         if self._due > now:
             time.sleep(self._due - now)
 
