@@ -32,7 +32,8 @@ _OUTSIDE = re.compile(r"^(?!(https?|wss?)://(127\.0\.0\.1|localhost)[:/])(https?
 _STATE = """app => ({
   picture: app.querySelector('img.virtlab-picture, .virtlab-pagemap').dataset.version,
   answer: app.querySelector('.virtlab-answer').dataset.version,
-  words: [...app.querySelectorAll('img[alt], .virtlab-sentence, .virtlab-table')]
+  words: [...app.querySelectorAll('img[alt], .virtlab-sentence, .virtlab-table, '
+    + '.virtlab-flight .virtlab-pagemap-words')]
     .map(one => one.alt ?? one.textContent).join('\\n'),
 })"""
 _ANSWERED = f"""([app, before]) => {{
@@ -169,7 +170,8 @@ class Reader:
         """
         found: list[int] = app.evaluate(
             "app => { const image = app.querySelector('img.virtlab-picture');"
-            " const one = (image ?? app.querySelector('.virtlab-pagemap-stage'));"
+            " const one = (image ?? app.querySelector("
+            "'.virtlab-pagemap-stage, .virtlab-flight-stage'));"
             " const [box, all] = [one.getBoundingClientRect(), app.getBoundingClientRect()];"
             " return [box.x - all.x, box.y - all.y, box.width, image ? box.height : 0]"
             ".map(Math.round); }"

@@ -95,7 +95,7 @@ class MigrationPlayer(widgets.VBox):
             algorithm = algorithm.name
         slider = controls.slider
         self.controls: dict[str, Any] = {
-            "pages": slider("The VM uses", "of 256 pages", 200, 20, 220, 20),
+            "pages": slider("The VM uses", "of 256 pages", 200, 20, 240, 20),
             "rate": slider("It writes", "pages/s", 120, 20, 400, 20),
             "pattern": controls.choice("Where", {name: name for name in _PATTERNS}, _PATTERNS[0]),
             "bandwidth": slider("Link", "pages/s", 256, 64, 512, 64),
