@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import gc
 import math
+import os
+import signal
+import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +31,7 @@ from virtlab.results import Result
 from virtlab.validate import InvalidInputError
 
 if TYPE_CHECKING:
-    import subprocess
+    from collections.abc import Callable
 
 SMALL = LiveSetup(clients=3, seconds=0.6, archive_mib=2, accounts=900, link_mib_s=20)
 
@@ -167,3 +172,45 @@ def test_a_room_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     assert started
     assert all(one.poll() is not None for one in started)
     assert open_memories() <= memories
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux's list of processes")
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_when_the_course_is_killed_its_hosts_end_too(how: signal.Signals) -> None:
+    program = (
+        "from virtlab.migration.hot_migration import LiveSetup, hot_migration\n"
+        "hot_migration(LiveSetup(seconds=0.3, archive_mib=1, accounts=20, link_mib_s=0.2))"
+    )
+    course = subprocess.Popen(
+        [sys.executable, "-c", program], stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        assert eventually(lambda: len(members(course.pid)) >= 3)  # itself, source and target
+        course.send_signal(how)
+        course.wait(30)
+        assert eventually(lambda: not members(course.pid))
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(course.pid, signal.SIGKILL)
+        course.wait()
+
+
+def members(group: int) -> list[int]:
+    """Return the processes of a group that have not ended."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            state, _parent, its_group = stat.read_text().rpartition(") ")[2].split()[:3]
+            if int(its_group) == group and state != "Z":
+                found.append(int(stat.parent.name))
+    return found
+
+
+def eventually(true: Callable[[], bool]) -> bool:
+    """Wait until something is true, at most half a minute."""
+    end = time.monotonic() + 30
+    while not true():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True

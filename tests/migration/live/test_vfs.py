@@ -80,6 +80,8 @@ def test_any_sql_leaves_what_plain_sqlite_would(program: Program) -> None:
     there.deserialize(database_bytes(memory))
     assert list(there.iterdump()) == list(plain.iterdump())
     assert there.execute("pragma integrity_check").fetchone() == ("ok",)
+    there.close()
+    plain.close()
 
 
 @settings(max_examples=40, deadline=None)

@@ -277,6 +277,7 @@ def database_bytes(memory: OwnedMemory) -> bytes:
     >>> plain.deserialize(database_bytes(memory))
     >>> plain.execute("select x from t").fetchall()
     [(42,)]
+    >>> plain.close()
     """
     database, _ = _regions(memory)
     return database.read(database.length, 0)
