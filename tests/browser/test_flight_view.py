@@ -97,3 +97,15 @@ def test_nothing_jumps_when_it_goes_on(show: Shows, view: FlightView) -> None:
     page.evaluate("state => model.take(state)", state(view))
     finished(page)
     assert page.locator(".virtlab-flight").bounding_box() == tall
+
+
+@pytest.mark.parametrize(("width", "rows"), [(960, 1), (780, 1), (380, 4)])
+def test_the_steps_stand_in_rows(show: Shows, view: FlightView, width: int, rows: int) -> None:
+    page = show(view, width)
+    tops = page.locator(".virtlab-flight-steps > li").evaluate_all(
+        "items => items.map(item => Math.round(item.getBoundingClientRect().top))"
+    )
+    assert len(tops) == len(STEPS)
+    assert len(set(tops)) == rows
+    style = page.locator(".virtlab-flight-steps").evaluate("one => getComputedStyle(one).listStyle")
+    assert "none" in style  # the buttons have the numbers
