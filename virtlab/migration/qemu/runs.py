@@ -73,7 +73,7 @@ def predict_all(
     if progress:
         from tqdm import tqdm
 
-        records = tqdm(records, unit="run", delay=1.0)
+        records = tqdm(records, unit="run", delay=1.0, disable=None)
     rows = [
         _row(str(record.get("run_id", number)), record, model, head_start_s)
         for number, record in enumerate(records)

@@ -160,7 +160,7 @@ def bandwidth_table(
     if progress:
         from tqdm import tqdm
 
-        pairs = tqdm(pairs, unit="cell", delay=1.0)
+        pairs = tqdm(pairs, unit="cell", delay=1.0, disable=None)
     rows = []
     for cap, limit in pairs:
         got = predict(replace(spec, cap_mib_s=cap, downtime_limit_ms=limit), model)
