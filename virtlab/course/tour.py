@@ -267,7 +267,7 @@ def correction_list(chapter: str = "") -> Listing:
     Examples
     --------
     >>> correction_list().rows[-1][0]
-    'S43, chapter 13'
+    'S43, chapter [13](13-vmotion.ipynb)'
     >>> correction_list("sharing").rows[0][1]
     'Page sharing typically saves 10 to 20 % of memory.'
     """

@@ -141,3 +141,17 @@ def test_bad_input_is_named(make: object, field: str) -> None:
     assert callable(make)
     with pytest.raises(InvalidInputError, match=field):
         make()
+
+
+def test_a_part_of_a_window_says_nothing_of_the_bandwidth() -> None:
+    """Under a cap the last pages of a round leave at the line's rate: that is not what a window
+    carries. A measured run of this machine took 4.67 and 4.89 s, and six looks at the bitmap.
+    """
+    run = migrate(
+        Vm(ram_mib=256, filled_mib=224),
+        RoundRobin(16_384, 8000),
+        Link(bandwidth_mib_s=1150, cap_mib_s=64),
+        QemuPreCopy(),
+    )
+    assert 4.3 < run.total_s < 5.0
+    assert len(run.rounds) >= 4

@@ -59,10 +59,13 @@ def test_stretches_are_bits(steps: list[tuple[str, tuple[int, int], float]]) -> 
             bits.write(start, end)
             dirty.add(start, end, 1.0)
         else:
-            # Half a byte more: whether a limit is just passed is not up to rounding.
+            # A little more than a round number: whether a limit is just passed is not up to
+            # rounding. A page takes microseconds, and a whole number of bytes.
             room = (round(2e6 * share) + 0.5, math.inf)
-            pages, sent = bits.take(*(room if what == "bytes" else (math.inf, 1e-3 * share)))
-            taken = dirty.take(*(room if what == "bytes" else (math.inf, 1e-3 * share)))
+            if what == "time":
+                room = (math.inf, 1e-6 * round(1e3 * share) + 0.37e-6)
+            pages, sent = bits.take(*room)
+            taken = dirty.take(*room)
             assert math.isclose(taken.pages, pages, abs_tol=1e-6)
             assert math.isclose(taken.sent_bytes, sent, abs_tol=1e-3)
         assert math.isclose(dirty.pages, float(bits.dirty.sum()), abs_tol=1e-6)

@@ -72,11 +72,13 @@ class QemuPreCopy:
         """Move the machine."""
         move.create_target()
         throttling = _AutoConverge(move) if self.auto_converge else None
-        todo = move.all_pages
+        todo, bandwidth = move.all_pages, 0.0
         while True:
             sent, start_s = move.sent_bytes, move.now_s
             todo = move.send(todo, seconds=_WINDOW_S)
-            bandwidth = (move.sent_bytes - sent) / max(move.now_s - start_s, 1e-9)
+            seconds = move.now_s - start_s
+            if seconds > 0.99 * _WINDOW_S or not bandwidth:  # a part of a window tells nothing
+                bandwidth = (move.sent_bytes - sent) / max(seconds, 1e-9)
             threshold = bandwidth * self.downtime_limit_ms / 1000
             if todo.size == 0 or _size(todo) < threshold:
                 todo = move.join(todo, move.sync())
