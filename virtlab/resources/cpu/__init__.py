@@ -1,0 +1,46 @@
+"""How processors are shared: by shares, minimum and maximum, a quantum at a time (S21).
+
+The talk shows three pictures: a share is changed, and processor time is divided anew at once; a
+VM is added, and the others keep their ratio; one is removed, and nothing is wasted. All three
+come out of one loop: whenever a processor is free, the VM that is furthest behind its part is
+next. `schedule` is that loop; `virtlab.resources.allocate` says where it must come to.
+
+    vms        VMs, what may happen to them, and whether they are let in
+    workloads  what they have to do
+    policies   who is next: stride, lottery, round robin, or a class of your own
+    scheduler  the loop
+    run        what comes of it: every interval, ready time, fairness, switches, migrations
+    batch      the schedule from one sort, where shares never change
+
+Sources: ESX Server 2.1 Administration Guide, pp. 388-392; C. Waldspurger, PhD thesis,
+MIT/LCS/TR-667 (1995).
+"""
+
+from virtlab.resources.cpu.batch import stride_order
+from virtlab.resources.cpu.policies import Lottery, Policy, RoundRobin, Stride, Vcpu
+from virtlab.resources.cpu.run import CpuRun
+from virtlab.resources.cpu.scheduler import schedule
+from virtlab.resources.cpu.vms import Add, Change, CpuVM, Remove, admit
+from virtlab.resources.cpu.workloads import Bursty, Compute, Interactive, OnOff, Trace, Workload
+
+__all__ = [
+    "Add",
+    "Bursty",
+    "Change",
+    "Compute",
+    "CpuRun",
+    "CpuVM",
+    "Interactive",
+    "Lottery",
+    "OnOff",
+    "Policy",
+    "Remove",
+    "RoundRobin",
+    "Stride",
+    "Trace",
+    "Vcpu",
+    "Workload",
+    "admit",
+    "schedule",
+    "stride_order",
+]

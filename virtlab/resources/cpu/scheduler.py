@@ -1,0 +1,386 @@
+"""The scheduler: virtual processors take turns on physical ones, moment by moment (S21).
+
+At each moment something ends (a quantum, a burst, a pause) or someone changes something. Who ran
+is charged; who wants to run waits; and each free processor takes the next that waits:
+
+1. one whose minimum is behind: it has been owed time since `owed_us`, the earliest first;
+2. else the policy's choice (`virtlab.resources.cpu.policies`), by shares;
+3. else it idles, until a minimum or a maximum lets someone run.
+
+A maximum is kept by a clock too: a client that ran t may run again t / maximum after it began. So
+a minimum is a promise to those that want to run, and what is not wanted is lent; a maximum is a
+lid even where processors idle; and shares decide all that lies between. What comes out, over
+time, is `virtlab.resources.allocate` of those that want to run, within 2 % of a processor (quanta
+that have begun are not broken off). The idea of one clock for each of
+the three is mClock's (A. Gulati, A. Merchant, P. Varman, OSDI 2010), which is for disks.
+
+What is left out: a client that wakes waits for a quantum to end rather than push another out;
+changing costs no time; caches do not make one processor better than the next, but who can stay on
+the one where it was does. The virtual processors of one VM are scheduled one by one.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections import defaultdict
+from functools import partial
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from virtlab.resources.cpu.policies import Policy, Stride, Vcpu
+from virtlab.resources.cpu.run import CpuRun
+from virtlab.resources.cpu.vms import Add, plan
+from virtlab.validate import InvalidInputError, integer, number
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from virtlab.resources.cpu.vms import CpuVM, Event
+
+__all__ = ["schedule"]
+
+_US = 1_000_000
+_SAVED = 4  # quanta that a maximum allows one to make up for, after having waited
+
+
+def schedule(
+    vms: Sequence[CpuVM],
+    cpus: int = 1,
+    seconds: float = 60.0,
+    events: Sequence[Event] = (),
+    *,
+    quantum_ms: float = 10.0,
+    policy: Policy | None = None,
+    seed: int = 0,
+) -> CpuRun:
+    """Let VMs share processors for a while.
+
+    Parameters
+    ----------
+    vms
+        Those that run from the start.
+    cpus
+        Physical processors.
+    seconds
+        How long.
+    events
+        `Change`, `Add` and `Remove`, in any order.
+    quantum_ms
+        Longest time between two choices, milliseconds.
+    policy
+        Who is next; `Stride` if not given.
+    seed
+        Of the chance in workloads and policy.
+
+    Returns
+    -------
+    CpuRun
+        Every interval in which a virtual processor ran, and what comes of them.
+
+    Raises
+    ------
+    InvalidInputError
+        If a number is wrong, a name unknown, or a minimum cannot be kept.
+
+    Examples
+    --------
+    >>> from virtlab.resources.cpu.vms import Change, CpuVM
+    >>> run = schedule([CpuVM("a", 1000), CpuVM("b", 3000)], seconds=8)
+    >>> run.percent.round(9).tolist()
+    [25.0, 75.0]
+    >>> guide = [CpuVM("vm", 3000, 20, 50), CpuVM("console", 1000, 30)]
+    >>> schedule(guide, seconds=10).percent.round().tolist()
+    [50.0, 50.0]
+    """
+    integer("cpus", cpus, minimum=1)
+    for field, value in (("seconds", seconds), ("quantum_ms", quantum_ms)):
+        if round(1000 * number(field, value, minimum=0)) == 0:
+            raise InvalidInputError(field, value, "a number of at least 0.001")
+    steps = plan(vms, events, cpus)
+    everyone = (*vms, *(event.vm for event in events if isinstance(event, Add)))
+    simulation = _Simulation(
+        everyone, cpus, round(quantum_ms * 1000), policy or Stride(), np.random.default_rng(seed)
+    )
+    simulation.run(steps, round(seconds * _US))
+    return CpuRun(
+        vms=everyone,
+        cpus=cpus,
+        seconds=float(seconds),
+        quantum_ms=float(quantum_ms),
+        steps=tuple(steps),
+        events=tuple(sorted(events, key=lambda event: event.at_s)),
+        vm_of=np.array([vcpu.vm for vcpu in simulation.vcpus], dtype=np.int64),
+        intervals=simulation.intervals(),
+        wants=np.array(simulation.wants, dtype=np.int64).reshape(-1, 3),
+    )
+
+
+class _Simulation:
+    """The clock, who waits, and who runs."""
+
+    def __init__(
+        self,
+        vms: Sequence[CpuVM],
+        cpus: int,
+        quantum_us: int,
+        policy: Policy,
+        rng: np.random.Generator,
+    ) -> None:
+        self.quantum_us, self.policy, self.rng = quantum_us, policy, rng
+        self.now = 0
+        self.of: dict[str, list[Vcpu]] = {}
+        self.vcpus: list[Vcpu] = []
+        for number_, vm in enumerate(vms):
+            indices = range(len(self.vcpus), len(self.vcpus) + vm.vcpus)
+            self.of[vm.name] = [Vcpu(index, number_) for index in indices]
+            self.vcpus += self.of[vm.name]
+        self.workloads = [vm.workload for vm in vms for _ in range(vm.vcpus)]
+        self.free = list(range(cpus))
+        self.runs: list[Vcpu | None] = [None] * cpus  # who runs, or ran last, and from when
+        self.from_us, self.until_us = [0] * cpus, [0] * cpus  # ... to when
+        self.slice_us = [0] * cpus  # start of the present quantum
+        self.ends: defaultdict[int, list[int]] = defaultdict(list)  # processors by end of slice
+        self.timers: defaultdict[int, list[Callable[[], None]]] = defaultdict(list)
+        self.moments: list[int] = []
+        self.owed: list[tuple[float, int, Vcpu]] = []  # those with a minimum that wait
+        self.trace = array("q")
+        self.wants: list[tuple[int, int, int]] = []
+        policy.start(quantum_us, rng)
+
+    def run(self, steps: Sequence[tuple[float, dict[str, CpuVM]]], end_us: int) -> None:
+        """Go from moment to moment until the end."""
+        for at_s, running in steps:
+            self._at(round(at_s * _US), partial(self._set, running))
+        ends, timers, moments = self.ends, self.timers, self.moments
+        while moments:
+            now = heappop(moments)
+            if now >= end_us:
+                break
+            self.now = now
+            for cpu in ends.pop(now, ()):
+                self._stop(cpu)
+            for action in timers.pop(now, ()):
+                action()
+            if self.free:
+                self._dispatch()
+        self._end(end_us)
+
+    def _end(self, end_us: int) -> None:
+        """Break off what runs, and write down what is open."""
+        self.now = end_us
+        for cpu in range(len(self.runs)):
+            if cpu not in self.free:
+                self._stop(cpu, ended=True)
+            self._record(cpu)
+        for vcpu in self.vcpus:
+            if vcpu.on and vcpu.left_us:
+                self.wants.append((vcpu.index, vcpu.want_us, end_us))
+
+    def intervals(self) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
+        """Return every interval: virtual processor, processor, from, to; in order of time."""
+        rows = np.frombuffer(self.trace, dtype=np.int64).reshape(-1, 4)
+        return rows[np.lexsort((rows[:, 1], rows[:, 2]))]
+
+    def _at(self, time_us: int, action: Callable[[], None]) -> None:
+        if time_us not in self.timers and time_us not in self.ends:
+            heappush(self.moments, time_us)
+        self.timers[time_us].append(action)
+
+    # --- someone changes something ----------------------------------------------------------------
+
+    def _set(self, running: dict[str, CpuVM]) -> None:
+        """Power VMs on and off, and give them their present settings."""
+        for name, vcpus in self.of.items():
+            for vcpu in vcpus:
+                if name not in running:
+                    if vcpu.on:
+                        self._power_off(vcpu)
+                    continue
+                self._settings(vcpu, running[name])
+                if not vcpu.on:
+                    vcpu.on, vcpu.free_us = True, float(self.now)
+                    self._next_burst(vcpu)
+
+    def _settings(self, vcpu: Vcpu, vm: CpuVM) -> None:
+        """Give one its part; what its pass is ahead of the others by is counted anew."""
+        shares = vm.shares / vm.vcpus
+        low, high = vm.min_percent / vm.vcpus / 100, vm.max_percent / vm.vcpus / 100
+        if (shares, low, high) == (vcpu.shares, vcpu.low, vcpu.high):
+            return
+        if vcpu.waiting:
+            self._unqueue(vcpu)
+        if shares and vcpu.shares and isinstance(self.policy, Stride):
+            self.policy.rescale(vcpu, shares)
+        if low != vcpu.low:
+            vcpu.owed_us = float(self.now)
+        if vcpu.free_us > self.now:  # its maximum holds it back: for how long, by the new one
+            more = vcpu.high / high if high else 1.0
+            vcpu.free_us = self.now + (vcpu.free_us - self.now) * (more if high < 1 else 0.0)
+        vcpu.shares, vcpu.low, vcpu.high = shares, low, high
+        if vcpu.left_us and not self._busy_of(vcpu):
+            self._hold_or_wait(vcpu, woke=True)
+
+    def _busy_of(self, vcpu: Vcpu) -> list[int]:
+        """Return the processor that one runs on, if it does."""
+        return [c for c, who in enumerate(self.runs) if who is vcpu and c not in self.free]
+
+    def _power_off(self, vcpu: Vcpu) -> None:
+        for cpu in self._busy_of(vcpu):
+            self.ends[self.until_us[cpu]].remove(cpu)
+            self._stop(cpu, ended=True)
+        if vcpu.waiting:
+            self._unqueue(vcpu)
+        if vcpu.left_us:
+            self.wants.append((vcpu.index, vcpu.want_us, self.now))
+        vcpu.on, vcpu.left_us = False, 0
+
+    # --- wanting, waiting -------------------------------------------------------------------------
+
+    def _next_burst(self, vcpu: Vcpu) -> None:
+        """Ask the workload when it wants to run again."""
+        workload = self.workloads[vcpu.index]
+        for _ in range(1_000_000):
+            begin_s, work_s = workload.burst(vcpu.bursts, self.now / _US, self.rng)
+            vcpu.bursts += 1
+            work_us = round(work_s * _US)
+            if work_us > 0:
+                break
+        else:
+            raise InvalidInputError("workload", workload, "one that has work now and then")
+        begin_us = max(self.now, round(begin_s * _US))
+        if begin_us == self.now:
+            self._wake(vcpu, work_us)
+        else:
+            self._at(begin_us, partial(self._wake, vcpu, work_us))
+
+    def _wake(self, vcpu: Vcpu, work_us: int) -> None:
+        if not vcpu.on:  # powered off in its sleep
+            return
+        vcpu.left_us, vcpu.want_us = work_us, self.now
+        vcpu.owed_us = max(vcpu.owed_us, float(self.now))
+        self._hold_or_wait(vcpu, woke=True)
+
+    def _hold_or_wait(self, vcpu: Vcpu, *, woke: bool) -> None:
+        if vcpu.free_us > self.now:
+            self._at(math.ceil(vcpu.free_us), partial(self._release, vcpu, vcpu.free_us))
+        else:
+            self._wait(vcpu, woke=woke)
+
+    def _release(self, vcpu: Vcpu, free_us: float) -> None:
+        """Let one wait again whose maximum held it back, unless that has changed since."""
+        if vcpu.on and vcpu.left_us and not vcpu.waiting and vcpu.free_us == free_us:
+            self._wait(vcpu, woke=True)
+
+    def _wait(self, vcpu: Vcpu, *, woke: bool) -> None:
+        if vcpu.high == 0:
+            return
+        if vcpu.shares:
+            self.policy.add(vcpu, woke=woke)
+        vcpu.waiting = True
+        if vcpu.low:
+            heappush(self.owed, (vcpu.owed_us, vcpu.index, vcpu))
+            if not vcpu.shares and vcpu.owed_us > self.now:
+                self._at(math.ceil(vcpu.owed_us), _nothing)  # a moment to look again
+
+    def _unqueue(self, vcpu: Vcpu) -> None:
+        vcpu.waiting = False
+        if vcpu.shares:
+            self.policy.remove(vcpu)
+
+    # --- running ----------------------------------------------------------------------------------
+
+    def _take(self) -> Vcpu | None:
+        """Return who is next, by its minimum or by the policy."""
+        owed = self.owed
+        while owed and owed[0][0] <= self.now:
+            due_us, _, vcpu = heappop(owed)
+            if vcpu.waiting and vcpu.owed_us == due_us and vcpu.low:
+                self._unqueue(vcpu)
+                return vcpu
+        return self.policy.take()
+
+    def _dispatch(self) -> None:
+        """Give the free processors away; who can stay where it was does."""
+        chosen: list[Vcpu] = []
+        free = self.free
+        take = self._take if self.owed else self.policy.take
+        for _ in free:
+            vcpu = take()
+            if vcpu is None:
+                break
+            vcpu.waiting = False
+            chosen.append(vcpu)
+        if len(chosen) == len(free) == 1:
+            self._start(chosen[0], free.pop())
+            return
+        homes, movers = set(free), []
+        for vcpu in chosen:
+            if vcpu.cpu in homes:  # no migration
+                homes.remove(vcpu.cpu)
+                self._start(vcpu, vcpu.cpu)
+            else:
+                movers.append(vcpu)
+        left = sorted(homes)
+        for vcpu, cpu in zip(movers, left, strict=False):
+            self._start(vcpu, cpu)
+        self.free = left[len(movers) :]
+
+    def _start(self, vcpu: Vcpu, cpu: int) -> None:
+        now = self.now
+        if self.runs[cpu] is not vcpu or self.until_us[cpu] != now:
+            if self.runs[cpu] is not None:
+                self._record(cpu)
+            self.runs[cpu] = vcpu
+            self.from_us[cpu] = now
+        vcpu.cpu = cpu
+        self.slice_us[cpu] = now
+        left = vcpu.left_us
+        until = now + min(left, self.quantum_us)
+        self.until_us[cpu] = until
+        if until not in self.ends and until not in self.timers:
+            heappush(self.moments, until)
+        self.ends[until].append(cpu)
+
+    def _record(self, cpu: int) -> None:
+        """Write down the interval that a processor has ended."""
+        vcpu = self.runs[cpu]
+        if vcpu is not None:
+            self.trace.extend((vcpu.index, cpu, self.from_us[cpu], self.until_us[cpu]))
+            self.runs[cpu] = None
+
+    def _stop(self, cpu: int, *, ended: bool = False) -> None:
+        """Charge who ran for it; it waits, sleeps, or is held back by its maximum."""
+        vcpu, now, began = self.runs[cpu], self.now, self.slice_us[cpu]
+        if vcpu is None:  # pragma: no cover - a busy processor has someone
+            raise AssertionError(cpu)
+        self.until_us[cpu] = now
+        self.free.append(cpu)
+        ran = now - began
+        vcpu.used_us += ran
+        vcpu.left_us -= ran
+        if vcpu.shares:
+            self.policy.charge(vcpu, ran)
+        if vcpu.low:
+            most = now + self.quantum_us / vcpu.low
+            vcpu.owed_us = min(vcpu.owed_us + ran / vcpu.low, most)
+        if 0 < vcpu.high < 1:
+            saved = began - _SAVED * self.quantum_us / vcpu.high
+            vcpu.free_us = max(vcpu.free_us, saved) + ran / vcpu.high
+        if not vcpu.left_us:
+            self.wants.append((vcpu.index, vcpu.want_us, now))
+        if ended:
+            return
+        if not vcpu.left_us:
+            self._next_burst(vcpu)
+        elif vcpu.low or vcpu.free_us > now or not vcpu.shares:
+            self._hold_or_wait(vcpu, woke=False)
+        else:  # the usual case, said in short
+            vcpu.waiting = True
+            self.policy.add(vcpu, woke=False)
+
+
+def _nothing() -> None:
+    """Do nothing: the moment itself is what matters."""
