@@ -17,10 +17,14 @@ from virtlab.datasets.memory import (
     touched_seconds,
 )
 from virtlab.datasets.migration import dirty_trace, trace_meta, wws_curves
+from virtlab.datasets.resources import cpu_machine, cpu_shares, cpu_turns
 
 __all__ = [
     "PAGE_KINDS",
     "copies_pages",
+    "cpu_machine",
+    "cpu_shares",
+    "cpu_turns",
     "data_path",
     "dirty_trace",
     "folder",
