@@ -10,6 +10,7 @@ next. `schedule` is that loop; `virtlab.resources.allocate` says where it must c
     policies   who is next: stride, lottery, round robin, or a class of your own
     scheduler  the loop
     run        what comes of it: every interval, ready time, fairness, switches, migrations
+    coscheduling  the virtual processors of one VM together, strict and relaxed
     batch      the schedule from one sort, where shares never change
 
 Sources: ESX Server 2.1 Administration Guide, pp. 388-392; C. Waldspurger, PhD thesis,
@@ -17,6 +18,7 @@ MIT/LCS/TR-667 (1995).
 """
 
 from virtlab.resources.cpu.batch import stride_order
+from virtlab.resources.cpu.coscheduling import CoRun, Smp, coschedule
 from virtlab.resources.cpu.policies import Lottery, Policy, RoundRobin, Stride, Vcpu
 from virtlab.resources.cpu.run import CpuRun
 from virtlab.resources.cpu.scheduler import schedule
@@ -27,6 +29,7 @@ __all__ = [
     "Add",
     "Bursty",
     "Change",
+    "CoRun",
     "Compute",
     "CpuRun",
     "CpuVM",
@@ -36,11 +39,13 @@ __all__ = [
     "Policy",
     "Remove",
     "RoundRobin",
+    "Smp",
     "Stride",
     "Trace",
     "Vcpu",
     "Workload",
     "admit",
+    "coschedule",
     "schedule",
     "stride_order",
 ]
