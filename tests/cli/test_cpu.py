@@ -80,9 +80,19 @@ def test_two_virtual_processors_and_workloads(virtlab: Virtlab) -> None:
     assert sum(row["ready_s"] for row in rows) == pytest.approx(0)
 
 
+@pytest.mark.parametrize(("rule", "used"), [("strict", 75), ("relaxed", 100)])
+def test_virtual_processors_run_together(virtlab: Virtlab, rule: str, used: float) -> None:
+    vms = "name,vcpus\nfour,4\ntwo,2\n"
+    _, out, _ = virtlab("--cpus", "4", "--together", rule, "--json", vms=vms)
+    assert json.loads(out)["utilization_percent"] == pytest.approx(used)
+
+
 @pytest.mark.parametrize(
     ("arguments", "vms", "message"),
     [
+        (("--together", "loose"), VMS, "--together = 'loose': must be one of strict, relaxed"),
+        (("--together", "strict", "--event", "1:vm1.off"), VMS, "without --event and --trace"),
+        (("--together", "strict"), "name,min\na,80\n", "without min, max, workload (of a)"),
         (("--event", "now"), VMS, "--event = 'now': must be like 30:vm2.shares=3000"),
         (("--event", "x:vm1.on"), VMS, "time = 'x': must be a number >= 0"),
         (("--event", "1:vm9.on"), VMS, "name = 'vm9': must be one of vm1, vm2, vm3"),

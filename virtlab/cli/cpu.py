@@ -14,7 +14,7 @@ from virtlab.validate import InvalidInputError, one_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from virtlab.resources.cpu import CpuVM, Policy, Workload
+    from virtlab.resources.cpu import CoRun, CpuVM, Policy, Workload
     from virtlab.resources.cpu.vms import Event
 
 __all__ = ["cpu", "read_event", "read_vms", "register"]
@@ -47,6 +47,15 @@ def cpu(
         ),
     ] = None,
     policy: Annotated[str, typer.Option(help="stride, lottery or round-robin.")] = "stride",
+    together: Annotated[
+        str | None,
+        typer.Option(
+            help="strict (ESX 2) or relaxed (ESX 3): the virtual processors of a VM run together; "
+            "shares and vcpus alone are read, and all compute.",
+            show_default=False,
+        ),
+    ] = None,
+    threshold: Annotated[int, typer.Option(help="With --together: skew allowed, in quanta.")] = 0,
     trace: Annotated[
         Path | None, typer.Option(help="Write every interval to this CSV file.")
     ] = None,
@@ -60,6 +69,12 @@ def cpu(
     from virtlab.resources.cpu import schedule
 
     known = {vm.name: vm for vm in read_vms(vms)}
+    if together is not None:
+        if event or trace is not None:
+            raise InvalidInputError("--together", together, "without --event and --trace")
+        slots = round(1000 * seconds / quantum_ms)
+        show(_together(known, cpus, slots, together, threshold), as_json=as_json)
+        return
     events = [read_event(text, known) for text in event or []]
     added = {happens.name for happens in events if hasattr(happens, "vm")}
     start = [vm for name, vm in known.items() if name not in added]
@@ -69,6 +84,21 @@ def cpu(
     if trace is not None:
         run.trace().to_csv(trace, index=False)
     show(run, as_json=as_json)
+
+
+def _together(
+    known: Mapping[str, CpuVM], cpus: int, slots: int, mode: str, threshold: int
+) -> CoRun:
+    from virtlab.resources.cpu import Compute, Smp, coschedule
+
+    one_of("--together", mode, ("strict", "relaxed"))
+    for vm in known.values():
+        if vm.min_percent or vm.max_percent < 100 * vm.vcpus or vm.workload != Compute():
+            raise InvalidInputError(
+                "--together", mode, f"without min, max, workload (of {vm.name})"
+            )
+    smp = [Smp(vm.name, vm.vcpus, shares=vm.shares) for vm in known.values()]
+    return coschedule(smp, cpus, slots, mode=mode, threshold=threshold)
 
 
 def _policy(name: str) -> Policy:
