@@ -9,6 +9,7 @@ next. `schedule` is that loop; `virtlab.resources.allocate` says where it must c
     workloads  what they have to do
     policies   who is next: stride, lottery, round robin, or a class of your own
     scheduler  the loop
+    stretch    the loop in short, where nothing but quanta happens
     run        what comes of it: every interval, ready time, fairness, switches, migrations
     coscheduling  the virtual processors of one VM together, strict and relaxed
     batch      the schedule from one sort, where shares never change

@@ -32,6 +32,7 @@ import numpy as np
 
 from virtlab.resources.cpu.policies import Policy, Stride, Vcpu
 from virtlab.resources.cpu.run import CpuRun
+from virtlab.resources.cpu.stretch import horizon, stretch
 from virtlab.resources.cpu.vms import Add, plan
 from virtlab.validate import InvalidInputError, integer, number
 
@@ -101,7 +102,7 @@ def schedule(
             raise InvalidInputError(field, value, "a number of at least 0.001")
     steps = plan(vms, events, cpus)
     everyone = (*vms, *(event.vm for event in events if isinstance(event, Add)))
-    simulation = _Simulation(
+    simulation = Simulation(
         everyone, cpus, round(quantum_ms * 1000), policy or Stride(), np.random.default_rng(seed)
     )
     simulation.run(steps, round(seconds * _US))
@@ -118,7 +119,7 @@ def schedule(
     )
 
 
-class _Simulation:
+class Simulation:
     """The clock, who waits, and who runs."""
 
     def __init__(
@@ -155,6 +156,8 @@ class _Simulation:
         for at_s, running in steps:
             self._at(round(at_s * _US), partial(self._set, running))
         ends, timers, moments = self.ends, self.timers, self.moments
+        policy = self.policy
+        quick = policy if type(policy) is Stride and len(self.runs) == 1 else None
         while moments:
             now = heappop(moments)
             if now >= end_us:
@@ -166,6 +169,8 @@ class _Simulation:
                 action()
             if self.free:
                 self._dispatch()
+                if quick and not self.free and not self.owed:
+                    stretch(self, quick, min(end_us, horizon(self)))
         self._end(end_us)
 
     def _end(self, end_us: int) -> None:

@@ -1,0 +1,62 @@
+"""One processor, stride, and nothing else happens: the scheduler's loop in short (S21).
+
+Between two events, while those that are next have neither minimum nor maximum and enough work, all
+that happens is that quanta end. `stretch` does then in one loop what the scheduler does in many
+calls, stop, charge, wait, take, start, and leaves everything as they would: the same schedule in
+two thirds of the time or less. It is no part of the lesson; `virtlab.resources.cpu.scheduler` is.
+"""
+
+from __future__ import annotations
+
+import math
+from heapq import heappop, heappush, heappushpop
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from virtlab.resources.cpu.policies import Stride
+    from virtlab.resources.cpu.scheduler import Simulation
+
+__all__: list[str] = []
+
+
+def horizon(state: Simulation) -> float:
+    """Return the next moment, the end of the one slice left out; 0 if they are one."""
+    until, moments = state.until_us[0], state.moments
+    if moments[0] != until or until in state.timers:
+        return 0.0
+    return min(moments[1:3], default=math.inf)  # the children of a heap's root
+
+
+def stretch(state: Simulation, policy: Stride, until_us: float) -> None:
+    """Go on while whole quanta end before a moment."""
+    heap, quantum = policy.heap, state.quantum_us
+    who, began, now = state.runs[0], state.from_us[0], state.until_us[0]
+    enough, last = 2 * quantum, until_us - quantum
+    if who is None or now >= last or who.low or who.high < 1 or now - state.now != quantum:
+        return
+    virtual, extend = policy.virtual, state.trace.extend
+    del state.ends[heappop(state.moments)]
+    while heap and now < last and who.left_us > enough:
+        at, _, other = heap[0]
+        if not other.waiting or other.at != at or other.low or other.high < 1:
+            break
+        if other.left_us <= enough:
+            break
+        who.used_us += quantum
+        who.left_us -= quantum
+        who.since_us += quantum
+        who.at = at = who.base + who.since_us / who.shares
+        at, _, other = heappushpop(heap, (at, who.index, who))
+        if at > virtual:  # noqa: PLR1730 - max() is a call, in the loop that all of this is for
+            virtual = at
+        if other is not who:
+            extend((who.index, 0, began, now))
+            who.waiting, other.waiting, other.cpu = True, False, 0
+            who, began = other, now
+        now += quantum
+    policy.virtual = virtual
+    state.runs[0], state.from_us[0], state.until_us[0] = who, began, now
+    state.slice_us[0] = now - quantum
+    if now not in state.timers:
+        heappush(state.moments, now)
+    state.ends[now].append(0)
