@@ -14,7 +14,7 @@ read, whatever balloon and swap did in between.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -33,7 +33,10 @@ LOST = -9
 """The value of a frame whose bytes are gone."""
 
 
-def distinct(numbers: Indices) -> Indices:
+Whole = TypeVar("Whole", bound=np.integer[Any])
+
+
+def distinct(numbers: NDArray[Whole]) -> NDArray[Whole]:
     """Return each number once, in order; several times as fast as `np.unique` on small arrays.
 
     Parameters
@@ -57,7 +60,7 @@ def distinct(numbers: Indices) -> Indices:
     keep = np.empty(ordered.size, np.bool_)
     keep[0] = True
     np.not_equal(ordered[1:], ordered[:-1], out=keep[1:])
-    once: Indices = ordered[keep]
+    once: NDArray[Whole] = ordered[keep]
     return once
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from virtlab.memory.frames import FREE, HINT, SHARED, USED, ZEROS
+from virtlab.memory.guest.physical import distinct
 from virtlab.memory.hashing import ZERO
 from virtlab.validate import InvalidInputError
 
@@ -147,10 +148,10 @@ class ContentMemory:
     def _match(self, pages: NDArray[np.int64]) -> None:
         """Hold unshared pages against the hints and one another; the single ones become hints."""
         hinted = self._hint[self.contents[pages]]
-        hinted = np.unique(hinted[hinted >= 0])
+        hinted = distinct(hinted[hinted >= 0])
         stale = self.contents[hinted] != self._hint_of[hinted]
         self._drop_hints(hinted[stale])
-        party = np.union1d(pages, hinted[~stale])
+        party = distinct(np.concatenate([pages, hinted[~stale]]))
         _, kind, count = np.unique(self.contents[party], return_inverse=True, return_counts=True)
         several = count[kind] > 1
         self._share(party[several])

@@ -27,6 +27,7 @@ import numpy as np
 import pandas as pd
 
 from virtlab.memory.frames import STATES
+from virtlab.memory.guest.physical import distinct
 from virtlab.memory.hashing import PAGE_BYTES
 from virtlab.memory.pages import savings
 from virtlab.results import Result
@@ -169,7 +170,7 @@ class Writes:
             return
         if self._first_own < 0:
             self._first_own = int(memory.contents.max(initial=0)) + 1
-        pages = np.unique(self._rng.choice(self._pages, count))
+        pages = distinct(self._rng.choice(self._pages, count))
         # Two contents of its own for each page, in turn: a write always changes something.
         own = self._first_own + 2 * pages
         memory.write(pages, own + (memory.contents[pages] == own))
