@@ -190,8 +190,8 @@ def savings(contents: ArrayLike, owners: ArrayLike, zero: ArrayLike | None = Non
     owner_names, owner_number = np.unique(owner, return_inverse=True)
     solid = ~blank
     who_has_what = number * owner_names.size + owner_number
-    pairs = np.unique(who_has_what[solid])
-    solid_contents = np.unique(number[solid]).size
+    pairs, _ = np.unique(who_has_what[solid], return_counts=True)  # sorts: plain, it hashes
+    solid_contents = int(np.count_nonzero(np.bincount(number[solid])))
     zero_pages = int(blank.sum())
     return Savings(
         pages=content.size,

@@ -76,6 +76,7 @@ class ContentMemory:
         size = int(self.contents.max(initial=0)) + 1
         self._hint = np.full(size, -1, dtype=np.int64)  # by content: the page that is its hint
         self._references = np.zeros(size, dtype=np.int64)  # by content: pages on its shared frame
+        self._reclaimed = 0  # kept up to date: adding it up would go over all contents
 
     @property
     def shared(self) -> int:
@@ -85,7 +86,7 @@ class ContentMemory:
     @property
     def reclaimed(self) -> int:
         """Frames saved: pages on shared frames, less those frames."""
-        return int((self._references - (self._references > 0)).sum())
+        return self._reclaimed
 
     @property
     def frames_used(self) -> int:
@@ -143,7 +144,7 @@ class ContentMemory:
         """Map pages to the shared frame of their content."""
         self._drop_hints(pages)
         self._state[pages] = SHARED
-        np.add.at(self._references, self.contents[pages], 1)
+        self._refer(self.contents[pages], 1)
 
     def _match(self, pages: NDArray[np.int64]) -> None:
         """Hold unshared pages against the hints and one another; the single ones become hints."""
@@ -210,9 +211,18 @@ class ContentMemory:
         """Take pages off their shared frames."""
         leaving = pages[self._state[pages] == SHARED]
         self._state[leaving] = USED
-        before = self.reclaimed
-        np.subtract.at(self._references, self.contents[leaving], 1)
-        self.copied += before - self.reclaimed  # the last page of a frame needs no copy
+        # The last page of a frame needs no copy: it saved nothing.
+        self.copied -= self._refer(self.contents[leaving], -1)
+
+    def _refer(self, contents: NDArray[np.int64], change: int) -> int:
+        """Count pages on shared frames, one for each content; return the frames saved by that."""
+        touched = distinct(contents)
+        before = self._references[touched]
+        np.add.at(self._references, contents, change)
+        after = self._references[touched]
+        saved = int((after - (after > 0)).sum() - (before - (before > 0)).sum())
+        self._reclaimed += saved
+        return saved
 
     def _grow(self, size: int) -> None:
         """Make room for contents up to `size`."""
