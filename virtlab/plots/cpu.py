@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from virtlab.plots import style
+from virtlab.plots.cpu_events import draw_events
 from virtlab.plots.palette import HARDWARE, vm_mark
 from virtlab.validate import InvalidInputError
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_timeline"]
 
-_PAPER: Any = {"facecolor": "white", "edgecolor": "none", "pad": 1.5, "alpha": 0.9}
 _SHOWN = 6  # VMs: more rows than that cannot be told apart
 
 
@@ -60,12 +60,12 @@ b received 3 s of 3 s it was entitled to. Below: who runs from 0 s to 0.3 s, 15 
 
     def draw(plate: Plate) -> None:
         ratio = (1.5, 1) if plate.narrow else (1.6, 1)
-        grid = plate.add_gridspec(2, 1, height_ratios=ratio, hspace=0.45)
+        grid = plate.add_gridspec(2, 1, height_ratios=ratio, hspace=0.5)
         upper, lower = plate.add_subplot(grid[0]), plate.add_subplot(grid[1])
         if plate.narrow:
-            plate.margins(left=66, right=64, top=94)
+            plate.margins(left=66, right=64, top=116)
         else:
-            plate.margins(left=90, right=110, top=66)
+            plate.margins(left=90, right=110, top=92)
         _received(upper, run)
         upper.axvspan(at_s, until_s, color=HARDWARE.colour, alpha=0.15, lw=0)
         count = _intervals(lower, run, at_s, until_s)
@@ -73,6 +73,7 @@ b received 3 s of 3 s it was entitled to. Below: who runs from 0 s to 0.3 s, 15 
             axis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
         alt = f"{_alt(run)} Below: who runs from {at_s:g} s to {until_s:g} s, {count} intervals."
         style.finish(upper, _finding(run), alt, "S21")
+        draw_events(upper, run.events)
 
     return style.draw_on(figure, draw)
 
@@ -88,24 +89,26 @@ def _received(axes: Axes, run: CpuRun) -> None:
         axes.plot(times, got, color=mark.colour, marker=mark.marker, markevery=40)
         ends.append((float(got[-1]), vm))
     top = max(end for end, _ in ends) or 1.0
-    lowest = -np.inf
-    for end, vm in sorted(ends):  # names keep apart
-        lowest = max(end, lowest + 0.13 * top)
+    gap, ends = 0.13 * top, sorted(ends)
+    heights = [end for end, _ in ends]
+    for k in range(1, len(ends)):  # names keep apart
+        heights[k] = max(heights[k], heights[k - 1] + gap)
+    for k in range(len(ends)):  # and below the top
+        heights[k] = min(heights[k], top - gap * (len(ends) - 1 - k))
+    for height, (_, vm) in zip(heights, ends, strict=True):
         axes.annotate(
             run.names[vm],
-            (run.seconds, lowest),
+            (run.seconds, height),
             xytext=(8, 0),
             textcoords="offset points",
             va="center",
             color=vm_mark(vm).colour,
             annotation_clip=False,
         )
-    for event in run.events:
-        axes.axvline(event.at_s, color=HARDWARE.colour, lw=1, ls=":")
-    axes.text(0.02, 0.93, "dashed: entitled", transform=axes.transAxes, va="top", bbox=_PAPER)
     axes.set_xlim(0, run.seconds)
     axes.set_ylim(0, 1.05 * top)
     axes.set_ylabel("CPU seconds")
+    axes.set_xlabel("seconds (dashed: entitled)")
 
 
 def _intervals(axes: Axes, run: CpuRun, from_s: float, to_s: float) -> int:
@@ -151,7 +154,8 @@ def _alt(run: CpuRun) -> str:
         for vm, name in enumerate(run.names)
     )
     plural = "s" if run.cpus > 1 else ""
+    happened = ", ".join(f"{event.label} at {event.at_s:g} s" for event in run.events)
     return (
         f"Processor time of {len(run.vms)} VMs over {run.seconds:g} s on {run.cpus} "
-        f"processor{plural}: {words}."
+        f"processor{plural}: {words}.{' Events: ' + happened + '.' if happened else ''}"
     )

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from virtlab.resources.cpu.workloads import Compute, Workload
 from virtlab.validate import InvalidInputError, integer, number
@@ -86,8 +86,9 @@ class Change:
 
     Examples
     --------
-    >>> Change(30, "vm2", shares=3000).to(CpuVM("vm2")).shares
-    3000
+    >>> event = Change(30, "vm2", shares=3000)
+    >>> event.to(CpuVM("vm2")).shares, event.label
+    (3000, 'vm2.shares = 3000')
     """
 
     at_s: float
@@ -113,9 +114,21 @@ class Change:
         CpuVM
             As it is.
         """
+        return replace(vm, **self._new)
+
+    @property
+    def _new(self) -> dict[str, Any]:
         keys = ("shares", "min_percent", "max_percent")
-        new = {key: getattr(self, key) for key in keys if getattr(self, key) is not None}
-        return replace(vm, **new)
+        return {key: getattr(self, key) for key in keys if getattr(self, key) is not None}
+
+    @property
+    def label(self) -> str:
+        """What happens, in short: 'vm2.shares = 3000'."""
+        words = [
+            f"{key.partition('_')[0]} = {value:g}{' %' if '_' in key else ''}"
+            for key, value in self._new.items()
+        ]
+        return f"{self.name}.{', '.join(words)}"
 
 
 @dataclass(frozen=True)
@@ -147,6 +160,11 @@ class Add:
         """Name of the VM."""
         return self.vm.name
 
+    @property
+    def label(self) -> str:
+        """What happens, in short: '+ vm4'."""
+        return f"+ {self.name}"
+
 
 @dataclass(frozen=True)
 class Remove:
@@ -171,6 +189,11 @@ class Remove:
     def __post_init__(self) -> None:
         """Check the time."""
         number("at_s", self.at_s, minimum=0)
+
+    @property
+    def label(self) -> str:
+        """What happens, in short: '- vm3'."""
+        return f"- {self.name}"
 
 
 Event = Change | Add | Remove
