@@ -90,9 +90,8 @@ class Log:
 
     def rounds_frame(self) -> pd.DataFrame:
         """Return a row for each round, units in the names."""
-        columns = list(Round.__dataclass_fields__)
-        rows = [[getattr(item, name) for name in columns] for item in self.rounds]
-        frame = pd.DataFrame(rows, columns=columns)
-        frame.insert(0, "round", np.arange(1, len(frame) + 1))
-        frame["rate_mib_s"] = frame["sent_bytes"] / 2**20 / frame["seconds"].where(lambda s: s > 0)
-        return frame
+        names = list(Round.__dataclass_fields__)
+        columns = {name: [getattr(item, name) for item in self.rounds] for name in names}
+        rates = [r.sent_bytes / 2**20 / r.seconds if r.seconds else np.nan for r in self.rounds]
+        numbers = np.arange(1, len(self.rounds) + 1)
+        return pd.DataFrame({"round": numbers, **columns, "rate_mib_s": rates})

@@ -26,13 +26,14 @@ WORDS_OF_A_PAGE = 512
 _ADD, _MIX_1, _MIX_2 = (
     np.uint64(x) for x in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
 )
+_30, _27, _31, _1 = (np.uint64(x) for x in (30, 27, 31, 1))
 
 
 def _mixed(words: Words) -> Words:
     """Scramble words, none of them to zero (the finalizer of SplitMix64)."""
-    words = (words ^ (words >> np.uint64(30))) * _MIX_1
-    words = (words ^ (words >> np.uint64(27))) * _MIX_2
-    return (words ^ (words >> np.uint64(31))) | np.uint64(1)
+    words = (words ^ (words >> _30)) * _MIX_1
+    words = (words ^ (words >> _27)) * _MIX_2
+    return (words ^ (words >> _31)) | _1
 
 
 class PageMemory:
@@ -102,7 +103,8 @@ class PageMemory:
 
     def copy_from(self, other: PageMemory, pages: Pages) -> None:
         """Take over pages from another memory; neighbours in order go in one piece."""
-        if pages.size > 1 and (np.diff(pages) == 1).all():
+        wide = pages.size - 1
+        if wide > 0 and pages[-1] - pages[0] == wide and (pages[1:] - pages[:-1] == 1).all():
             piece = slice(int(pages[0]), int(pages[-1]) + 1)
             self.words[piece] = other.words[piece]
             self.version[piece] = other.version[piece]
@@ -112,7 +114,7 @@ class PageMemory:
     def zero(self, pages: Pages) -> NDArray[np.bool_]:
         """Return which of the pages are all zeros."""
         zero = self.words[pages, 0] == 0
-        if zero.any() and self.words.shape[1] > 1:  # look at all of a page only where need be
+        if self.words.shape[1] > 1 and zero.any():  # look at all of a page only where need be
             zero[zero] = ~self.words[pages[zero]].any(axis=1)
         return np.asarray(zero)
 

@@ -182,9 +182,14 @@ class Move(Room):
     def _next_chunk(self, pages: Pages, size: float, *, peek: bool) -> tuple[Pages, int]:
         """Return the pages that fit into `size` bytes, at least one, and how many that uses up."""
         look = pages[: int(size / self.link.page_bytes + 1) * _LOOK_AHEAD]
-        kept = np.flatnonzero(~self.dirty[look]) if peek else np.arange(look.size)
-        zero = self.source.zero(look[kept])
-        sizes = np.where(zero, self.link.zero_page_bytes, self.link.page_bytes)
-        fits = max(int(np.searchsorted(np.cumsum(sizes), size, side="right")), 1)
-        used = look.size if fits >= kept.size else int(kept[fits])
-        return look[kept[:fits]], used
+        kept = np.flatnonzero(~self.dirty[look]) if peek else None
+        wanted = look if kept is None else look[kept]
+        zero = self.source.zero(wanted)
+        if zero.any():
+            sizes = np.where(zero, self.link.zero_page_bytes, self.link.page_bytes)
+            fits = max(int(sizes.cumsum().searchsorted(size, side="right")), 1)
+        else:
+            fits = max(int(size // self.link.page_bytes), 1)
+        if fits >= wanted.size:
+            return wanted, look.size
+        return wanted[:fits], fits if kept is None else int(kept[fits])

@@ -145,7 +145,8 @@ class Plate(Figure):
         >>> plate().png(scale=1)[1:4]
         b'PNG'
         """
-        canvas = FigureCanvasAgg(self)
+        old = self.canvas  # one that stays remembers how wide its words are
+        canvas = old if isinstance(old, FigureCanvasAgg) else FigureCanvasAgg(self)
         with mpl.rc_context(_RC):
             self.set_dpi(_DPI * scale)
             canvas.draw()

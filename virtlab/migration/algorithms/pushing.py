@@ -102,7 +102,7 @@ class Bubbling:
         up = self._up + _first(lacking[self._up :], count)
         down = self._down - 1 - _first(lacking[: self._down][::-1], count)
         both = np.concatenate([up, down])
-        chosen = both[np.argsort(np.abs(both - self._pivot), kind="stable")][:count]
+        chosen: Pages = both[np.abs(both - self._pivot).argsort(kind="stable")[:count]]
         if chosen.size < count and (self._up, self._down) != (self._pivot, self._pivot):
             self.fault(self._pivot)  # a page that came damaged may lie behind
             return self.choose(lacking, count)
@@ -117,7 +117,7 @@ class Bubbling:
 def _first(lacking: Mask, count: int, look: int = 512) -> Pages:
     """Return where the first `count` pages lie that are lacking; look near before far."""
     while True:
-        found = np.flatnonzero(lacking[:look])
+        (found,) = lacking[:look].nonzero()
         if found.size >= count or look >= lacking.size:
             return found[:count]
         look *= 8

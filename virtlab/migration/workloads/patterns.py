@@ -11,6 +11,7 @@ rate; `virtlab.migration.workloads.trace` has some.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
@@ -57,8 +58,8 @@ class _AtConstantRate(ABC):
 
     def _numbers(self, start_s: float, end_s: float) -> tuple[int, int]:
         """Return the numbers of the writes from start to end."""
-        first, last = (int(np.ceil(t * self.dirty_pages_s - _EPS)) for t in (start_s, end_s))
-        return first, last
+        rate = self.dirty_pages_s
+        return math.ceil(start_s * rate - _EPS), math.ceil(end_s * rate - _EPS)
 
     @abstractmethod
     def writes(self, start_s: float, end_s: float, rng: np.random.Generator) -> Pages:
