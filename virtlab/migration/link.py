@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from virtlab.migration.vm import PAGE_BYTES
@@ -100,7 +101,7 @@ class Link:
         integer("zero_page_bytes", self.zero_page_bytes, minimum=0)
         number("resend_ratio", self.resend_ratio, minimum=0, maximum=1)
 
-    @property
+    @cached_property
     def rate_mib_s(self) -> float:
         """What gets through in the long run: the link's bandwidth or the limiter's cap, MiB/s."""
         return (
@@ -109,7 +110,7 @@ class Link:
             else min(self.cap_mib_s, self.bandwidth_mib_s)
         )
 
-    @property
+    @cached_property
     def page_bytes(self) -> int:
         """A page with its header, bytes."""
         return PAGE_BYTES + self.page_header_bytes

@@ -8,6 +8,7 @@ where it is, on storage that both hosts reach (S40). Pages that were never writt
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from virtlab.validate import InvalidInputError, number
 
@@ -58,12 +59,12 @@ class Vm:
         number("device_state_kib", self.device_state_kib, minimum=0)
         number("resume_ms", self.resume_ms, minimum=0)
 
-    @property
+    @cached_property
     def pages(self) -> int:
         """How many pages its memory has."""
         return int(self.ram_mib * _MIB // PAGE_BYTES)
 
-    @property
+    @cached_property
     def filled_pages(self) -> int:
         """How many of them are not zeros at the start: pages 0 to this, a part of a page is one."""
         filled = self.ram_mib if self.filled_mib is None else self.filled_mib
@@ -74,7 +75,7 @@ class Vm:
         """Size of a bitmap with a bit for each page, bytes."""
         return -(-self.pages // 8)
 
-    @property
+    @cached_property
     def device_state_bytes(self) -> int:
         """State of processor and devices, bytes."""
         return round(self.device_state_kib * 1024)

@@ -1,0 +1,133 @@
+"""One alone in plain floats is one of thousands, and the mean of what bits do."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from virtlab.migration.huge import StopRule, precopy
+from virtlab.migration.link import Link
+from virtlab.migration.mean import MeanRun, precopy_mean
+from virtlab.migration.means import precopy_means
+from virtlab.migration.vm import Vm
+from virtlab.migration.workloads import HotCold, RoundRobin, Uniform, Zipf
+from virtlab.validate import InvalidInputError
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> dict[str, Any]:
+    pages = draw(st.integers(5000, 2_000_000))
+    working = draw(st.integers(1, pages))
+    return {
+        "ram_mib": pages / 256,
+        "filled_mib": draw(st.sampled_from([pages, pages // 2, 0])) / 256,
+        "working_set_pages": working,
+        "first_page": draw(st.integers(0, pages - working)),
+        "dirty_pages_s": draw(st.floats(0, 300_000)),
+        "hot_pages": draw(st.sampled_from([0, 1, working // 8, working])),
+        "hot_write_percent": draw(st.floats(0, 100)),
+        "bandwidth_mib_s": draw(st.floats(10, 3000)),
+        "cap_mib_s": draw(st.floats(10, 3000)),
+        "downtime_limit_ms": draw(st.sampled_from([0, 50, 300, 3000])),
+        "max_rounds": draw(st.integers(0, 30)),
+        "look_ms": draw(st.sampled_from([0.0, 100.0])),
+    }
+
+
+def alone(case: dict[str, Any]) -> MeanRun:
+    """Work one of them out by itself."""
+    place = (case["working_set_pages"], case["dirty_pages_s"], case["first_page"])
+    hot = case["hot_pages"]
+    writer = HotCold(*place, hot, case["hot_write_percent"]) if hot else Uniform(*place)
+    vm = Vm(ram_mib=case["ram_mib"], filled_mib=case["filled_mib"])
+    link = Link(bandwidth_mib_s=case["bandwidth_mib_s"], cap_mib_s=case["cap_mib_s"])
+    rule = StopRule(case["downtime_limit_ms"], case["max_rounds"], case["look_ms"])
+    return precopy_mean(vm, writer, link, rule)
+
+
+@settings(max_examples=300, deadline=None)
+@given(cases())
+def test_one_alone_is_one_of_thousands(case: dict[str, Any]) -> None:
+    ours, all_of_them = alone(case), precopy_means(**case)
+    assume(ours.rounds == all_of_them.rounds[0])  # else a rounding decided; see the next test
+    assert ours.total_s == pytest.approx(all_of_them.total_s[0], rel=1e-12, abs=1e-12)
+    assert ours.sent_mib == pytest.approx(all_of_them.sent_mib[0], rel=1e-12, abs=1e-12)
+    assert ours.downtime_ms == pytest.approx(all_of_them.downtime_ms[0], rel=1e-9, abs=1e-6)
+    assert ours.converged == all_of_them.converged[0]
+
+
+def test_hardly_ever_does_a_rounding_decide() -> None:
+    differ = 0
+    for rate in range(1000, 61_000, 200):
+        case: dict[str, Any] = {
+            "ram_mib": 2048,
+            "filled_mib": 1500,
+            "working_set_pages": 300_000,
+            "first_page": 5000,
+            "dirty_pages_s": rate,
+            "hot_pages": 20_000,
+            "hot_write_percent": 70,
+            "bandwidth_mib_s": 500,
+            "cap_mib_s": 200,
+            "downtime_limit_ms": 300,
+            "max_rounds": 30,
+            "look_ms": 100.0,
+        }
+        differ += alone(case).rounds != precopy_means(**case).rounds[0]
+    assert differ <= 3
+
+
+@pytest.mark.parametrize(
+    "writer",
+    [
+        Uniform(2**20, 90_000),
+        Uniform(2**19, 150_000, first_page=1000),
+        RoundRobin(2**20, 130_000, phase=0.4),
+        RoundRobin(2**18, 400_000, first_page=2**19),  # faster than the link
+        HotCold(2**21, 160_000, hot_pages=2**16, hot_write_percent=80),
+    ],
+)
+def test_the_mean_is_within_a_thousandth_of_bits(
+    writer: Uniform | RoundRobin | HotCold,
+) -> None:
+    vm, link, rule = Vm(ram_mib=16_384, filled_mib=15_000), Link(bandwidth_mib_s=1000), StopRule()
+    page, mean = precopy(vm, writer, link, rule), precopy_mean(vm, writer, link, rule)
+    assert mean.converged == page.converged
+    assert abs(mean.total_s - page.total_s) < 1e-3 * page.total_s + 0.1  # a look more or less
+    assert abs(mean.sent_mib - page.sent_mib) < 1e-3 * page.sent_mib + 100
+
+
+def test_without_looks_it_is_within_a_thousandth_of_bits() -> None:
+    vm, link, rule = Vm(ram_mib=16_384), Link(bandwidth_mib_s=1000), StopRule(look_ms=0)
+    endless = Uniform(2**21, 400_000)
+    for writer in (RoundRobin(2**21, 130_000, phase=0.4), Uniform(2**21, 150_000), endless):
+        page, mean = precopy(vm, writer, link, rule), precopy_mean(vm, writer, link, rule)
+        assert mean.total_s == pytest.approx(page.total_s, rel=1e-3)
+        assert mean.sent_mib == pytest.approx(page.sent_mib, rel=1e-3)
+        assert mean.rounds == len(page.rounds) - 1
+
+
+def test_it_says_what_it_found() -> None:
+    good = precopy_mean(Vm(ram_mib=64), Uniform(1000, 100))
+    bad = precopy_mean(Vm(), Uniform(2**17, 90_000), rule=StopRule(max_rounds=3))
+    assert "the rest fits" in good.explain()
+    assert "the rounds are used up" in bad.explain()
+    assert good.to_frame().iloc[0].to_dict() == good.summary()
+    assert json.loads(json.dumps(bad.to_json()))["rounds"] == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((Vm(ram_mib=64), Uniform(16384, 1, first_page=1)), "workload: its last page = 16384"),
+        ((Vm(), Zipf(100, 1)), "Uniform, HotCold or RoundRobin"),
+        ((Vm(), Uniform(100, 1), Link(resend_ratio=0.5)), "link.resend_ratio = 0.5"),
+    ],
+)
+def test_what_it_has_no_formula_for_is_refused(arguments: Any, words: str) -> None:
+    with pytest.raises(InvalidInputError, match=words):
+        precopy_mean(*arguments)
