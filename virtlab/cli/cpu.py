@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 - typer reads the annotations when the command runs
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,15 +12,21 @@ from virtlab.cli.table import read_number, read_rows
 from virtlab.validate import InvalidInputError, one_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from virtlab.resources.cpu import CoRun, CpuVM, Policy, Workload
+    from virtlab.resources.cpu import CoRun, CpuRun, CpuVM, Policy, Workload
     from virtlab.resources.cpu.vms import Event
 
 __all__ = ["cpu", "read_event", "read_vms", "register"]
 
-_COLUMNS = {key: key for key in ("name", "shares", "min", "max", "vcpus", "workload")}
+_COLUMNS = {
+    key: key
+    for key in (
+        "name", "shares", "min", "max", "vcpus", "workload", "sharing", "affinity", "kind",
+    )
+}  # fmt: skip
 _SETTINGS = {"shares": "shares", "min": "min_percent", "max": "max_percent"}
+_PLACES = ("sharing", "affinity")
 _WORKLOADS = ("compute", "on-off", "interactive", "bursty")
 
 
@@ -31,19 +37,25 @@ def cpu(
         typer.Option(
             metavar="FILE.csv",
             help="VMs: columns name, shares (a number, or low, normal, high), min, max (percent of "
-            "a processor), vcpus, workload (compute, on-off, interactive, bursty); what is left "
-            "out is normal, 0, all, 1, compute.",
+            "a processor), vcpus, workload (compute, on-off, interactive, bursty), sharing (of a "
+            "core: any, none, internal), affinity (logical CPUs, as '0 2' or '0-1'), kind ("
+            "compute, cache, self-modifying); what is left out is normal, 0, all, 1, compute, "
+            "any, all, compute.",
         ),
     ],
     cpus: Annotated[int, typer.Option(help="Physical processors.")] = 1,
+    threads: Annotated[int, typer.Option(help="Logical CPUs of each: 1 or 2.")] = 1,
+    quarantine: Annotated[
+        bool, typer.Option(help="A VM that slows others down has a core of its own.")
+    ] = False,
     seconds: Annotated[float, typer.Option(help="How long.")] = 60.0,
     quantum_ms: Annotated[float, typer.Option(help="Longest time between two choices.")] = 10.0,
     event: Annotated[
         list[str] | None,
         typer.Option(
             metavar="30:vm2.shares=3000",
-            help="At 30 s: shares, min or max of a VM; or '30:vm2.on', '30:vm2.off'. May be "
-            "given more than once; a VM that is turned on is off before.",
+            help="At 30 s: shares, min, max, sharing or affinity of a VM; or '30:vm2.on', "
+            "'30:vm2.off'. May be given more than once; a VM that is turned on is off before.",
         ),
     ] = None,
     policy: Annotated[str, typer.Option(help="stride, lottery or round-robin.")] = "stride",
@@ -66,24 +78,40 @@ def cpu(
 
     Bad input, and a minimum that cannot be kept, end in one line.
     """
-    from virtlab.resources.cpu import schedule
-
     known = {vm.name: vm for vm in read_vms(vms)}
     if together is not None:
         if event or trace is not None:
             raise InvalidInputError("--together", together, "without --event and --trace")
         slots = round(1000 * seconds / quantum_ms)
+        if threads != 1 or quarantine:
+            raise InvalidInputError("--together", together, "without --threads and --quarantine")
         show(_together(known, cpus, slots, together, threshold), as_json=as_json)
         return
     events = [read_event(text, known) for text in event or []]
     added = {happens.name for happens in events if hasattr(happens, "vm")}
     start = [vm for name, vm in known.items() if name not in added]
-    run = schedule(
-        start, cpus, seconds, events, quantum_ms=quantum_ms, policy=_policy(policy), seed=seed
-    )
+    more = {"quantum_ms": quantum_ms, "policy": _policy(policy), "seed": seed}
+    run = _run(start, (cpus, threads, quarantine), seconds, events, more)
     if trace is not None:
         run.trace().to_csv(trace, index=False)
     show(run, as_json=as_json)
+
+
+def _run(
+    vms: Sequence[CpuVM],
+    machine: tuple[int, int, bool],
+    seconds: float,
+    events: Sequence[Event],
+    more: Any,
+) -> CpuRun:
+    """Run on processors as they are, or on hyperthreaded ones."""
+    from virtlab.resources.cpu import Contention, Cores, schedule, schedule_threads
+
+    cpus, threads, quarantine = machine
+    if quarantine:
+        cores = Cores(cpus, threads, Contention(), quarantine)
+        return schedule_threads(vms, cores, seconds, events, **more)
+    return schedule(vms, cpus, seconds, events, threads=threads, **more)
 
 
 def _together(
@@ -114,7 +142,7 @@ def read_event(text: str, known: Mapping[str, CpuVM]) -> Event:
     Parameters
     ----------
     text
-        For instance '30:vm2.shares=3000', '20:vm4.on' or '40:vm3.off'.
+        For instance '30:vm2.shares=3000', '30:vm2.affinity=0 1', '20:vm4.on' or '40:vm3.off'.
     known
         The VMs by name.
 
@@ -135,6 +163,7 @@ def read_event(text: str, known: Mapping[str, CpuVM]) -> Event:
     3000.0
     """
     from virtlab.resources.cpu import Add, Change, Remove
+    from virtlab.resources.cpu.vms import SHARING
 
     when, colon, what = text.partition(":")
     name, dot, setting = what.strip().rpartition(".")
@@ -149,9 +178,27 @@ def read_event(text: str, known: Mapping[str, CpuVM]) -> Event:
     if setting == "off":
         return Remove(at_s, name)
     key, _, value = setting.partition("=")
-    one_of(f"{field}, setting", key.strip(), (*_SETTINGS, "on", "off"))
-    new = read_number(f"{field}, value", value)
-    return Change(at_s, name, **{_SETTINGS[key.strip()]: new})
+    one_of(f"{field}, setting", key.strip(), (*_SETTINGS, *_PLACES, "on", "off"))
+    if key.strip() == "sharing":
+        return Change(at_s, name, sharing=one_of(f"{field}, value", value.strip(), SHARING))
+    if key.strip() == "affinity":
+        return Change(at_s, name, affinity=_affinity(f"{field}, value", value))
+    new: Any = {_SETTINGS[key.strip()]: read_number(f"{field}, value", value)}
+    return Change(at_s, name, **new)
+
+
+def _affinity(field: str, text: str) -> frozenset[int]:
+    """Read logical CPUs as '0 2' or '0-3'."""
+    chosen: set[int] = set()
+    for part in text.replace(";", " ").replace(",", " ").split():
+        first, _, last = part.partition("-")
+        if not (first.isdecimal() and (last or first).isdecimal()):
+            break
+        chosen |= set(range(int(first), int(last or first) + 1))
+    else:
+        if chosen:
+            return frozenset(chosen)
+    raise InvalidInputError(field, text, "logical CPUs, one or more, as '0 2' or '0-1'")
 
 
 def read_vms(path: Path) -> list[CpuVM]:
@@ -203,6 +250,9 @@ def _vm(where: str, cells: Mapping[str, str], count: int) -> CpuVM:
             read_number(f"{column} max", cells.get("max") or str(100 * vcpus)),
             vcpus,
             _workload(f"{column} workload", cells.get("workload") or "compute"),
+            cells.get("sharing") or "any",
+            _affinity(f"{column} affinity", cells["affinity"]) if cells.get("affinity") else None,
+            cells.get("kind") or "compute",
         )
     except InvalidInputError as error:
         named = error.field if error.field.startswith(where) else f"{where}, {error.field}"

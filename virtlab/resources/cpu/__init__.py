@@ -11,6 +11,8 @@ next. `schedule` is that loop; `virtlab.resources.allocate` says where it must c
     scheduler  the loop
     stretch    the loop in short, where nothing but quanta happens
     run        what comes of it: every interval, ready time, fairness, switches, migrations
+    threads    the loop on hyperthreaded cores; threaded begins it, threaded_run: what comes of it
+    places     affinity, and who may sit beside whom; contention, how fast each is then
     coscheduling  the virtual processors of one VM together, strict and relaxed
     batch      the schedule from one sort, where shares never change
 
@@ -19,10 +21,13 @@ MIT/LCS/TR-667 (1995).
 """
 
 from virtlab.resources.cpu.batch import stride_order
+from virtlab.resources.cpu.contention import Contention, Cores
 from virtlab.resources.cpu.coscheduling import CoRun, Smp, coschedule
 from virtlab.resources.cpu.policies import Lottery, Policy, RoundRobin, Stride, Vcpu
 from virtlab.resources.cpu.run import CpuRun
 from virtlab.resources.cpu.scheduler import schedule
+from virtlab.resources.cpu.threaded import schedule_threads
+from virtlab.resources.cpu.threaded_run import Place, ThreadedRun
 from virtlab.resources.cpu.vms import Add, Change, CpuVM, Remove, admit
 from virtlab.resources.cpu.workloads import Bursty, Compute, Interactive, OnOff, Trace, Workload
 
@@ -32,21 +37,26 @@ __all__ = [
     "Change",
     "CoRun",
     "Compute",
+    "Contention",
+    "Cores",
     "CpuRun",
     "CpuVM",
     "Interactive",
     "Lottery",
     "OnOff",
+    "Place",
     "Policy",
     "Remove",
     "RoundRobin",
     "Smp",
     "Stride",
+    "ThreadedRun",
     "Trace",
     "Vcpu",
     "Workload",
     "admit",
     "coschedule",
     "schedule",
+    "schedule_threads",
     "stride_order",
 ]

@@ -161,6 +161,16 @@ class Policy:
         self.clients.remove(vcpu)
         return vcpu
 
+    def back(self, vcpu: Vcpu) -> None:
+        """Let one wait on, first of all, that was taken and found no place.
+
+        Parameters
+        ----------
+        vcpu
+            Which.
+        """
+        self.clients.insert(0, vcpu)
+
     def charge(self, vcpu: Vcpu, ran_us: int) -> None:
         """Take note that one ran.
 
@@ -272,6 +282,11 @@ class Stride(Policy):
                 self.virtual = max(self.virtual, at)
                 return vcpu
         return None
+
+    def back(self, vcpu: Vcpu) -> None:
+        """Let one wait on with the pass it has."""
+        vcpu.waiting = True
+        heappush(self.heap, (vcpu.at, vcpu.index, vcpu))
 
     def charge(self, vcpu: Vcpu, ran_us: int) -> None:
         """Move the pass on by time / shares."""

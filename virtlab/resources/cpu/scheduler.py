@@ -11,8 +11,8 @@ A maximum is kept by a clock too: a client that ran t may run again t / maximum 
 a minimum is a promise to those that want to run, and what is not wanted is lent; a maximum is a
 lid even where processors idle; and shares decide all that lies between. What comes out, over
 time, is `virtlab.resources.allocate` of those that want to run, within 2 % of a processor (quanta
-that have begun are not broken off). The idea of one clock for each of
-the three is mClock's (A. Gulati, A. Merchant, P. Varman, OSDI 2010), which is for disks.
+that have begun are not broken off). The idea of one clock for each of the three is mClock's
+(A. Gulati, A. Merchant, P. Varman, OSDI 2010), which is for disks.
 
 What is left out: a client that wakes waits for a quantum to end rather than push another out;
 changing costs no time; caches do not make one processor better than the next, but who can stay on
@@ -26,10 +26,11 @@ from array import array
 from collections import defaultdict
 from functools import partial
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from virtlab.resources.cpu.places import any_bound
 from virtlab.resources.cpu.policies import Policy, Stride, Vcpu
 from virtlab.resources.cpu.run import CpuRun
 from virtlab.resources.cpu.stretch import horizon, stretch
@@ -53,6 +54,7 @@ def schedule(
     seconds: float = 60.0,
     events: Sequence[Event] = (),
     *,
+    threads: int = 1,
     quantum_ms: float = 10.0,
     policy: Policy | None = None,
     seed: int = 0,
@@ -69,6 +71,8 @@ def schedule(
         How long.
     events
         `Change`, `Add` and `Remove`, in any order.
+    threads
+        Logical CPUs of a processor; with 2, or with affinity, see `schedule_threads`.
     quantum_ms
         Longest time between two choices, milliseconds.
     policy
@@ -96,6 +100,11 @@ def schedule(
     >>> schedule(guide, seconds=10).percent.round().tolist()
     [50.0, 50.0]
     """
+    if threads != 1 or any_bound(vms, events):
+        from virtlab.resources.cpu import Cores, schedule_threads
+
+        more: Any = {"quantum_ms": quantum_ms, "policy": policy, "seed": seed}
+        return schedule_threads(vms, Cores(cpus, threads), seconds, events, **more)
     integer("cpus", cpus, minimum=1)
     for field, value in (("seconds", seconds), ("quantum_ms", quantum_ms)):
         if round(1000 * number(field, value, minimum=0)) == 0:
@@ -131,7 +140,7 @@ class Simulation:
         rng: np.random.Generator,
     ) -> None:
         self.quantum_us, self.policy, self.rng = quantum_us, policy, rng
-        self.now = 0
+        self.now, self.plain = 0, True
         self.of: dict[str, list[Vcpu]] = {}
         self.vcpus: list[Vcpu] = []
         for number_, vm in enumerate(vms):
@@ -157,7 +166,7 @@ class Simulation:
             self._at(round(at_s * _US), partial(self._set, running))
         ends, timers, moments = self.ends, self.timers, self.moments
         policy = self.policy
-        quick = policy if type(policy) is Stride and len(self.runs) == 1 else None
+        quick = policy if self.plain and type(policy) is Stride and len(self.runs) == 1 else None
         while moments:
             now = heappop(moments)
             if now >= end_us:

@@ -14,13 +14,33 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from virtlab.resources.cpu.contention import KINDS
 from virtlab.resources.cpu.workloads import Compute, Workload
-from virtlab.validate import InvalidInputError, integer, number
+from virtlab.validate import InvalidInputError, integer, number, one_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-__all__ = ["Add", "Change", "CpuVM", "Event", "Remove", "admit", "plan"]
+__all__ = ["SHARING", "Add", "Change", "CpuVM", "Event", "Remove", "admit", "plan"]
+
+SHARING = ("any", "none", "internal")
+
+
+def _affinity(field: str, cpus: Iterable[int] | None) -> frozenset[int] | None:
+    """Return a set of logical CPUs, checked."""
+    if cpus is None:
+        return None
+    chosen = frozenset(integer(field, cpu, minimum=0) for cpu in cpus)
+    if not chosen:
+        raise InvalidInputError(field, set(), "one logical CPU or more")
+    return chosen
+
+
+def _word(value: Any, key: str) -> str:
+    """Say a new setting in short."""
+    if key == "affinity":
+        return " ".join(map(str, sorted(value)))
+    return str(value) if key == "sharing" else f"{value:g}{' %' if '_' in key else ''}"
 
 
 @dataclass(frozen=True)
@@ -39,6 +59,13 @@ class CpuVM:
         Virtual processors; each has an equal part of shares and bounds.
     workload
         What each of its virtual processors has to do.
+    sharing
+        Of a hyperthreaded core: with 'any' other VM, 'internal' (its own virtual processors
+        alone; with only one of them that is none), or 'none' (its sibling is halted).
+    affinity
+        The logical CPUs that it may run on; all if not given.
+    kind
+        What it is like beside another: 'compute', 'cache', 'self-modifying'.
 
     Examples
     --------
@@ -55,6 +82,9 @@ class CpuVM:
     max_percent: float = -1.0
     vcpus: int = 1
     workload: Workload = field(default_factory=Compute)
+    sharing: str = "any"
+    affinity: Iterable[int] | None = None
+    kind: str = "compute"
 
     def __post_init__(self) -> None:
         """Check the numbers, and fill in the maximum."""
@@ -69,11 +99,14 @@ class CpuVM:
         if low > self.max_percent:
             allowed = f"at most its max_percent, {self.max_percent:g}"
             raise InvalidInputError(f"{self.name}.min_percent", self.min_percent, allowed)
+        one_of(f"{self.name}.sharing", self.sharing, SHARING)
+        one_of(f"{self.name}.kind", self.kind, KINDS)
+        object.__setattr__(self, "affinity", _affinity(f"{self.name}.affinity", self.affinity))
 
 
 @dataclass(frozen=True)
 class Change:
-    """Someone gives a VM other shares or bounds.
+    """Someone gives a VM other shares, bounds or places.
 
     Attributes
     ----------
@@ -81,7 +114,7 @@ class Change:
         When.
     name
         Which VM.
-    shares, min_percent, max_percent
+    shares, min_percent, max_percent, sharing, affinity
         The new ones; None leaves one as it is.
 
     Examples
@@ -96,6 +129,8 @@ class Change:
     shares: float | None = None
     min_percent: float | None = None
     max_percent: float | None = None
+    sharing: str | None = None
+    affinity: Iterable[int] | None = None
 
     def __post_init__(self) -> None:
         """Check the time."""
@@ -118,16 +153,13 @@ class Change:
 
     @property
     def _new(self) -> dict[str, Any]:
-        keys = ("shares", "min_percent", "max_percent")
+        keys = ("shares", "min_percent", "max_percent", "sharing", "affinity")
         return {key: getattr(self, key) for key in keys if getattr(self, key) is not None}
 
     @property
     def label(self) -> str:
         """What happens, in short: 'vm2.shares = 3000'."""
-        words = [
-            f"{key.partition('_')[0]} = {value:g}{' %' if '_' in key else ''}"
-            for key, value in self._new.items()
-        ]
+        words = [f"{key.partition('_')[0]} = {_word(new, key)}" for key, new in self._new.items()]
         return f"{self.name}.{', '.join(words)}"
 
 

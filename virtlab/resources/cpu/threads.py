@@ -1,0 +1,354 @@
+"""The scheduler on hyperthreaded cores: logical CPUs 2k and 2k + 1 are one core (S22).
+
+The loop is `virtlab.resources.cpu.scheduler`'s. What is new is that places differ, and that what
+one gets depends on who is beside it:
+
+- Who is alone on a core runs at speed 1 and is charged all of its time; two are charged half of it
+  each, and run at the speeds that `virtlab.resources.cpu.contention` gives. When one of them comes
+  or goes, the other goes on at its new speed, and the end of its burst is timed anew.
+- The policy says who runs. Of those, who is furthest **behind** has the first choice: what
+  `allocate` entitles it to, of whole cores, less what it was charged. A wholly idle core is
+  better than half of one; and of halves, the one beside who is least behind.
+- With stride, one that waits and is behind by more than two quanta is next: a pass forgets what a
+  maximum of one whole core has kept one from getting.
+- Nobody sits down beside one that is further behind than itself by more than a quantum: its
+  sibling stays halted, and it catches up. So shares hold even where there is a logical CPU for
+  everyone, and where three share two cores, who is alone rotates.
+- `sharing` shuts the sibling as well, and changes no entitlement. One that needs a core of its own
+  and finds halves only has one kept free, beside who is less behind than it is.
+- With `quarantine` a VM beside which others run at a quarter of their speed or less, for 50 ms in
+  all, is moved out of their way: its sharing becomes none, or internal. These two are chosen.
+
+Time goes in microseconds and work in thousandths of them: both are whole, and nothing is lost.
+
+What is left out: entitlement knows nothing of affinity, so who is bound to too little stays behind
+(by four quanta at most: more is forgiven); moving costs nothing.
+
+Sources: vSphere Resource Management 4.0, "Hyperthreading" (modes, charge, quarantine); VMware
+knowledge base 326271 (whole cores first).
+"""
+
+from __future__ import annotations
+
+from heapq import heappush
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from virtlab.resources.cpu.contention import GRAIN, KINDS
+from virtlab.resources.cpu.places import fit, places
+from virtlab.resources.cpu.policies import Stride
+from virtlab.resources.cpu.scheduler import Simulation
+from virtlab.resources.shares import allocate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from virtlab.resources.cpu.contention import Cores
+    from virtlab.resources.cpu.policies import Policy, Vcpu
+    from virtlab.resources.cpu.vms import CpuVM
+
+__all__ = ["Threaded"]
+
+_KEPT = 4  # quanta that one may be behind or ahead: the rest is forgiven
+_LATE = 2  # quanta
+_SLOW = GRAIN // 4  # a speed that is noticed
+_NOTICED_US = 50_000
+_SAVED = 4  # quanta that a maximum allows one to make up for, as in the scheduler
+
+
+class Threaded(Simulation):
+    """The clock, who waits, and who runs beside whom.
+
+    Examples
+    --------
+    >>> from virtlab.resources.cpu import Cores, CpuVM, Stride
+    >>> vms = [CpuVM("a"), CpuVM("b")]
+    >>> it = Threaded(vms, Cores(1), 10_000, Stride(), np.random.default_rng(0))
+    >>> it.run([(0.0, {vm.name: vm for vm in vms})], 20_000)
+    >>> it.intervals().tolist()
+    [[0, 0, 0, 20000], [1, 1, 0, 20000]]
+    >>> it.halves.tolist()  # charged, in half microseconds
+    [20000, 20000]
+    """
+
+    def __init__(
+        self,
+        vms: Sequence[CpuVM],
+        machine: Cores,
+        quantum_us: int,
+        policy: Policy,
+        rng: np.random.Generator,
+    ) -> None:
+        super().__init__(vms, machine.logical, quantum_us, policy, rng)
+        self.machine, self.threads, self.plain = machine, machine.threads, False
+        self.speeds = machine.contention.matrix.tolist()
+        self.kind = [KINDS.index(vms[vcpu.vm].kind) for vcpu in self.vcpus]
+        self.sharing = ["any"] * len(vms)
+        self.places: list[frozenset[int]] = [frozenset()] * len(vms)
+        self.given: list[tuple[str, frozenset[int]] | None] = [None] * len(vms)
+        self.busy = [False] * len(self.runs)
+        self.seen_us = [0] * machine.cpus  # up to when work and charge are counted
+        count = len(self.vcpus)
+        self.halves = np.zeros(count, dtype=np.int64)  # charge, in half microseconds
+        self.slice_halves = [0] * count  # up to the start of the present quantum
+        self.grains = [0] * count  # work done beyond left_us, in thousandths
+        self.due_us, self.wanting = np.zeros(count), np.zeros(count, dtype=bool)
+        self.slept_us = [-1] * count
+        self.flowed_us = self.step = 0
+        self.known: dict[tuple[int, bytes], NDArray[np.float64]] = {}
+        self.harm_us = [0] * len(vms)
+        self.quarantined: list[tuple[int, int]] = []  # VM, and when
+
+    # --- what each is entitled to, and how far behind it is ---------------------------------------
+
+    def _flow(self) -> None:
+        """Add up what each was entitled to until now, before anything changes that."""
+        passed = self.now - self.flowed_us
+        if passed:
+            key = self.step, self.wanting.tobytes()
+            if key not in self.known:
+                self.known[key] = self._rates()
+            self.due_us += self.known[key] * passed
+            self.flowed_us = self.now
+
+    def _rates(self) -> NDArray[np.float64]:
+        """Divide the cores among those that want to run."""
+        rates = np.zeros(len(self.vcpus))
+        who = np.flatnonzero(self.wanting)
+        if who.size:
+            some = [self.vcpus[index] for index in who]
+            parts = np.array([(v.shares, 100 * v.low, 100 * v.high) for v in some]).T
+            rates[who] = allocate(100 * self.machine.cpus, *parts).allocation / 100
+        return rates
+
+    def _behind(self, vcpu: Vcpu) -> int:
+        """Return how far one is behind its entitlement, microseconds; `_flow` was called."""
+        index = vcpu.index
+        halves = int(self.halves[index])
+        if vcpu.cpu >= 0 and self.runs[vcpu.cpu] is vcpu and self.busy[vcpu.cpu]:
+            since = self.now - self.seen_us[vcpu.cpu // self.threads]
+            halves += since * (1 if self._beside(vcpu.cpu) else 2)
+        return round(float(self.due_us[index]) - halves / 2)
+
+    def _forgive(self, vcpu: Vcpu, most_us: float) -> None:
+        """Keep one within bounds of its entitlement."""
+        charged, bound = self.halves[vcpu.index] / 2, _KEPT * self.quantum_us
+        behind = self.due_us[vcpu.index] - charged
+        self.due_us[vcpu.index] = charged + max(-bound, min(behind, most_us))
+
+    def _want(self, vcpu: Vcpu, *, wants: bool) -> None:
+        self._flow()
+        self.wanting[vcpu.index] = wants
+        if not wants:
+            self.slept_us[vcpu.index] = self.now
+        elif self.slept_us[vcpu.index] < self.now:  # who slept has saved up nothing
+            self._forgive(vcpu, 0.0)
+
+    # --- someone changes something ----------------------------------------------------------------
+
+    def _set(self, running: dict[str, CpuVM]) -> None:
+        """Give VMs their places too; who may not stay where it is goes at once."""
+        self._flow()
+        self.step += 1
+        for name, vm in running.items():
+            vcpus = self.of[name]
+            number = vcpus[0].vm
+            sharing = vm.sharing
+            if sharing == "internal" and vm.vcpus == 1:
+                sharing = "none"
+            new = sharing, places(vm, self.machine)
+            if new == self.given[number]:  # and if it is in quarantine, it stays there
+                continue
+            self.given[number] = new
+            self.sharing[number], self.places[number] = new
+            for cpu in [cpu for vcpu in vcpus for cpu in self._busy_of(vcpu)]:
+                self.ends[self.until_us[cpu]].remove(cpu)
+                self._stop(cpu)
+        super()._set(running)
+
+    def _power_off(self, vcpu: Vcpu) -> None:
+        super()._power_off(vcpu)
+        self._want(vcpu, wants=False)
+
+    def _wake(self, vcpu: Vcpu, work_us: int) -> None:
+        if vcpu.on:
+            self._want(vcpu, wants=True)
+        super()._wake(vcpu, work_us)
+
+    # --- who runs where ---------------------------------------------------------------------------
+
+    def _beside(self, cpu: int) -> Vcpu | None:
+        """Return who runs on the other half of the core."""
+        other = cpu ^ 1
+        return self.runs[other] if self.threads == 2 and self.busy[other] else None
+
+    def _dispatch(self) -> None:
+        """Give the free logical CPUs away, first to who is furthest behind."""
+        self._flow()
+        refused: list[Vcpu] = []
+        kept: set[int] = set()
+        stride = self.policy if isinstance(self.policy, Stride) else None
+        served = stride.virtual if stride else 0.0
+        while any(cpu not in kept and self._open(cpu) for cpu in self.free):
+            turn = self._late() if stride and self.threads == 2 else []
+            while len(turn) < len(self.free) and (vcpu := self._take()) is not None:
+                vcpu.waiting = False
+                turn.append(vcpu)
+            if not turn:
+                break
+            for vcpu in sorted(turn, key=self._behind, reverse=True):
+                cpu = self._place(vcpu, kept)
+                if cpu is None:
+                    refused.append(vcpu)
+                else:
+                    self.free.remove(cpu)
+                    self._start(vcpu, cpu)
+                    served = max(served, vcpu.at)
+        if stride:  # only asked, and not served: the others' passes are not behind that
+            stride.virtual = served
+        for vcpu in reversed(refused):
+            vcpu.waiting = True
+            if vcpu.shares:
+                self.policy.back(vcpu)
+            if vcpu.low:
+                heappush(self.owed, (vcpu.owed_us, vcpu.index, vcpu))
+
+    def _late(self) -> list[Vcpu]:
+        """Return those that wait and are behind by more than two quanta: passes forget that."""
+        behind = np.where(self.wanting, self.due_us - self.halves / 2, 0.0)
+        far = [self.vcpus[index] for index in np.flatnonzero(behind > _LATE * self.quantum_us)]
+        late = [vcpu for vcpu in far if vcpu.waiting]
+        for vcpu in late:
+            self._unqueue(vcpu)
+        return late
+
+    def _open(self, cpu: int) -> bool:
+        """Return whether anyone at all may run there."""
+        other = self._beside(cpu)
+        return other is None or self.sharing[other.vm] != "none"
+
+    def _place(self, vcpu: Vcpu, kept: set[int]) -> int | None:
+        """Choose among the free logical CPUs; None if there is none to be had."""
+        behind, home = self._behind(vcpu), vcpu.cpu // self.threads
+        good: list[tuple[int, int, bool, int]] = []  # the least is the best
+        poor: list[tuple[int, int]] = []
+        for cpu in self.free:
+            if cpu in kept or cpu not in self.places[vcpu.vm]:
+                continue
+            other = self._beside(cpu)
+            if other is None:
+                good.append((0, cpu // self.threads != home, cpu != vcpu.cpu, cpu))
+                continue
+            its = self._behind(other)
+            rules = self.sharing[vcpu.vm], self.sharing[other.vm]
+            if not fit(*rules, same_vm=vcpu.vm == other.vm):
+                poor.append((its, cpu))
+            elif its - behind <= self.quantum_us:
+                good.append((1, its, cpu != vcpu.cpu, cpu))
+        if good:
+            return min(good)[-1]
+        if poor and self.sharing[vcpu.vm] != "any" and min(poor)[0] < behind:
+            kept.add(min(poor)[1])
+        return None
+
+    # --- running ----------------------------------------------------------------------------------
+
+    def _on(self, core: int) -> Iterator[tuple[int, Vcpu, Vcpu | None, int]]:
+        """Give each that runs on a core: its logical CPU, itself, who is beside it, its speed."""
+        for cpu in range(core * self.threads, (core + 1) * self.threads):
+            vcpu = self.runs[cpu]
+            if self.busy[cpu] and vcpu is not None:
+                other = self._beside(cpu)
+                column = -1 if other is None else self.kind[other.index]
+                yield cpu, vcpu, other, self.speeds[self.kind[vcpu.index]][column]
+
+    def _settle(self, core: int) -> None:
+        """Count the work and the charge of those on a core until now."""
+        passed, self.seen_us[core] = self.now - self.seen_us[core], self.now
+        if not passed:
+            return
+        for _, vcpu, other, speed in self._on(core):
+            index = vcpu.index
+            done = self.grains[index] + speed * passed
+            whole = min(done // GRAIN, vcpu.left_us)
+            vcpu.left_us -= whole
+            self.grains[index] = done - GRAIN * whole if vcpu.left_us else 0
+            self.halves[index] += passed * (2 if other is None else 1)
+            if self.machine.quarantine and other is not None and speed <= _SLOW:
+                self._notice(other, passed)
+
+    def _notice(self, vcpu: Vcpu, passed_us: int) -> None:
+        """Take note that others hardly get on beside one."""
+        vm = vcpu.vm
+        self.harm_us[vm] += passed_us
+        if self.harm_us[vm] >= _NOTICED_US and self.sharing[vm] == "any":
+            several = sum(other.vm == vm for other in self.vcpus) > 1
+            self.sharing[vm] = "internal" if several else "none"
+            self.quarantined.append((vm, self.now))
+
+    def _time(self, core: int) -> None:
+        """Time anew when those on a core will stop: at the end of the quantum or the burst."""
+        for cpu, vcpu, _, speed in self._on(core):
+            left = GRAIN * vcpu.left_us - self.grains[vcpu.index]
+            until = min(self.slice_us[cpu] + self.quantum_us, self.now - (-left // speed))
+            was = self.until_us[cpu]
+            if was in (until, self.now):  # now: it is about to stop
+                continue
+            if was > self.now:
+                self.ends[was].remove(cpu)
+            self.until_us[cpu] = until
+            if until not in self.ends and until not in self.timers:
+                heappush(self.moments, until)
+            self.ends[until].append(cpu)
+
+    def _start(self, vcpu: Vcpu, cpu: int) -> None:
+        now, core = self.now, cpu // self.threads
+        self._settle(core)
+        if self.runs[cpu] is not vcpu or self.until_us[cpu] != now:
+            self._record(cpu)
+            self.runs[cpu], self.from_us[cpu] = vcpu, now
+        vcpu.cpu = cpu
+        self.busy[cpu], self.slice_us[cpu], self.until_us[cpu] = True, now, -1
+        self.slice_halves[vcpu.index] = int(self.halves[vcpu.index])
+        self._time(core)
+
+    def _stop(self, cpu: int, *, ended: bool = False) -> None:
+        """Charge who ran for its part of the core; who is beside it goes on at another speed."""
+        vcpu = self.runs[cpu]
+        if vcpu is None:  # pragma: no cover - a busy processor has someone
+            raise AssertionError(cpu)
+        core = cpu // self.threads
+        self._settle(core)
+        self.busy[cpu], self.until_us[cpu] = False, self.now
+        self.free.append(cpu)
+        self._time(core)
+        self._charge(vcpu, self.slice_us[cpu])
+        if not vcpu.left_us:
+            self.wants.append((vcpu.index, vcpu.want_us, self.now))
+            self._want(vcpu, wants=False)
+        if ended:
+            return
+        if vcpu.left_us:
+            self._hold_or_wait(vcpu, woke=False)
+        else:
+            self._next_burst(vcpu)
+
+    def _charge(self, vcpu: Vcpu, began_us: int) -> None:
+        """Charge a slice: to the policy, and to the clocks of minimum and maximum."""
+        index = vcpu.index
+        total, before = int(self.halves[index]), self.slice_halves[index]
+        whole, charged = total // 2 - before // 2, (total - before) / 2
+        vcpu.used_us += whole
+        if vcpu.shares:
+            self.policy.charge(vcpu, whole)
+        if vcpu.low:
+            most = self.now + self.quantum_us / vcpu.low
+            vcpu.owed_us = min(vcpu.owed_us + charged / vcpu.low, most)
+        if 0 < vcpu.high < 1:
+            saved = began_us - _SAVED * self.quantum_us / vcpu.high
+            vcpu.free_us = max(vcpu.free_us, saved) + charged / vcpu.high
+        self._flow()
+        self._forgive(vcpu, _KEPT * self.quantum_us)
