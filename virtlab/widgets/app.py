@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from virtlab.plots.style import Plate
 
-__all__ = ["Answer", "App"]
+__all__ = ["Answer", "App", "table_of"]
 
 R = TypeVar("R", bound=Result)
 _HERE = pathlib.Path(__file__).parent
@@ -60,7 +60,7 @@ class Answer(anywidget.AnyWidget):
         """Show what a result says, in one message."""
         with self.hold_sync():
             self.sentence = result.explain()
-            self.table = _table_html(result)
+            self.table = table_of(result)
             self.version += 1
 
 
@@ -73,10 +73,28 @@ def _in_words(value: float) -> str:
     return f"{value:.1f}".removesuffix(".0")
 
 
-def _table_html(result: Result) -> str:
-    """Write the rows of a result, for eyes and for copying."""
+def table_of(result: Result) -> str:
+    """Write the rows of a result, for eyes and for copying.
+
+    Parameters
+    ----------
+    result
+        What to write.
+
+    Returns
+    -------
+    str
+        A table in HTML.
+
+    Examples
+    --------
+    >>> from virtlab.resources import allocate
+    >>> "<table" in table_of(allocate(160, [1000, 1000]))
+    True
+    """
     frame = result.to_frame()
     words = frame.columns.str.replace("_", " ").str.replace(r" per s$", "/s", regex=True)
+    words = words.str.replace(r"\bpercent$", "%", regex=True)
     frame.columns = words.str.replace(r"\bmb/s$", "MB/s", regex=True)
     return table_html(frame, max_rows=12, number_format=_in_words)
 
@@ -198,5 +216,5 @@ class App(widgets.VBox, Generic[R]):
         live = super()._repr_mimebundle_(**kwargs)
         data, metadata = self.picture.figure._repr_mimebundle_()
         sentence = html.escape(self.result.explain())
-        still = f"{data['text/html']}<p>{sentence}</p>{_table_html(self.result)}"
+        still = f"{data['text/html']}<p>{sentence}</p>{table_of(self.result)}"
         return {**live, **data, "text/html": still, "text/plain": repr(self)}, metadata

@@ -164,13 +164,34 @@ function toggle(model, root) {
   };
 }
 
-const KINDS = { slider, player, seed, choice, toggle };
+// Buttons that do something at once; what can't be done now can't be pressed, but can be read.
+function buttons(model, root) {
+  const name = element("span", "virtlab-label", root);
+  name.textContent = model.get("description");
+  const row = element("div", "virtlab-player virtlab-buttons", root, {
+    role: "group",
+    "aria-label": model.get("description"),
+  });
+  const made = model.get("labels").map((_, index) => {
+    const button = element("button", "virtlab-button", row, { type: "button" });
+    button.addEventListener("click", () => send(model, { pressed: { index, time: Date.now() } }));
+    return button;
+  });
+  return () => {
+    made.forEach((button, index) => {
+      button.textContent = model.get("labels")[index];
+      button.disabled = !model.get("enabled")[index];
+    });
+  };
+}
+
+const KINDS = { slider, player, seed, choice, toggle, buttons };
 
 function render({ model, el }) {
   const root = element("div", "virtlab-control", el);
   keepKeys(root);
   const show = KINDS[model.get("kind")](model, root);
-  const events = ["change:value", "change:index", "change:max", "change:playing"];
+  const events = ["change:value", "change:index", "change:max", "change:playing", "change:labels", "change:enabled"];
   for (const name of events) model.on(name, show);
   show();
   return () => {

@@ -18,23 +18,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
-    "Choice",
-    "Player",
-    "Seed",
-    "Slider",
-    "Toggle",
-    "choice",
-    "player",
-    "seed",
-    "slider",
-    "toggle",
-]
+    "Choice", "Control", "Player", "Seed", "Slider", "Toggle",
+    "choice", "player", "seed", "slider", "toggle",
+]  # fmt: skip
 
 _HERE = pathlib.Path(__file__).parent
 
 
-class _Control(anywidget.AnyWidget):
-    """What all controls of our own have: a label, a unit, a view in `controls.js`."""
+class Control(anywidget.AnyWidget):
+    """What all controls have: a label, a unit, a view in `controls.js`."""
 
     _esm = _HERE / "controls.js"
     _css = _HERE / "virtlab.css"
@@ -44,7 +36,7 @@ class _Control(anywidget.AnyWidget):
     unit = traitlets.Unicode("").tag(sync=True)
 
 
-class Slider(_Control):
+class Slider(Control):
     """A slider that answers while it moves; make one with `slider`.
 
     Attributes
@@ -77,7 +69,7 @@ class Slider(_Control):
         return round(inside) if self.whole else inside
 
 
-class Player(_Control):
+class Player(Control):
     """Play, pause, step, reset and a position; its value is the frame; make one with `player`.
 
     Attributes
@@ -138,7 +130,7 @@ class Player(_Control):
         self.value = 0
 
 
-class Seed(_Control):
+class Seed(Control):
     """The seed of what is random, and a button that draws another; make one with `seed`.
 
     Attributes
@@ -155,7 +147,7 @@ class Seed(_Control):
     value = traitlets.Int(0, min=0).tag(sync=True)
 
 
-class Choice(_Control):
+class Choice(Control):
     """A drop-down of words; make one with `choice`.
 
     Attributes
@@ -202,7 +194,7 @@ class Choice(_Control):
         self.value = self._values[change["new"]]
 
 
-class Toggle(_Control):
+class Toggle(Control):
     """A check box; make one with `toggle`.
 
     Attributes

@@ -13,6 +13,8 @@ next. `schedule` is that loop; `virtlab.resources.allocate` says where it must c
     run        what comes of it: every interval, ready time, fairness, switches, migrations
     threads    the loop on hyperthreaded cores; threaded begins it, threaded_run: what comes of it
     places     affinity, and who may sit beside whom; contention, how fast each is then
+    session    a run that one watches, and changes at any moment
+    moment     what is said of a moment of it
     coscheduling  the virtual processors of one VM together, strict and relaxed
     batch      the schedule from one sort, where shares never change
 
@@ -22,10 +24,12 @@ MIT/LCS/TR-667 (1995).
 
 from virtlab.resources.cpu.batch import stride_order
 from virtlab.resources.cpu.contention import Contention, Cores
-from virtlab.resources.cpu.coscheduling import CoRun, Smp, coschedule
+from virtlab.resources.cpu.coscheduling import CoRules, CoRun, Smp, compare_rules, coschedule
+from virtlab.resources.cpu.moment import CpuMoment, claims
 from virtlab.resources.cpu.policies import Lottery, Policy, RoundRobin, Stride, Vcpu
 from virtlab.resources.cpu.run import CpuRun
 from virtlab.resources.cpu.scheduler import schedule
+from virtlab.resources.cpu.session import CpuHost, Session
 from virtlab.resources.cpu.threaded import schedule_threads
 from virtlab.resources.cpu.threaded_run import Place, ThreadedRun
 from virtlab.resources.cpu.vms import Add, Change, CpuVM, Remove, admit
@@ -35,10 +39,13 @@ __all__ = [
     "Add",
     "Bursty",
     "Change",
+    "CoRules",
     "CoRun",
     "Compute",
     "Contention",
     "Cores",
+    "CpuHost",
+    "CpuMoment",
     "CpuRun",
     "CpuVM",
     "Interactive",
@@ -48,6 +55,7 @@ __all__ = [
     "Policy",
     "Remove",
     "RoundRobin",
+    "Session",
     "Smp",
     "Stride",
     "ThreadedRun",
@@ -55,6 +63,8 @@ __all__ = [
     "Vcpu",
     "Workload",
     "admit",
+    "claims",
+    "compare_rules",
     "coschedule",
     "schedule",
     "schedule_threads",

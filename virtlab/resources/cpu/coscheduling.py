@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-__all__ = ["CoRun", "Smp", "coschedule"]
+__all__ = ["CoRules", "CoRun", "Smp", "compare_rules", "coschedule"]
 
 MODES = ("strict", "relaxed")
 
@@ -208,6 +208,83 @@ def coschedule(
             free -= count
     skew = np.array([gang.worst for gang in gangs], dtype=np.int64)
     return CoRun(tuple(vms), cpus, mode, threshold, ran, skew)
+
+
+@dataclass(frozen=True, eq=False)
+class CoRules(Result):
+    """The same VMs under both rules: what `compare_rules` returns.
+
+    Attributes
+    ----------
+    strict, relaxed
+        A run each.
+
+    Examples
+    --------
+    >>> print(compare_rules([Smp("four", 4), Smp("two", 2)]).explain())
+    Strict rules use 75 % of 4 processors, relaxed ones 100 %. Percent of one processor, strict \
+and relaxed: four 200 and 267, two 100 and 133.
+    """
+
+    strict: CoRun
+    relaxed: CoRun
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row a VM: what it got, and its largest skew, under both rules."""
+        strict, relaxed = self.strict.to_frame(), self.relaxed.to_frame()
+        frame = strict[["name", "vcpus", "busy", "shares"]].copy()
+        for column in ("percent", "largest_skew_slots"):
+            frame[f"strict_{column}"] = strict[column]
+            frame[f"relaxed_{column}"] = relaxed[column]
+        return frame
+
+    def summary(self) -> dict[str, float | int | str]:
+        """Return how busy the processors were under each rule."""
+        return {
+            "cpus": self.strict.cpus,
+            "threshold_slots": self.strict.threshold,
+            "strict_utilization_percent": self.strict.utilization_percent,
+            "relaxed_utilization_percent": self.relaxed.utilization_percent,
+        }
+
+    def explain(self) -> str:
+        """Say how much each rule uses, and who got what."""
+        used = f"{self.strict.utilization_percent:.3g} % of {self.strict.cpus} processors"
+        pairs = zip(self.strict.vms, self.strict.percent, self.relaxed.percent, strict=True)
+        got = ", ".join(f"{vm.name} {one:.0f} and {other:.0f}" for vm, one, other in pairs)
+        return (
+            f"Strict rules use {used}, relaxed ones {self.relaxed.utilization_percent:.3g} %. "
+            f"Percent of one processor, strict and relaxed: {got}."
+        )
+
+
+def compare_rules(
+    vms: Sequence[Smp], cpus: int = 4, slots: int = 600, *, threshold: int = 0
+) -> CoRules:
+    """Run the same VMs under strict and under relaxed rules.
+
+    Parameters
+    ----------
+    vms, cpus, slots, threshold
+        As for `coschedule`.
+
+    Returns
+    -------
+    CoRules
+        Both runs.
+
+    Raises
+    ------
+    InvalidInputError
+        As `coschedule` does.
+
+    Examples
+    --------
+    >>> compare_rules([Smp("four", 4), Smp("two", 2)]).summary()["strict_utilization_percent"]
+    75.0
+    """
+    strict = coschedule(vms, cpus, slots, threshold=threshold)
+    return CoRules(strict, coschedule(vms, cpus, slots, mode="relaxed", threshold=threshold))
 
 
 @dataclass

@@ -313,10 +313,12 @@ def plan(
         elif event.name not in running:
             allowed = f"a VM that runs at {event.at_s:g} s: one of {', '.join(running) or 'none'}"
             raise InvalidInputError("name", event.name, allowed)
+        elif isinstance(event, Change):
+            changed = event.to(running[event.name])
+            others = [vm for name, vm in running.items() if name != event.name]
+            admit(changed, others, cpus)
+            running[event.name] = changed  # in its old place
         else:
-            old = running.pop(event.name)
-            if isinstance(event, Change):
-                admit(event.to(old), list(running.values()), cpus)
-                running[event.name] = event.to(old)
+            del running[event.name]
         steps.append((float(event.at_s), dict(running)))
     return steps
