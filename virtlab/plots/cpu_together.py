@@ -98,8 +98,8 @@ def _head(axes: Axes, run: CoRun, *, narrow: bool) -> None:
     """Name the rule and what each VM gets, in its colour, in one line above the slots."""
     mode = f"{run.mode}: {run.utilization_percent:.3g} %{'' if narrow else ' used'}"
     at = axes.annotate(
-        mode, (0, 1.0), xytext=(-28 if narrow else 0, 6), xycoords="axes fraction", textcoords="offset points",
-        weight="bold", va="bottom",
+        mode, (0, 1), xytext=(-28 if narrow else 0, 6), xycoords="axes fraction",
+        textcoords="offset points", weight="bold", va="bottom",
     )  # fmt: skip
     for vm, (smp, percent) in enumerate(zip(run.vms, run.percent, strict=True)):
         words = f"{smp.name} {percent:.0f}" if narrow else f"{smp.name} gets {percent:.0f} %"
@@ -117,10 +117,8 @@ def _ink(vm: int) -> str:
 def _finding(rules: CoRules) -> str:
     strict, relaxed = (run.utilization_percent for run in (rules.strict, rules.relaxed))
     if relaxed > strict + 0.05:
-        return (
-            f"Strict co-scheduling leaves {100 - strict:.3g} % of the processors idle, "
-            f"relaxed {100 - relaxed:.3g} %"
-        )
+        lost, other = (f"{100 - used:.3g}\N{NO-BREAK SPACE}%" for used in (strict, relaxed))
+        return f"Strict co-scheduling leaves {lost} of the processors idle, relaxed {other}"
     if strict > 99.95:
         return "Here both rules use all processors"
     return f"Both rules use {strict:.3g} % of the processors: there is no more work"

@@ -51,7 +51,7 @@ WORK: Final[dict[str, Workload]] = {
     "1 s on, 1 s off": OnOff(1.0, 1.0),
     "clicks": Interactive(60, 150),
     "bursts": Bursty(120, 240),
-    "a recorded day": Trace((100, 20, 0, 60, 40), 1.0),
+    "a recorded day": Trace((80, 10, 0, 30, 10), 1.0),
 }
 _QUANTA = {"10 ms": 10.0, "20 ms": 20.0, "50 ms": 50.0, "100 ms": 100.0}
 _SPEEDS = {"real time": 100, "half as fast": 200, "a tenth as fast": 1000}

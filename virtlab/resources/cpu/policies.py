@@ -278,7 +278,7 @@ class Stride(Policy):
         heap = self.heap
         while heap:
             at, _, vcpu = heappop(heap)
-            if vcpu.waiting and vcpu.at == at:
+            if vcpu.waiting and vcpu.at == at and vcpu.shares:  # else its shares are gone
                 self.virtual = max(self.virtual, at)
                 return vcpu
         return None

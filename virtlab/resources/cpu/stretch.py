@@ -32,13 +32,20 @@ def stretch(state: Simulation, policy: Stride, until_us: float) -> None:
     heap, quantum = policy.heap, state.quantum_us
     who, began, now = state.runs[0], state.from_us[0], state.until_us[0]
     enough, last = 2 * quantum, until_us - quantum
-    if who is None or now >= last or who.low or who.high < 1 or now - state.now != quantum:
+    if (
+        who is None
+        or not who.shares
+        or now >= last
+        or who.low
+        or who.high < 1
+        or now - state.now != quantum
+    ):
         return
     virtual, extend = policy.virtual, state.trace.extend
     del state.ends[heappop(state.moments)]
     while heap and now < last and who.left_us > enough:
         at, _, other = heap[0]
-        if not other.waiting or other.at != at or other.low or other.high < 1:
+        if not other.waiting or other.at != at or not other.shares or other.low or other.high < 1:
             break
         if other.left_us <= enough:
             break
