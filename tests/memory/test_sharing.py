@@ -107,6 +107,8 @@ class GoodHash(Guests):
     @invariant()
     def numbers_agree_with_bytes(self) -> None:
         assert self.by_number.states().tolist() == self.memory.states().tolist()
+        counted = np.bincount(self.memory.states(), minlength=len(STATES))
+        assert self.by_number.state_counts().tolist() == counted.tolist()
         assert self.by_number.reclaimed == self.memory.reclaimed
         assert self.by_number.frames_used == self.memory.frames_used
         assert self.by_number.shared == self.memory.shared

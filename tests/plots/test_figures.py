@@ -15,7 +15,7 @@ import pytest
 from matplotlib.text import Text
 
 import virtlab.plots
-from virtlab.plots import style
+from virtlab.plots import look, style
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,7 +83,7 @@ def test_a_figure_can_be_read(
         room = figure.bbox.padded(2)
         for text in drawn:
             says = f"{text.get_text()!r} at {width} px"
-            pixels = float(text.get_fontsize()) * style._DPI / 72
+            pixels = float(text.get_fontsize()) * look.DPI / 72
             assert pixels >= 13.9, f"{says} is too small: {pixels:.1f} px"
             box = text.get_window_extent()
             inside = room.contains(box.x0, box.y0) and room.contains(box.x1, box.y1)

@@ -98,5 +98,43 @@ def test_the_line_of_the_model_stands_at_its_values() -> None:
 def test_bars_add_up_to_what_can_be_saved() -> None:
     frame = share_programs({"bash": 2}, minutes=1).to_frame()
     axes = sharing.draw_kinds(frame).axes[0]
-    bars = np.array([patch.get_width() for box in axes.containers for patch in box])
-    assert bars.reshape(3, -1).sum(axis=0) == pytest.approx(frame["saved_percent"].to_numpy())
+    shapes = [path.get_extents() for bars in axes.collections for path in bars.get_paths()]
+    for row, saved in enumerate(frame["saved_percent"][::-1]):
+        widths = [box.width for box in shapes if box.ymin < row < box.ymax]
+        assert sum(widths) == pytest.approx(saved)
+
+
+RESULTS = (
+    {"copies": {"bash": 2, "python": 1}, "minutes": 1.0},
+    {"copies": {"bash": 2, "python": 1}, "minutes": 1.0, "writes_per_s": 50.0},  # a line alone
+    {"copies": {"bash": 1, "python": 1, "node": 1}, "minutes": 2.0},  # more rows, a longer axis
+    {"copies": {"bash": 4}, "minutes": 2.0},  # fewer rows, a higher axis
+)
+
+
+@pytest.mark.parametrize("width", [style.WIDE_PX, style.NARROW_PX])
+@pytest.mark.parametrize("after", range(len(RESULTS)))
+@pytest.mark.parametrize("before", range(len(RESULTS)))
+def test_a_figure_shows_the_next_result_as_if_it_were_the_first(
+    before: int, after: int, width: int
+) -> None:
+    figure = style.plate(width)
+    first, then = (share_programs(**cast("Any", RESULTS[k])) for k in (before, after))
+    sharing.draw_programs(first, figure).png(scale=1)
+    axes = figure.axes[0]
+    shown = sharing.draw_programs(then, figure)
+    fresh = sharing.draw_programs(then, style.plate(width))
+    assert shown.axes[0] is axes
+    assert shown.png(scale=1) == fresh.png(scale=1)
+    assert shown.png(scale=1.5) == fresh.png(scale=1.5)
+    assert shown.alt == fresh.alt
+
+
+def test_another_drawing_on_the_figure_starts_anew() -> None:
+    figure = sharing.draw_programs(share_programs({"bash": 2}, minutes=1))
+    frame = share_programs({"bash": 2, "node": 1}, minutes=1).to_frame()
+    figure.png(scale=1)
+    again = sharing.draw_kinds(frame, figure).png(scale=1)
+    plain = style.plate()
+    plain.subplots_adjust(wspace=0.42)  # stays from the drawing before, and has no effect
+    assert again == sharing.draw_kinds(frame, plain).png(scale=1)

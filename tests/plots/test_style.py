@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from virtlab.plots import style
+from virtlab.plots import look, style
 from virtlab.plots.palette import HARDWARE, HOST, OUTCOMES, PAGES, VMS, Mark, vm_mark
 
 if TYPE_CHECKING:
@@ -139,11 +139,11 @@ def test_more_vms_are_lighter_shades(index: int) -> None:
     assert mark.label == f"VM{index + 1}"
 
 
-@pytest.mark.parametrize("key", [key for key in style._RC if key.endswith("size")])
+@pytest.mark.parametrize("key", [key for key in look.RC if key.endswith("size")])
 def test_no_text_is_smaller_than_14_pixels(key: str) -> None:
     if key == "lines.markersize":
         return
-    assert style._RC[key] * style._DPI / 72 >= 13.99
+    assert look.RC[key] * look.DPI / 72 >= 13.99
 
 
 def text_figure(text: str) -> style.Plate:

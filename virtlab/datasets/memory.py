@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -102,8 +103,13 @@ def copies_pages(*, random_addresses: bool = True) -> pd.DataFrame:
     >>> len(pages), pages["process"].nunique(), list(pages["program"].cat.categories)
     (180864, 20, ['bash', 'python', 'sqlite', 'pandas', 'node'])
     """
+    return _copies("random" if random_addresses else "fixed").copy()
+
+
+@cache
+def _copies(which: str) -> pd.DataFrame:
+    """Unpack it once: a slider waits for it."""
     packed = arrays("copies_pages.npz")
-    which = "random" if random_addresses else "fixed"
     programs, copies = [str(name) for name in packed["programs"]], int(packed["copies"])
     process = packed[f"{which}_process"].astype(np.int64)
     content = np.cumsum(packed[f"{which}_content_step"], dtype=np.int64)

@@ -34,7 +34,9 @@ from virtlab.results import Result
 from virtlab.validate import InvalidInputError
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    from typing import Any
+
+    from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
     "PAGE_BYTES",
@@ -185,21 +187,30 @@ def savings(contents: ArrayLike, owners: ArrayLike, zero: ArrayLike | None = Non
     if not content.shape == owner.shape == blank.shape or content.ndim != 1:
         shapes = f"{content.shape}, {owner.shape}, {blank.shape}"
         raise InvalidInputError("contents, owners, zero", shapes, "of the same length")
-    distinct, number = np.unique(content, return_inverse=True)
-    count = np.bincount(number, minlength=distinct.size)
-    owner_names, owner_number = np.unique(owner, return_inverse=True)
+    number, count = _numbered(content)
+    owner_number, owner_count = _numbered(owner)
     solid = ~blank
-    who_has_what = number * owner_names.size + owner_number
-    pairs, _ = np.unique(who_has_what[solid], return_counts=True)  # sorts: plain, it hashes
-    solid_contents = int(np.count_nonzero(np.bincount(number[solid])))
+    # Whoever has a content is a pair; a plain np.unique would build a hash table first.
+    pairs = np.sort(number[solid] * owner_count.size + owner_number[solid])
+    several = int(np.count_nonzero(pairs[1:] == pairs[:-1]))
+    solid_contents = np.count_nonzero(np.bincount(number[solid]))
     zero_pages = int(blank.sum())
     return Savings(
         pages=content.size,
-        owners=owner_names.size,
-        distinct=distinct.size,
+        owners=int(np.count_nonzero(owner_count)),
+        distinct=int(np.count_nonzero(count)),
         zero_pages=zero_pages,
         shared_pages=int(count[count > 1].sum()),
         zero=max(zero_pages - 1, 0),
-        within=int(solid.sum()) - pairs.size,
-        across=pairs.size - solid_contents,
+        within=several,
+        across=pairs.size - several - int(solid_contents),
     )
+
+
+def _numbered(names: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return a small number for each name, equal for equal names, and how often each occurs."""
+    if names.dtype.kind in "iu" and names.size and 0 <= names.min() <= names.max() < 8 * names.size:
+        number = names.astype(np.int64, copy=False)  # small already: no need to sort
+    else:
+        number = np.unique(names, return_inverse=True)[1]
+    return number, np.bincount(number)

@@ -15,6 +15,7 @@ content that nobody else has.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -79,8 +80,8 @@ def choose_pages(copies: Mapping[str, int], *, random_addresses: bool = True) ->
     if not limits.any():
         raise InvalidInputError("copies", dict(copies), "at least one copy of a program")
     chosen = pages[copy < limits[program]]
-    vm = np.unique(chosen["process"].cat.codes, return_inverse=True)[1]
-    return chosen.assign(vm=vm).reset_index(drop=True)
+    number = np.cumsum(np.bincount(chosen["process"].cat.codes) > 0) - 1  # of each process
+    return chosen.assign(vm=number[chosen["process"].cat.codes]).reset_index(drop=True)
 
 
 @dataclass(frozen=True)
@@ -112,10 +113,15 @@ class ProgramSharing(Result):
 
     def to_frame(self) -> pd.DataFrame:
         """Return a row for each program by itself and one for all: pages, what could be saved."""
-        rows = []
-        for program, own in self.pages.groupby("program", observed=True):
-            found = savings(own["content"].to_numpy(), own["vm"].to_numpy())
-            rows.append(_row(str(program), found))
+        return self._rows.copy()
+
+    @cached_property
+    def _rows(self) -> pd.DataFrame:
+        rows = [
+            _row(program, _alone(program, count, random_addresses=self.random_addresses))
+            for program, count in self.copies.items()
+            if count
+        ]
         return pd.DataFrame([*rows, _row("all together", self.available)])
 
     def summary(self) -> dict[str, float | int | str]:
@@ -145,6 +151,13 @@ class ProgramSharing(Result):
         if self.history.copied:
             text += f" Writes to shared pages made {self.history.copied:,} copies."
         return text
+
+
+@cache
+def _alone(program: str, count: int, *, random_addresses: bool) -> Savings:
+    """Count what copies of one program could save."""
+    pages = choose_pages({program: count}, random_addresses=random_addresses)
+    return savings(pages["content"].to_numpy(), pages["vm"].to_numpy())
 
 
 def _row(name: str, found: Savings) -> dict[str, object]:
@@ -209,12 +222,13 @@ def share_programs(
     rng = np.random.default_rng(seed)
     memory = ContentMemory(contents, vms, patient=scanner == KSM)
     private = np.flatnonzero(pages["kind"] != "file")
+    available = savings(contents, vms)
     history = scan(
         memory,
         order or RandomOrder(rng),
         scanner.pages_per_s(int(vms.max()) + 1),
         60 * number("minutes", minutes, minimum=0, maximum=24 * 60),
         Writes(writes_per_s, private, rng) if writes_per_s else None,
+        available=available.saved,
     )
-    available = savings(contents, vms)
     return ProgramSharing(dict(copies), random_addresses, scanner, pages, available, history)

@@ -6,9 +6,10 @@ what the talk says: 10 to 20 %. `virtlab.plots.sharing_published` draws the publ
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.collections import PolyCollection
 
 from virtlab.memory.published import TALK_PERCENT
 from virtlab.plots import style
@@ -16,7 +17,9 @@ from virtlab.plots.palette import HARDWARE, HOST, PAGES, Mark
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.text import Annotation
 
     from virtlab.memory.programs import ProgramSharing
     from virtlab.memory.scan.race import ScanRace
@@ -159,7 +162,7 @@ def draw_kinds(frame: pd.DataFrame, figure: Plate | None = None) -> Plate:
     def draw(figure: Plate) -> None:
         figure.margins(left=100 if figure.narrow else 150, top=104 if figure.narrow else 98)
         axes = figure.subplots()
-        _stack(axes, frame, figure.narrow)
+        _Stack(axes, figure.narrow).show(frame)
         axes.set(xlabel="could be saved, percent of memory")
         last = frame.iloc[-1]
         parts = {kind: float(last[f"{kind}_percent"]) for kind in _KINDS}
@@ -173,42 +176,71 @@ def draw_kinds(frame: pd.DataFrame, figure: Plate | None = None) -> Plate:
 _MOST = {"across": "shared across VMs", "within": "shared within a VM", "zero": "zeros"}
 
 
-def _stack(axes: Axes, frame: pd.DataFrame, narrow: bool) -> None:  # noqa: FBT001 - how wide it is
-    """Draw a bar for each row of kinds, with the total at its end."""
-    rows, left = np.arange(len(frame))[::-1], np.zeros(len(frame))
-    talk_band(axes, vertical=True)
-    for kind, mark in _KINDS.items():
-        width = frame[f"{kind}_percent"].to_numpy()
-        axes.barh(
-            rows,
-            width,
-            0.62,
-            left,
-            color=mark.colour,
-            hatch=mark.hatch,
-            edgecolor=HARDWARE.colour,
-            lw=0.8,
-            label=mark.label,
+class _Stack:
+    """A bar for each row of kinds, with the total at its end."""
+
+    def __init__(self, axes: Axes, narrow: bool) -> None:  # noqa: FBT001 - how wide it is
+        self.axes, self.narrow = axes, narrow
+        talk_band(axes, vertical=True)
+        edge: dict[str, Any] = {"edgecolor": HARDWARE.colour, "lw": 0.8}
+        self.bars = {
+            kind: PolyCollection(
+                [], facecolor=mark.colour, hatch=mark.hatch, label=mark.label, **edge
+            )
+            for kind, mark in _KINDS.items()
+        }
+        for bars in self.bars.values():
+            axes.add_collection(bars)
+        self.words: list[Annotation] = []
+        self.right = 0.0  # the axis's end: one of a few, so that it seldom jumps
+        axes.set_yticks([])
+        axes.legend(
+            ncols=3,
+            loc="lower right",
+            bbox_to_anchor=(1.02, 1.0),
+            borderaxespad=0.2,
+            columnspacing=1.0,
+            handletextpad=0.4,
+            handlelength=1.2,
         )
-        left = left + width
-    for row, total in zip(rows, left, strict=True):
-        axes.annotate(
-            f"{total:.1f} %", (total, row), xytext=(6, 0), textcoords="offset points", va="center"
-        )
-    names = [f"{row['vms']} × {row['program']}" for _, row in frame.iterrows()]
-    names[-1] = "all" if narrow else "all together"
-    axes.set_yticks(rows, names)
-    axes.tick_params(axis="y", length=0)
-    axes.set_xlim(0, max(30, 1.3 * float(left.max())))
-    axes.legend(
-        ncols=3,
-        loc="lower right",
-        bbox_to_anchor=(1.02, 1.0),
-        borderaxespad=0.2,
-        columnspacing=1.0,
-        handletextpad=0.4,
-        handlelength=1.2,
-    )
+
+    def show(self, frame: pd.DataFrame) -> None:
+        """Draw the bars, and write the totals and the names."""
+        rows, left = np.arange(len(frame))[::-1], np.zeros(len(frame))
+        for kind, bars in self.bars.items():
+            right = left + frame[f"{kind}_percent"].to_numpy()
+            corners = np.stack([left, left, right, right], axis=1)
+            heights = rows[:, None] + np.array([-0.31, 0.31, 0.31, -0.31])
+            bars.set_verts(np.stack([corners, heights], axis=2)[right > left])
+            left = right
+        names = [
+            f"{vms} × {name}" for vms, name in zip(frame["vms"], frame["program"], strict=True)
+        ]
+        names[-1] = "all" if self.narrow else "all together"
+        while len(self.words) < 2 * rows.size:  # words take longer to make than to move
+            self._two_words()
+        for word in self.words:
+            word.set_visible(False)
+        for k, (row, end) in enumerate(zip(rows, left, strict=True)):
+            total, name = self.words[2 * k : 2 * k + 2]
+            total.set(text=f"{end:.1f} %", visible=True)
+            name.set(text=names[k], visible=True)
+            total.xy, name.xy = (end, row), (0, row)
+        self.right = _round_up(1.3 * float(left.max()), 40, 60, 80, 130)
+        self.axes.set(xlim=(0, self.right), ylim=(-0.6, len(frame) - 0.4))
+
+    def _two_words(self) -> None:
+        """Make the words of one row: its total and its name."""
+        beside: dict[str, Any] = {"textcoords": "offset points", "va": "center"}
+        self.words += [
+            self.axes.annotate("", (0, 0), (6, 0), **beside),
+            self.axes.annotate("", (0, 0), (-6, 0), ha="right", fontsize=style.SMALL, **beside),
+        ]
+
+
+def _round_up(number: float, *steps: float) -> float:
+    """Return the first step that is as large, or the last."""
+    return next((step for step in steps if step >= number), steps[-1])
 
 
 def _kinds_alt(frame: pd.DataFrame) -> str:
@@ -242,9 +274,15 @@ def draw_programs(result: ProgramSharing, figure: Plate | None = None) -> Plate:
     >>> draw_programs(share_programs({"bash": 2}, minutes=1)).alt[:10]
     'Line chart'
     """
+    return style.show_on(figure, _Programs, result)
 
-    def draw(figure: Plate) -> None:
-        if figure.narrow:
+
+class _Programs:
+    """What is saved over time, and beside it what there is to save."""
+
+    def __init__(self, figure: Plate) -> None:
+        narrow = figure.narrow
+        if narrow:
             figure.margins(left=100, right=14, top=70, bottom=58)
             time, kinds = figure.subplots(2, 1, height_ratios=[4, 5])
             figure.subplots_adjust(hspace=0.65)
@@ -252,40 +290,46 @@ def draw_programs(result: ProgramSharing, figure: Plate | None = None) -> Plate:
             figure.margins(left=76, right=24, top=98)
             time, kinds = figure.subplots(1, 2, width_ratios=[5, 4])
             figure.subplots_adjust(wspace=0.42)
-        _over_time(time, result, figure.narrow)
-        _stack(kinds, result.to_frame(), figure.narrow)
-        kinds.set_xlabel("could be saved, %" if figure.narrow else "could be saved, percent")
+        time.locator_params(nbins=5)
+        kinds.locator_params(axis="x", nbins=4)
+        self.time, self.stack = time, _Stack(kinds, narrow)
+        talk_band(time, label="" if narrow else "the talk: 10–20 %")
+        self.could = time.axhline(0, color=SHARED_INK, ls="--", lw=1.5)
+        (self.saved,) = time.plot([], [], color=HARDWARE.colour)
+        beside: dict[str, Any] = {"textcoords": "offset points"}
+        self.could_text = time.annotate("", (0, 0), (6, 5), color=SHARED_INK, **beside)
+        self.saved_text = time.annotate(
+            "saved", (0, 0), (8, -4), va="top", color=HARDWARE.colour, **beside
+        )
+        self.still: object = None
+        self.layers: list[tuple[object, list[Artist]]] = []
+        self.bars: str = ""
+        time.set(xlabel="minutes", ylabel="saved, %" if narrow else "saved, percent of memory")
+        kinds.set_xlabel("could be saved, %" if narrow else "could be saved, percent")
+
+    def show(self, result: ProgramSharing) -> None:
+        """Draw the line, what could be, at the start, and the bars."""
+        history, frame = result.history, result.to_frame()
+        could = result.available.percent(result.available.saved)
+        minutes, saved = history.seconds / 60, history.saved_percent
+        self.could.set_ydata([could, could])
+        self.saved.set_data(minutes, saved)
+        self.could_text.set_text(f"could be: {could:.1f} %")
+        self.could_text.xy = (0, could)
+        middle = int(0.45 * (minutes.size - 1))
+        self.saved_text.xy = (minutes[middle], saved[middle])
+        self.time.set_xlim(0, _round_up(float(minutes[-1]), 1, 5, 10, 20, 60, 24 * 60))
+        self.time.set_ylim(0, _round_up(1.22 * could, 40, 55, 80, 100))
+        rows = frame.to_csv()
+        if rows != self.bars:
+            self.stack.show(frame)
+            self.bars = rows
+        self.layers = [
+            (rows, [*self.stack.bars.values(), *self.stack.words]),
+            (object(), [self.could, self.saved, self.could_text, self.saved_text]),
+        ]
+        self.still = *self.time.get_xlim(), *self.time.get_ylim(), self.stack.right, len(frame)
         told = result.summary()
-        title = f"{told['vms']} VMs save {told['saved_percent']:.1f} % after "
-        title += f"{result.history.seconds[-1] / 60:.0f} min"
+        title = f"{told['vms']} VMs save {told['saved_percent']:.1f} % after {minutes[-1]:.0f} min"
         alt = f"Line chart of percent saved over time. {result.explain()} Beside it: "
-        style.finish(time, title, alt + _kinds_alt(result.to_frame()), slide="S27")
-
-    return style.draw_on(figure, draw)
-
-
-def _over_time(axes: Axes, result: ProgramSharing, narrow: bool) -> None:  # noqa: FBT001
-    """Draw the line of what is saved, and what could be, at the start."""
-    history, could = result.history, result.available.percent(result.available.saved)
-    minutes = history.seconds / 60
-    talk_band(axes, label="" if narrow else "the talk: 10–20 %")
-    axes.axhline(could, color=SHARED_INK, ls="--", lw=1.5)
-    axes.plot(minutes, history.saved_percent, color=HARDWARE.colour)
-    axes.annotate(
-        f"could be: {could:.1f} %",
-        (0, could),
-        xytext=(6, 5),
-        textcoords="offset points",
-        color=SHARED_INK,
-    )
-    middle = int(0.45 * (minutes.size - 1))
-    axes.annotate(
-        "saved",
-        (minutes[middle], history.saved_percent[middle]),
-        xytext=(8, -4),
-        textcoords="offset points",
-        va="top",
-        color=HARDWARE.colour,
-    )
-    axes.set(xlim=(0, max(float(minutes[-1]), 1e-6)), ylim=(0, max(30.0, 1.22 * could)))
-    axes.set(xlabel="minutes", ylabel="saved, %" if narrow else "saved, percent of memory")
+        style.finish(self.time, title, alt + _kinds_alt(frame), slide="S27")

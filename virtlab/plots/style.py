@@ -9,26 +9,22 @@ from __future__ import annotations
 
 import base64
 import html
-import logging
 import textwrap
-from dataclasses import replace
-from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import matplotlib as mpl
 import numpy as np
-from cycler import cycler
-from matplotlib import font_manager
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from virtlab.plots import png
+from virtlab.plots.look import DPI, PX, RC, SMALL, register_fonts
 from virtlab.plots.palette import HARDWARE, HOST, OUTCOMES, PAGES, VMS, Mark, vm_mark
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
 __all__ = [
@@ -36,61 +32,63 @@ __all__ = [
     "HOST",
     "OUTCOMES",
     "PAGES",
+    "SMALL",
     "VMS",
     "Mark",
     "Plate",
+    "View",
     "draw_on",
     "finish",
     "picture_html",
     "plate",
+    "show_on",
     "vm_mark",
 ]
 
 
 WIDE_PX, NARROW_PX = 960, 380
-_DPI = 100  # layout resolution: 1 px of a figure is 1 px on a screen
-_PX = 72 / _DPI  # points of one pixel
 
-_RC: Any = {
-    "font.family": ["DejaVu Sans", "IPAexGothic"],  # per-glyph fallback: Japanese has no boxes
-    "font.size": 15 * _PX,
-    "axes.titlesize": 15 * _PX,
-    "axes.labelsize": 15 * _PX,
-    "xtick.labelsize": 14 * _PX,
-    "ytick.labelsize": 14 * _PX,
-    "legend.fontsize": 14 * _PX,
-    "legend.frameon": False,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": "#4D4D4D",
-    "axes.prop_cycle": cycler(color=[mark.colour for mark in VMS]),
-    "axes.axisbelow": True,
-    "grid.color": "#E5E5E5",
-    "grid.linewidth": 0.8,
-    "lines.linewidth": 2.5,
-    "lines.markersize": 8,
-    "hatch.linewidth": 0.8,
-    "figure.facecolor": "white",
-    "text.hinting": "none",  # text keeps its place at every number of pixels
-    "svg.hashsalt": "virtlab",
-}
+R_contra = TypeVar("R_contra", contravariant=True)
 
 
-@cache
-def _register_fonts() -> None:
-    """Make the Japanese font known, without letting its package change the global settings."""
-    with mpl.rc_context():
-        try:
-            import matplotlib_fontja
+class View(Protocol[R_contra]):
+    """Axes and marks on a figure that can show one result after another.
 
-            path = matplotlib_fontja.get_font_ttf_path()
-            font_manager.fontManager.addfont(Path(path))
-            entries = font_manager.fontManager.ttflist
-            regular = next(entry for entry in entries if entry.name == "IPAexGothic")
-            entries.append(replace(regular, weight=700))  # it has no bold cut: use it as it is
-        except ImportError:  # Latin text still works; `virtlab doctor` says what to install
-            _RC["font.family"] = ["DejaVu Sans"]
-            logging.getLogger(__name__).info("matplotlib-fontja is not installed")
+    Making axes and their ticks takes longer than drawing them, and a slider would feel it; so they
+    are made once, and drawn again only when `still` changes.
+
+    Attributes
+    ----------
+    still
+        What the axes depend on, such as their limits.
+    layers
+        What moves, the lowest first: what each layer depends on, and its artists. A layer is drawn
+        again if that has changed, or what is below it. Titles need not be named.
+    """
+
+    @property
+    def still(self) -> object:
+        """What the axes depend on."""
+
+    @property
+    def layers(self) -> Sequence[tuple[object, Sequence[Artist]]]:
+        """What moves."""
+
+    def __init__(self, figure: Plate) -> None:
+        """Make what all results have in common."""
+
+    def show(self, result: R_contra) -> None:
+        """Show a result, and no trace of the one before.
+
+        Parameters
+        ----------
+        result
+            What to show.
+
+        Examples
+        --------
+        See `show_on`.
+        """
 
 
 class Plate(Figure):
@@ -104,6 +102,8 @@ class Plate(Figure):
         What the figure shows, in words, with its numbers.
     width_px
         Width it is laid out for: 960 for a projector, less for a phone.
+    view
+        What is drawn on it, if that can show another result without being drawn anew.
 
     Examples
     --------
@@ -115,6 +115,8 @@ class Plate(Figure):
 
     alt: str = ""
     width_px: int = WIDE_PX
+    view: View[Any] | None = None
+    _pictures: list[tuple[object, Any]]  # of the axes and each layer on them, and what they show
 
     @property
     def narrow(self) -> bool:
@@ -147,12 +149,39 @@ class Plate(Figure):
         """
         old = self.canvas  # one that stays remembers how wide its words are
         canvas = old if isinstance(old, FigureCanvasAgg) else FigureCanvasAgg(self)
-        with mpl.rc_context(_RC):
-            self.set_dpi(_DPI * scale)
-            canvas.draw()
+        with mpl.rc_context(RC):
+            self.set_dpi(DPI * scale)
+            if self.view is None:
+                canvas.draw()
+            else:
+                self._draw_layers(canvas, self.view)
             pixels = np.asarray(canvas.buffer_rgba())
-            self.set_dpi(_DPI)
+            self.set_dpi(DPI)
         return png.encode(pixels, compress_level)
+
+    def _draw_layers(self, canvas: FigureCanvasAgg, view: View[Any]) -> None:
+        """Draw what has changed on the pictures of what has not."""
+        layers = [*view.layers, (object(), self.texts)]
+        keys = [(self.dpi, view.still), *(key for key, _ in layers)]
+        kept = self._pictures
+        same = 0
+        while same < len(kept) and kept[same][0] == keys[same]:
+            same += 1
+        del kept[same:]
+        if kept:
+            canvas.restore_region(kept[-1][1])
+        else:
+            moving = [artist for _, artists in layers for artist in artists]
+            for artist in moving:
+                artist.set_animated(True)  # so `canvas.draw` leaves it out
+            canvas.draw()
+            for artist in moving:
+                artist.set_animated(False)
+            kept.append((keys[0], canvas.copy_from_bbox(self.bbox)))
+        for key, artists in layers[len(kept) - 1 :]:
+            for artist in artists:
+                artist.draw(canvas.get_renderer())
+            kept.append((key, canvas.copy_from_bbox(self.bbox)))
 
     def margins(self, left: int = 90, right: int = 30, top: int = 62, bottom: int = 64) -> None:
         """Set the room around the axes, in pixels; it stays while a widget draws again.
@@ -169,7 +198,7 @@ class Plate(Figure):
         >>> float(round(figure.subplotpars.left, 3))
         0.2
         """
-        width, height = self.get_size_inches() * _DPI
+        width, height = self.get_size_inches() * DPI
         self.subplots_adjust(
             left=left / width,
             right=1 - right / width,
@@ -244,12 +273,12 @@ def plate(width_px: int = WIDE_PX, height_px: int | None = None) -> Plate:
     >>> plate(380).narrow
     True
     """
-    _register_fonts()
+    register_fonts()
     if height_px is None:
         height_px = round(width_px * (1.25 if width_px < 600 else 9 / 16))
-    size = (width_px / _DPI, height_px / _DPI)
-    with mpl.rc_context(_RC):
-        figure = Plate(figsize=size, dpi=_DPI)
+    size = (width_px / DPI, height_px / DPI)
+    with mpl.rc_context(RC):
+        figure = Plate(figsize=size, dpi=DPI)
     figure.width_px = width_px
     if figure.narrow:
         figure.margins(left=66, right=14, top=88)
@@ -284,8 +313,54 @@ def draw_on(figure: Plate | None, draw: Callable[[Plate], None]) -> Plate:
     for axes in figure.axes:
         figure.delaxes(axes)  # clear() alone would first furnish each with new axes: 15 ms
     figure.clear()
-    with mpl.rc_context(_RC):
+    figure.view = None
+    with mpl.rc_context(RC):
         draw(figure)
+    return figure
+
+
+def show_on(figure: Plate | None, view: type[View[R_contra]], result: R_contra) -> Plate:
+    """Show a result on `figure`, which is drawn anew only if it does not hold such a view yet.
+
+    Parameters
+    ----------
+    figure
+        The figure to show it on, or None for a new one.
+    view
+        What makes the axes, and shows results on them.
+    result
+        What to show.
+
+    Returns
+    -------
+    Plate
+        The figure.
+
+    Examples
+    --------
+    >>> class Dot:
+    ...     def __init__(self, figure):
+    ...         (self.dot,) = figure.subplots().plot([0], [0], "o")
+    ...         self.still, self.layers = None, []
+    ...     def show(self, result):
+    ...         self.dot.set_data([result], [result])
+    ...         self.layers = [(result, [self.dot])]
+    >>> figure = show_on(None, Dot, 0.2)
+    >>> axes = figure.axes[0]
+    >>> show_on(figure, Dot, 0.7).axes[0] is axes
+    True
+    """
+    figure = figure or plate()
+    if type(figure.view) is not view:
+
+        def build(figure: Plate) -> None:
+            figure.view, figure._pictures = view(figure), []  # noqa: SLF001 - a part of the view
+
+        draw_on(figure, build)
+    for text in list(figure.texts):
+        text.remove()  # the title, which `finish` writes anew
+    with mpl.rc_context(RC):
+        cast("View[R_contra]", figure.view).show(result)
     return figure
 
 
@@ -315,11 +390,11 @@ def finish(axes: Axes, title: str, alt: str, slide: str = "") -> None:
         raise TypeError("finish() needs axes of a Plate: make the figure with plate()")
     size = 16 if figure.narrow else 20  # pixels
     letters = int((figure.width_px - 66) / (0.62 * size))
-    height = figure.get_figheight() * _DPI
+    height = figure.get_figheight() * DPI
     lines = "\n".join(textwrap.wrap(title, letters))
     top_left = (14 / figure.width_px, 1 - 12 / height)
-    figure.text(*top_left, lines, va="top", weight="bold", fontsize=size * _PX)
+    figure.text(*top_left, lines, va="top", weight="bold", fontsize=size * PX)
     if slide:
         top_right = (1 - 10 / figure.width_px, 1 - 12 / height)
-        figure.text(*top_right, slide, ha="right", va="top", color="#6B6B6B", fontsize=14 * _PX)
+        figure.text(*top_right, slide, ha="right", va="top", color="#6B6B6B", fontsize=14 * PX)
     figure.alt = alt

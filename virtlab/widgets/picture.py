@@ -86,7 +86,10 @@ class Picture(anywidget.AnyWidget):
         >>> picture.redraw()
         """
         self._drawn_at = self.scale
-        style.draw_on(self.figure, self._draw)
+        if self.figure.view is None:
+            style.draw_on(self.figure, self._draw)
+        else:
+            self._draw(self.figure)  # it has axes already, and shows another result on them
         with self.hold_sync():
             self.png = self.figure.png(self.scale, compress_level=1)
             self.alt = self.figure.alt

@@ -76,6 +76,24 @@ def test_a_pass_in_any_order_finds_all(
     assert (history.states.sum(axis=1) == len(contents)).all()
 
 
+@given(size=st.integers(1, 50), seed=st.integers(0, 9), data=st.data())
+def test_a_random_pass_visits_each_page_once(size: int, seed: int, data: st.DataObject) -> None:
+    order, fresh = RandomOrder(np.random.default_rng(seed)), np.ones(size, dtype=bool)
+    for _ in range(3):
+        visited: list[int] = []
+        while len(visited) < size:
+            count = data.draw(st.integers(1, size - len(visited)))
+            visited += order.choose(fresh, count).tolist()
+        assert sorted(visited) == list(range(size))
+
+
+def test_random_passes_begin_anywhere() -> None:
+    order, fresh = RandomOrder(np.random.default_rng(1)), np.ones(20, dtype=bool)
+    firsts = [int(order.choose(fresh, 20)[0]) for _ in range(400)]
+    counts = np.bincount(firsts, minlength=20)
+    assert ((counts - 20) ** 2 / 20).sum() < 43.8  # chi-square, 19 degrees of freedom, 0.1 %
+
+
 def test_the_number_of_steps_changes_nothing() -> None:
     contents = np.random.default_rng(5).integers(0, 300, 1000)
     ends = {
@@ -209,7 +227,8 @@ def test_a_film_tells_what_happened() -> None:
     writes = sum(event.what in ("written", "copied", "unshared") for event in made.events)
     assert (told["visits"], told["writes"]) == (200 - writes, writes)
     assert told["copies"] == sum(event.what == "copied" for event in made.events) > 0
-    words = " ".join(made.frame(step).explain() for step in range(201))
+    films = [made, *(film(4, 16, 200, writes_per_100=40, seed=seed) for seed in range(5, 9))]
+    words = " ".join(each.frame(step).explain() for each in films for step in range(201))
     for part in ("own first", "compared in full", "becomes a hint", "this page takes its place"):
         assert part in words
     assert made.frame(200).to_frame()["vm"].tolist() == ["VM1", "VM2", "VM3", "VM4"]

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from virtlab.memory.frames import FREE, HINT, SHARED, USED, ZEROS
+from virtlab.memory.frames import FREE, HINT, SHARED, STATES, USED, ZEROS
 from virtlab.memory.guest.physical import distinct
 from virtlab.memory.hashing import ZERO
 from virtlab.validate import InvalidInputError
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["ContentMemory"]
+
+_SEVERAL = -2  # in the table of hints, for a moment: several pages have this content
 
 
 class ContentMemory:
@@ -72,11 +74,14 @@ class ContentMemory:
         self.copied = 0
         self.fresh: NDArray[np.bool_] = np.ones(pages, dtype=bool)
         self._state = np.full(pages, USED, dtype=np.uint8)
+        self._open = self.fresh.copy()  # pages at which a visit may change something
         self._hint_of = np.full(pages, -1, dtype=np.int64)  # content for which a page is a hint
         size = int(self.contents.max(initial=0)) + 1
         self._hint = np.full(size, -1, dtype=np.int64)  # by content: the page that is its hint
         self._references = np.zeros(size, dtype=np.int64)  # by content: pages on its shared frame
-        self._reclaimed = 0  # kept up to date: adding it up would go over all contents
+        # Kept up to date, as adding them up would go over all contents and all pages.
+        self._reclaimed = 0
+        self._counts = np.bincount(self._state, minlength=len(STATES))
 
     @property
     def shared(self) -> int:
@@ -108,6 +113,27 @@ class ContentMemory:
         """
         return np.where((self._state == SHARED) & (self.contents == ZERO), ZEROS, self._state)
 
+    def state_counts(self) -> NDArray[np.int64]:
+        """Return how many pages are in each state of `frames.STATES`.
+
+        Returns
+        -------
+        ndarray
+            One number a state.
+
+        Examples
+        --------
+        >>> memory = ContentMemory([5, 0, 0])
+        >>> memory.visit(np.arange(3))
+        >>> memory.state_counts().tolist()
+        [0, 0, 1, 0, 2]
+        """
+        counts = self._counts.copy()
+        zeros = self._references[ZERO]
+        counts[SHARED] -= zeros
+        counts[ZEROS] += zeros
+        return counts
+
     def visit(self, pages: NDArray[np.int64]) -> None:
         """Scan some pages, with the same outcome as one after the other.
 
@@ -123,43 +149,53 @@ class ContentMemory:
         >>> memory.reclaimed
         1
         """
-        settled = ~self.fresh[pages]
+        # What is shared, or a hint, and was not written since has nothing to be held against.
+        pages = pages.compress(self._open.take(pages))
+        if not pages.size:
+            return
+        hints = pages[self._state.take(pages) == HINT]
+        if hints.size:
+            self._drop_hints(hints[self._hint_of[hints] != self.contents[hints]])
+        unshared = self._state.take(pages) == USED
+        self._open[pages[~unshared]] = False
+        single = pages.compress(unshared)
+        known = self._references.take(self.contents.take(single)) > 0
+        self._share(single.compress(known))
+        single = single.compress(~known)
+        self._match(single.compress(~self.fresh.take(single)) if self.patient else single)
         self.fresh[pages] = False
-        content, state, hint_of = self.contents[pages], self._state[pages], self._hint_of[pages]
-        known = ((state == USED) | (state == HINT)) & (self._references[content] > 0)
-        # A hint that still holds what it was entered for has nothing new to be held against.
-        new = ((state == USED) | (state == HINT)) & ~known & (hint_of != content)
-        self._drop_hints(pages[(state == HINT) & (hint_of != content)])
-        self._share(pages[known])
-        self._match(pages[new & settled] if self.patient else pages[new])
 
     def _drop_hints(self, pages: NDArray[np.int64]) -> None:
-        """Take pages out of the table of hints, those that are in it."""
-        pages = pages[self._hint_of[pages] >= 0]
+        """Take hints out of their table."""
         self._hint[self._hint_of[pages]] = -1
         self._hint_of[pages] = -1
-        self._state[pages] = USED
+        self._turn(pages, HINT, USED)
 
     def _share(self, pages: NDArray[np.int64]) -> None:
-        """Map pages to the shared frame of their content."""
-        self._drop_hints(pages)
-        self._state[pages] = SHARED
-        self._refer(self.contents[pages], 1)
+        """Map pages, none of them a hint, to the shared frame of their content."""
+        self._turn(pages, USED, SHARED)
+        self._refer(self.contents.take(pages), 1)
 
     def _match(self, pages: NDArray[np.int64]) -> None:
-        """Hold unshared pages against the hints and one another; the single ones become hints."""
-        hinted = self._hint[self.contents[pages]]
-        hinted = distinct(hinted[hinted >= 0])
-        stale = self.contents[hinted] != self._hint_of[hinted]
-        self._drop_hints(hinted[stale])
-        party = distinct(np.concatenate([pages, hinted[~stale]]))
-        _, kind, count = np.unique(self.contents[party], return_inverse=True, return_counts=True)
-        several = count[kind] > 1
-        self._share(party[several])
-        single = party[~several]
-        self._state[single] = HINT
-        self._hint_of[single] = self.contents[single]
-        self._hint[self.contents[single]] = single
+        """Hold pages against the hints and one another; those that stay single become hints."""
+        hints = self._hint.take(self.contents.take(pages))
+        hints = distinct(hints.compress(hints >= 0))
+        party = pages
+        if hints.size:
+            current = hints[self._hint_of[hints] == self.contents[hints]]
+            self._drop_hints(hints)
+            party = np.concatenate([pages, current])
+        contents = self.contents.take(party)
+        # Each enters itself as the hint; whoever then finds another there has company.
+        self._hint[contents] = party
+        company = contents.compress(self._hint.take(contents) != party)
+        self._hint[company] = _SEVERAL
+        several = self._hint.take(contents) == _SEVERAL
+        self._hint[company] = -1
+        self._share(party.compress(several))
+        single = party.compress(~several)
+        self._turn(single, USED, HINT)
+        self._hint_of[single] = contents.compress(~several)
 
     def write(self, pages: NDArray[np.int64], contents: NDArray[np.int64]) -> None:
         """Let guests write: each page gets a new content; a shared one leaves its frame.
@@ -180,10 +216,10 @@ class ContentMemory:
         ([1, 3], 1)
         """
         self._leave(pages)
-        self._state[pages[self._state[pages] == FREE]] = USED
+        self._turn(pages.compress(self._state.take(pages) == FREE), FREE, USED)
         self._grow(int(contents.max(initial=0)) + 1)
         self.contents[pages] = contents
-        self.fresh[pages] = True
+        self.fresh[pages] = self._open[pages] = True
 
     def free(self, pages: NDArray[np.int64]) -> None:
         """Take pages from their guests; they read zeros until they are written again.
@@ -203,24 +239,35 @@ class ContentMemory:
         copied = self.copied
         self._leave(pages)
         self.copied = copied  # nothing is copied when a page goes
-        self._drop_hints(pages)
-        self._state[pages] = FREE
+        self._drop_hints(pages[self._state[pages] == HINT])
+        self._turn(pages[self._state[pages] == USED], USED, FREE)
+        self._open[pages] = self.fresh[pages]
         self.contents[pages] = ZERO
+
+    def _turn(self, pages: NDArray[np.int64], before: int, after: int) -> None:
+        """Give pages that are all in one state another."""
+        self._counts[before] -= pages.size
+        self._counts[after] += pages.size
+        self._state[pages] = after
+        self._open[pages] = after == USED
 
     def _leave(self, pages: NDArray[np.int64]) -> None:
         """Take pages off their shared frames."""
-        leaving = pages[self._state[pages] == SHARED]
-        self._state[leaving] = USED
+        leaving = pages.compress(self._state.take(pages) == SHARED)
+        self._turn(leaving, SHARED, USED)
         # The last page of a frame needs no copy: it saved nothing.
-        self.copied -= self._refer(self.contents[leaving], -1)
+        self.copied -= self._refer(self.contents.take(leaving), -1)
 
     def _refer(self, contents: NDArray[np.int64], change: int) -> int:
         """Count pages on shared frames, one for each content; return the frames saved by that."""
-        touched = distinct(contents)
-        before = self._references[touched]
+        if not contents.size:
+            return 0
+        unused = contents[self._references[contents] == 0]
         np.add.at(self._references, contents, change)
-        after = self._references[touched]
-        saved = int((after - (after > 0)).sum() - (before - (before > 0)).sum())
+        if change < 0:
+            unused = contents[self._references[contents] == 0]
+        # A frame is begun or left where a content had no page, or has none now.
+        saved = change * (contents.size - distinct(unused).size)
         self._reclaimed += saved
         return saved
 

@@ -89,7 +89,11 @@ class SequentialOrder:
 
 
 class RandomOrder:
-    """All pages in a random order, another one for each pass: what ESX does.
+    """All pages in a random order, as ESX does; each pass enters it at another place.
+
+    The pages are shuffled once, into a ring. A page is as likely to be visited at any moment of a
+    pass as at any other, whatever happened in the passes before; and a shuffle for each pass would
+    take longer than the visits.
 
     Parameters
     ----------
@@ -105,8 +109,8 @@ class RandomOrder:
 
     def __init__(self, rng: Generator) -> None:
         self._rng = rng
-        self._order = np.empty(0, dtype=np.int64)
-        self._next = 0
+        self._ring = np.empty(0, dtype=np.int64)
+        self._at = self._left = 0
 
     def choose(self, fresh: NDArray[np.bool_], count: int) -> NDArray[np.int64]:
         """Return the next pages of this pass's order.
@@ -126,10 +130,17 @@ class RandomOrder:
         >>> RandomOrder(np.random.default_rng(1)).choose(np.ones(9, dtype=bool), 2).size
         2
         """
-        if self._next == self._order.size:
-            self._order, self._next = self._rng.permutation(fresh.size), 0
-        pages = self._order[self._next : self._next + count]
-        self._next += pages.size
+        size = fresh.size
+        if size != self._ring.size:
+            self._ring, self._left = self._rng.permutation(size), 0
+        if not self._left:
+            self._at, self._left = int(self._rng.integers(size)), size
+        count = min(count, self._left)
+        pages = self._ring[self._at : self._at + count]
+        if pages.size < count:  # over the ring's end
+            pages = np.concatenate([pages, self._ring[: count - pages.size]])
+        self._at = (self._at + count) % size
+        self._left -= count
         return pages
 
 

@@ -170,7 +170,7 @@ class Writes:
             return
         if self._first_own < 0:
             self._first_own = int(memory.contents.max(initial=0)) + 1
-        pages = distinct(self._rng.choice(self._pages, count))
+        pages = distinct(self._pages[self._rng.integers(0, self._pages.size, count)])
         # Two contents of its own for each page, in turn: a write always changes something.
         own = self._first_own + 2 * pages
         memory.write(pages, own + (memory.contents[pages] == own))
@@ -278,6 +278,7 @@ def scan(
     seconds: float,
     writes: Writes | None = None,
     steps: int = 120,
+    available: int | None = None,
 ) -> ScanHistory:
     """Run a scanner, and guests that write, for some time.
 
@@ -295,6 +296,8 @@ def scan(
         What guests write meanwhile; nothing if not given.
     steps
         How many times are kept; in each step first the writes happen, then the visits.
+    available
+        Pages that could be saved at the start, where that is known; else it is counted.
 
     Returns
     -------
@@ -321,7 +324,9 @@ def scan(
         0, number("seconds", seconds, minimum=0), integer("steps", steps, minimum=1) + 1
     )
     rows = [_now(memory)]
-    copied, found = memory.copied, savings(memory.contents, memory.owners)
+    copied = memory.copied
+    if available is None:
+        available = savings(memory.contents, memory.owners).saved
     visited = np.floor(time * rate + 1e-9).astype(np.int64)
     written = np.floor(time * (writes.pages_per_s if writes else 0) + 1e-9).astype(np.int64)
     for step in range(1, time.size):
@@ -331,11 +336,11 @@ def scan(
         rows.append(_now(memory))
     states, reclaimed = (np.array(column) for column in zip(*rows, strict=True))
     copied = memory.copied - copied
-    return ScanHistory(time, states, reclaimed, visited, found.saved, copied, rate)
+    return ScanHistory(time, states, reclaimed, visited, available, copied, rate)
 
 
 def _now(memory: ContentMemory) -> tuple[NDArray[np.int64], int]:
-    return np.bincount(memory.states(), minlength=len(STATES)), memory.reclaimed
+    return memory.state_counts(), memory.reclaimed
 
 
 def _visit(memory: ContentMemory, order: ScanOrder, count: int) -> None:
