@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path  # noqa: TC003 - typer reads the annotations when the command runs
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -191,10 +192,11 @@ def _affinity(field: str, text: str) -> frozenset[int]:
     """Read logical CPUs as '0 2' or '0-3'."""
     chosen: set[int] = set()
     for part in text.replace(";", " ").replace(",", " ").split():
-        first, _, last = part.partition("-")
-        if not (first.isdecimal() and (last or first).isdecimal()):
+        found = re.fullmatch(r"([0-9]{1,4})(?:-([0-9]{1,4}))?", part)
+        these = found and range(int(found[1]), int(found[2] or found[1]) + 1)
+        if not these:
             break
-        chosen |= set(range(int(first), int(last or first) + 1))
+        chosen |= set(these)
     else:
         if chosen:
             return frozenset(chosen)
