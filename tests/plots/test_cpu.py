@@ -47,7 +47,8 @@ def test_the_lines_end_at_what_was_received_and_the_bars_are_the_intervals() -> 
     assert ends[0::2] == pytest.approx(run.run_s.tolist(), abs=0.02)
     drawn = sum(len(bars.get_paths()) for bars in lower.collections)
     trace = run.trace()
-    assert drawn == int(((trace["to_s"] > 5.8) & (trace["from_s"] < 6.3)).sum()) == 50
+    assert drawn == int(((trace["to_s"] > 5.8) & (trace["from_s"] < 6.3)).sum())
+    assert drawn > 40
     assert [label.get_text() for label in lower.get_yticklabels()] == list(run.names)
 
 

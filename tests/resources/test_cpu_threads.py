@@ -25,6 +25,7 @@ from virtlab.resources.cpu import (
     Policy,
     Remove,
     RoundRobin,
+    Stride,
     ThreadedRun,
     Trace,
     Workload,
@@ -33,6 +34,7 @@ from virtlab.resources.cpu import (
 )
 from virtlab.resources.cpu.contention import KINDS, PUBLISHED
 from virtlab.resources.cpu.places import fit
+from virtlab.resources.cpu.scheduler import Simulation
 from virtlab.validate import InvalidInputError
 
 if TYPE_CHECKING:
@@ -370,11 +372,13 @@ def test_with_one_thread_a_core_it_is_the_scheduler_as_it_is(
     cpus: int, loads: list[Workload]
 ) -> None:
     vms = [CpuVM(f"vm{i}", 500 * (i + 1), workload=load) for i, load in enumerate(loads)]
-    plain = schedule(vms, cpus, seconds=2, seed=3)
+    plain = Simulation(vms, cpus, 10_000, Stride(), np.random.default_rng(3))
+    plain.preempting = False
+    plain.run([(0.0, {vm.name: vm for vm in vms})], 2_000_000)
     same = schedule_threads(vms, Cores(cpus, 1), seconds=2, seed=3)
     assert same.work_s == pytest.approx(same.run_s)
-    assert same.percent == pytest.approx(plain.percent)
-    assert np.array_equal(same.wants, plain.wants)
+    assert [round(1e6 * used) for used in same.run_s] == [vcpu.used_us for vcpu in plain.vcpus]
+    assert same.wants.tolist() == [list(want) for want in plain.wants]
 
 
 # --- quarantine, events, admission ----------------------------------------------------------------

@@ -9,6 +9,9 @@ next. `schedule` is that loop; `virtlab.resources.allocate` says where it must c
     workloads  what they have to do
     policies   who is next: stride, lottery, round robin, or a class of your own
     scheduler  the loop
+    waiting    who wants to run, and the clocks of minimum and maximum, for any policy
+    by_level   stride by what `allocate` entitles each to
+    level      that, kept up to date while VMs wake, sleep, come and go
     stretch    the loop in short, where nothing but quanta happens
     run        what comes of it: every interval, ready time, fairness, switches, migrations
     threads    the loop on hyperthreaded cores; threaded begins it, threaded_run: what comes of it

@@ -10,9 +10,11 @@ as if it had just run. **Lottery** draws: a client with p of all shares wins wit
 of n quanta it gets np, with variance np(1 - p), and waits for its first one 1/p quanta in the
 mean. **Round robin** knows no shares.
 
-Two rules of stride are not in the thesis but in all that follow it. Who comes back from waiting
-starts no further back than where the others are now (`virtual`): it has saved up nothing. And what
-a minimum gave a client is not held against it later: its pass runs ahead by one quantum at most.
+Two rules of stride that keeps its own clock are not in the thesis but in all that follow it. Who
+comes back from waiting starts no further back than where the others are now (`virtual`): it has
+saved up nothing. And what a minimum gave a client is not held against it later: its pass runs
+ahead by one quantum at most. `schedule` gives it a better clock, the level of `allocate`, and needs
+neither (`virtlab.resources.cpu.by_level`).
 
 Sources: C. Waldspurger, W. Weihl, "Lottery scheduling", OSDI 1994; C. Waldspurger, PhD thesis,
 MIT/LCS/TR-667 (1995), chapter 3; the virtual time of start-time fair queueing: P. Goyal, H. Vin,
@@ -54,12 +56,21 @@ class Vcpu:
         Minimum and maximum, parts of one processor.
     owed_us, free_us
         The moment at which its minimum wants it to run again, and its maximum allows it to.
+    held
+        Whether its maximum holds it back.
     left_us
         Work left of its burst.
     bursts
         Bursts that it began.
     cpu
         Where it ran last; -1 for nowhere.
+    ran_us
+        What it has run of its present quantum, where `Policy.preempts` is asked.
+    bound, weight
+        Whether its minimum or maximum decides what it is entitled to, and that rate; else its
+        shares (`virtlab.resources.cpu.level`).
+    debt_us, slept_us
+        What it was ahead when it fell asleep, and when that was.
 
     Examples
     --------
@@ -68,17 +79,20 @@ class Vcpu:
     """
 
     __slots__ = (
-        "at", "base", "bursts", "cpu", "free_us", "high", "index", "left_us", "low", "on",
-        "owed_us", "shares", "since_us", "used_us", "vm", "waiting", "want_us",
+        "at", "base", "bound", "bursts", "cpu", "debt_us", "free_us", "held", "high", "index",
+        "left_us", "low", "on", "owed_us", "plain", "ran_us", "shares", "since_us", "slept_us",
+        "used_us", "vm", "waiting", "want_us", "weight",
     )  # fmt: skip
 
     def __init__(self, index: int, vm: int, shares: float = 1.0) -> None:
         self.index, self.vm, self.shares = index, vm, shares
         self.low, self.high = 0.0, 1.0
-        self.used_us = self.left_us = self.bursts = self.since_us = self.want_us = 0
-        self.at = self.base = self.owed_us = self.free_us = 0.0
-        self.cpu = -1
-        self.waiting = self.on = False
+        self.used_us = self.left_us = self.bursts = self.since_us = self.want_us = self.ran_us = 0
+        self.at = self.base = self.owed_us = self.free_us = self.debt_us = 0.0
+        self.weight = shares
+        self.cpu, self.slept_us = -1, 0
+        self.waiting = self.on = self.bound = self.held = False
+        self.plain = True  # no minimum, no maximum, some shares, not bound: the usual case
 
 
 class Policy:
@@ -171,6 +185,24 @@ class Policy:
         """
         self.clients.insert(0, vcpu)
 
+    def preempts(self, waking: Vcpu, running: Vcpu) -> bool:
+        """Return whether one that comes to wait pushes out one that runs, whose rest comes later.
+
+        Parameters
+        ----------
+        waking
+            It wakes, or its maximum lets it go on; it waits.
+        running
+            It has run `running.ran_us` of its quantum.
+
+        Returns
+        -------
+        bool
+            False, if a policy says nothing else: quanta end when they end.
+        """
+        del waking, running
+        return False
+
     def charge(self, vcpu: Vcpu, ran_us: int) -> None:
         """Take note that one ran.
 
@@ -238,6 +270,8 @@ class Stride(Policy):
     'ABAABC'
     """
 
+    self_clocked = True  # the virtual time is the furthest pass that was served
+
     def start(self, quantum_us: int, rng: np.random.Generator) -> None:
         """Begin a run."""
         del rng
@@ -247,6 +281,13 @@ class Stride(Policy):
 
     def add(self, vcpu: Vcpu, *, woke: bool) -> None:
         """Let one wait; who was asleep, or could not run enough, has saved up nothing."""
+        if self.self_clocked:
+            self._pull(vcpu, woke=woke)
+        vcpu.waiting = True
+        heappush(self.heap, (vcpu.at, vcpu.index, vcpu))
+
+    def _pull(self, vcpu: Vcpu, *, woke: bool) -> None:
+        """Pull a pass up to where the others are."""
         stride = self.quantum_us / vcpu.shares
         least = self.virtual if woke else self.virtual - stride
         if vcpu.cpu < 0 and vcpu.used_us == 0:
@@ -254,8 +295,6 @@ class Stride(Policy):
         if vcpu.at < least:
             vcpu.at = vcpu.base = least
             vcpu.since_us = 0
-        vcpu.waiting = True
-        heappush(self.heap, (vcpu.at, vcpu.index, vcpu))
 
     def remove(self, vcpu: Vcpu) -> None:
         """Leave its entry in the heap: it is void once the client no longer waits."""
@@ -273,13 +312,24 @@ class Stride(Policy):
         vcpu.base = self.virtual + (vcpu.at - self.virtual) * vcpu.shares / shares
         vcpu.at, vcpu.since_us = vcpu.base, 0
 
+    def first(self) -> Vcpu | None:
+        """Return the client with the smallest pass, and leave it there; None if none waits."""
+        heap = self.heap
+        while heap:
+            at, _, vcpu = heap[0]
+            if vcpu.waiting and vcpu.at == at and vcpu.shares and not vcpu.bound:
+                return vcpu
+            heappop(heap)
+        return None
+
     def take(self) -> Vcpu | None:
         """Return the client with the smallest pass."""
         heap = self.heap
         while heap:
             at, _, vcpu = heappop(heap)
-            if vcpu.waiting and vcpu.at == at and vcpu.shares:  # else its shares are gone
-                self.virtual = max(self.virtual, at)
+            if vcpu.waiting and vcpu.at == at and vcpu.shares and not vcpu.bound:
+                if self.self_clocked:
+                    self.virtual = max(self.virtual, at)
                 return vcpu
         return None
 
@@ -288,9 +338,17 @@ class Stride(Policy):
         vcpu.waiting = True
         heappush(self.heap, (vcpu.at, vcpu.index, vcpu))
 
+    def preempts(self, waking: Vcpu, running: Vcpu) -> bool:
+        """Return whether it would be next, if the running one had to wait a tenth of a quantum ago.
+
+        Without that tenth, those that are level would push each other out all the time.
+        """
+        before_us = running.ran_us - self.quantum_us / 10
+        return waking.at < running.at + before_us / running.shares
+
     def charge(self, vcpu: Vcpu, ran_us: int) -> None:
         """Move the pass on by time / shares."""
-        if vcpu.at > self.virtual:  # its minimum let it run before its turn
+        if self.self_clocked and vcpu.at > self.virtual:  # its minimum let it run before its turn
             vcpu.base = self.virtual
             vcpu.since_us = 0
         # one division of whole numbers: equal parts tie exactly, as 2/2 and 3/3 do

@@ -3,27 +3,23 @@
 At each moment something ends (a quantum, a burst, a pause) or someone changes something. Who ran
 is charged; who wants to run waits; and each free processor takes the next that waits:
 
-1. one whose minimum is behind: it has been owed time since `owed_us`, the earliest first;
+1. one whose minimum or maximum says that it is due (`virtlab.resources.cpu.waiting`; with
+   `Stride`, `virtlab.resources.cpu.by_level`);
 2. else the policy's choice (`virtlab.resources.cpu.policies`), by shares;
 3. else it idles, until a minimum or a maximum lets someone run.
 
-A maximum is kept by a clock too: a client that ran t may run again t / maximum after it began. So
-a minimum is a promise to those that want to run, and what is not wanted is lent; a maximum is a
-lid even where processors idle; and shares decide all that lies between. What comes out, over
-time, is `virtlab.resources.allocate` of those that want to run, within 2 % of a processor (quanta
-that have begun are not broken off). The idea of one clock for each of the three is mClock's
-(A. Gulati, A. Merchant, P. Varman, OSDI 2010), which is for disks.
+A quantum may be broken off: who wakes, or is let go by its maximum, pushes another out if the
+policy says so (`Policy.preempts`), whose rest comes later. What comes out of stride, over time, is
+`virtlab.resources.allocate` of those that want to run, within half a point of a processor.
 
-What is left out: a client that wakes waits for a quantum to end rather than push another out;
-changing costs no time; caches do not make one processor better than the next, but who can stay on
-the one where it was does. The virtual processors of one VM are scheduled one by one.
+What is left out: changing costs no time; caches do not make one processor better than the next,
+but who can stay on the one where it was does. The virtual processors of one VM are scheduled one
+by one.
 """
 
 from __future__ import annotations
 
-import math
 from array import array
-from collections import defaultdict
 from functools import partial
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
@@ -31,21 +27,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from virtlab.resources.cpu.places import any_bound
-from virtlab.resources.cpu.policies import Policy, Stride, Vcpu
+from virtlab.resources.cpu.policies import Stride
 from virtlab.resources.cpu.run import CpuRun
 from virtlab.resources.cpu.stretch import horizon, stretch
 from virtlab.resources.cpu.vms import Add, plan
+from virtlab.resources.cpu.waiting import Waiting
 from virtlab.validate import InvalidInputError, integer, number
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
+    from virtlab.resources.cpu.policies import Policy, Vcpu
     from virtlab.resources.cpu.vms import CpuVM, Event
 
 __all__ = ["schedule"]
 
 _US = 1_000_000
-_SAVED = 4  # quanta that a maximum allows one to make up for, after having waited
 
 
 def schedule(
@@ -111,9 +108,11 @@ def schedule(
             raise InvalidInputError(field, value, "a number of at least 0.001")
     steps = plan(vms, events, cpus)
     everyone = (*vms, *(event.vm for event in events if isinstance(event, Add)))
-    simulation = Simulation(
-        everyone, cpus, round(quantum_ms * 1000), policy or Stride(), np.random.default_rng(seed)
-    )
+    from virtlab.resources.cpu.by_level import ByLevel  # it builds on this module
+
+    policy, rng = policy or Stride(), np.random.default_rng(seed)
+    loop = ByLevel if isinstance(policy, Stride) else Simulation
+    simulation = loop(everyone, cpus, round(quantum_ms * 1000), policy, rng)
     simulation.run(steps, round(seconds * _US))
     return CpuRun(
         vms=everyone,
@@ -128,7 +127,7 @@ def schedule(
     )
 
 
-class Simulation:
+class Simulation(Waiting):
     """The clock, who waits, and who runs."""
 
     def __init__(
@@ -139,34 +138,20 @@ class Simulation:
         policy: Policy,
         rng: np.random.Generator,
     ) -> None:
-        self.quantum_us, self.policy, self.rng = quantum_us, policy, rng
-        self.now, self.plain = 0, True
-        self.of: dict[str, list[Vcpu]] = {}
-        self.vcpus: list[Vcpu] = []
-        for number_, vm in enumerate(vms):
-            indices = range(len(self.vcpus), len(self.vcpus) + vm.vcpus)
-            self.of[vm.name] = [Vcpu(index, number_) for index in indices]
-            self.vcpus += self.of[vm.name]
-        self.workloads = [vm.workload for vm in vms for _ in range(vm.vcpus)]
+        super().__init__(vms, quantum_us, policy, rng)
         self.free = list(range(cpus))
         self.runs: list[Vcpu | None] = [None] * cpus  # who runs, or ran last, and from when
         self.from_us, self.until_us = [0] * cpus, [0] * cpus  # ... to when
         self.slice_us = [0] * cpus  # start of the present quantum
-        self.ends: defaultdict[int, list[int]] = defaultdict(list)  # processors by end of slice
-        self.timers: defaultdict[int, list[Callable[[], None]]] = defaultdict(list)
-        self.moments: list[int] = []
-        self.owed: list[tuple[float, int, Vcpu]] = []  # those with a minimum that wait
+        self.quick: Stride | None = None  # with it, the loop in short may be taken
         self.trace = array("q")
-        self.wants: list[tuple[int, int, int]] = []
-        policy.start(quantum_us, rng)
 
     def run(self, steps: Sequence[tuple[float, dict[str, CpuVM]]], end_us: int) -> None:
         """Go from moment to moment until the end."""
         for at_s, running in steps:
             self._at(round(at_s * _US), partial(self._set, running))
         ends, timers, moments = self.ends, self.timers, self.moments
-        policy = self.policy
-        quick = policy if self.plain and type(policy) is Stride and len(self.runs) == 1 else None
+        quick = self.quick
         while moments:
             now = heappop(moments)
             if now >= end_us:
@@ -178,8 +163,12 @@ class Simulation:
                 action()
             if self.free:
                 self._dispatch()
+                if self.woke:
+                    self._preempt()
                 if quick and not self.free and not self.owed:
                     stretch(self, quick, min(end_us, horizon(self)))
+            elif self.woke:
+                self._preempt()
         self._end(end_us)
 
     def _end(self, end_us: int) -> None:
@@ -198,11 +187,6 @@ class Simulation:
         rows = np.frombuffer(self.trace, dtype=np.int64).reshape(-1, 4)
         return rows[np.lexsort((rows[:, 1], rows[:, 2]))]
 
-    def _at(self, time_us: int, action: Callable[[], None]) -> None:
-        if time_us not in self.timers and time_us not in self.ends:
-            heappush(self.moments, time_us)
-        self.timers[time_us].append(action)
-
     # --- someone changes something ----------------------------------------------------------------
 
     def _set(self, running: dict[str, CpuVM]) -> None:
@@ -215,31 +199,41 @@ class Simulation:
                     continue
                 self._settings(vcpu, running[name])
                 if not vcpu.on:
-                    vcpu.on, vcpu.free_us = True, float(self.now)
-                    self._next_burst(vcpu)
+                    self._power_on(vcpu)
 
     def _settings(self, vcpu: Vcpu, vm: CpuVM) -> None:
         """Give one its part; what its pass is ahead of the others by is counted anew."""
         shares = vm.shares / vm.vcpus
         low, high = vm.min_percent / vm.vcpus / 100, vm.max_percent / vm.vcpus / 100
+        if not shares:
+            high = low  # the minimum and no more
         if (shares, low, high) == (vcpu.shares, vcpu.low, vcpu.high):
             return
         if vcpu.waiting:
             self._unqueue(vcpu)
-        if shares and vcpu.shares and isinstance(self.policy, Stride):
-            self.policy.rescale(vcpu, shares)
         if low != vcpu.low:
             vcpu.owed_us = float(self.now)
         if vcpu.free_us > self.now:  # its maximum holds it back: for how long, by the new one
             more = vcpu.high / high if high else 1.0
             vcpu.free_us = self.now + (vcpu.free_us - self.now) * (more if high < 1 else 0.0)
-        vcpu.shares, vcpu.low, vcpu.high = shares, low, high
+        self._give(vcpu, shares, low, high)
         if vcpu.left_us and not self._busy_of(vcpu):
             self._hold_or_wait(vcpu, woke=True)
+
+    def _give(self, vcpu: Vcpu, shares: float, low: float, high: float) -> None:
+        """Write new settings down."""
+        if shares and vcpu.shares and isinstance(self.policy, Stride):
+            self.policy.rescale(vcpu, shares)
+        vcpu.shares, vcpu.low, vcpu.high = shares, low, high
+        vcpu.plain = shares > 0 and not low and high >= 1
 
     def _busy_of(self, vcpu: Vcpu) -> list[int]:
         """Return the processor that one runs on, if it does."""
         return [c for c, who in enumerate(self.runs) if who is vcpu and c not in self.free]
+
+    def _power_on(self, vcpu: Vcpu) -> None:
+        vcpu.on, vcpu.free_us = True, float(self.now)
+        self._next_burst(vcpu)
 
     def _power_off(self, vcpu: Vcpu) -> None:
         for cpu in self._busy_of(vcpu):
@@ -248,73 +242,10 @@ class Simulation:
         if vcpu.waiting:
             self._unqueue(vcpu)
         if vcpu.left_us:
-            self.wants.append((vcpu.index, vcpu.want_us, self.now))
-        vcpu.on, vcpu.left_us = False, 0
-
-    # --- wanting, waiting -------------------------------------------------------------------------
-
-    def _next_burst(self, vcpu: Vcpu) -> None:
-        """Ask the workload when it wants to run again."""
-        workload = self.workloads[vcpu.index]
-        for _ in range(1_000_000):
-            begin_s, work_s = workload.burst(vcpu.bursts, self.now / _US, self.rng)
-            vcpu.bursts += 1
-            work_us = round(work_s * _US)
-            if work_us > 0:
-                break
-        else:
-            raise InvalidInputError("workload", workload, "one that has work now and then")
-        begin_us = max(self.now, round(begin_s * _US))
-        if begin_us == self.now:
-            self._wake(vcpu, work_us)
-        else:
-            self._at(begin_us, partial(self._wake, vcpu, work_us))
-
-    def _wake(self, vcpu: Vcpu, work_us: int) -> None:
-        if not vcpu.on:  # powered off in its sleep
-            return
-        vcpu.left_us, vcpu.want_us = work_us, self.now
-        vcpu.owed_us = max(vcpu.owed_us, float(self.now))
-        self._hold_or_wait(vcpu, woke=True)
-
-    def _hold_or_wait(self, vcpu: Vcpu, *, woke: bool) -> None:
-        if vcpu.free_us > self.now:
-            self._at(math.ceil(vcpu.free_us), partial(self._release, vcpu, vcpu.free_us))
-        else:
-            self._wait(vcpu, woke=woke)
-
-    def _release(self, vcpu: Vcpu, free_us: float) -> None:
-        """Let one wait again whose maximum held it back, unless that has changed since."""
-        if vcpu.on and vcpu.left_us and not vcpu.waiting and vcpu.free_us == free_us:
-            self._wait(vcpu, woke=True)
-
-    def _wait(self, vcpu: Vcpu, *, woke: bool) -> None:
-        if vcpu.high == 0:
-            return
-        if vcpu.shares:
-            self.policy.add(vcpu, woke=woke)
-        vcpu.waiting = True
-        if vcpu.low:
-            heappush(self.owed, (vcpu.owed_us, vcpu.index, vcpu))
-            if not vcpu.shares and vcpu.owed_us > self.now:
-                self._at(math.ceil(vcpu.owed_us), _nothing)  # a moment to look again
-
-    def _unqueue(self, vcpu: Vcpu) -> None:
-        vcpu.waiting = False
-        if vcpu.shares:
-            self.policy.remove(vcpu)
+            self._done(vcpu)
+        vcpu.on, vcpu.held, vcpu.left_us = False, False, 0
 
     # --- running ----------------------------------------------------------------------------------
-
-    def _take(self) -> Vcpu | None:
-        """Return who is next, by its minimum or by the policy."""
-        owed = self.owed
-        while owed and owed[0][0] <= self.now:
-            due_us, _, vcpu = heappop(owed)
-            if vcpu.waiting and vcpu.owed_us == due_us and vcpu.low:
-                self._unqueue(vcpu)
-                return vcpu
-        return self.policy.take()
 
     def _dispatch(self) -> None:
         """Give the free processors away; who can stay where it was does."""
@@ -341,6 +272,29 @@ class Simulation:
         for vcpu, cpu in zip(movers, left, strict=False):
             self._start(vcpu, cpu)
         self.free = left[len(movers) :]
+
+    def _preempt(self) -> None:
+        """Let those that woke, and found no free processor, push others out."""
+        woke, self.woke = self.woke, []
+        for vcpu in woke:
+            if not vcpu.waiting or self.free:
+                continue
+            for cpu, running in enumerate(self.runs):
+                if running is not None:
+                    running.ran_us = self.now - self.slice_us[cpu]
+            cpu = self._loser(vcpu)
+            if cpu >= 0:
+                self.ends[self.until_us[cpu]].remove(cpu)
+                self._stop(cpu)
+                self._dispatch()
+
+    def _loser(self, waking: Vcpu) -> int:
+        """Return on which processor one is pushed out; -1 for none."""
+        preempts = self.policy.preempts
+        for cpu, running in enumerate(self.runs):
+            if running is not None and running.ran_us and preempts(waking, running):
+                return cpu
+        return -1
 
     def _start(self, vcpu: Vcpu, cpu: int) -> None:
         now = self.now
@@ -375,26 +329,18 @@ class Simulation:
         ran = now - began
         vcpu.used_us += ran
         vcpu.left_us -= ran
-        if vcpu.shares:
+        if vcpu.plain:
             self.policy.charge(vcpu, ran)
-        if vcpu.low:
-            most = now + self.quantum_us / vcpu.low
-            vcpu.owed_us = min(vcpu.owed_us + ran / vcpu.low, most)
-        if 0 < vcpu.high < 1:
-            saved = began - _SAVED * self.quantum_us / vcpu.high
-            vcpu.free_us = max(vcpu.free_us, saved) + ran / vcpu.high
+        else:
+            self._account(vcpu, ran, began)
         if not vcpu.left_us:
-            self.wants.append((vcpu.index, vcpu.want_us, now))
+            self._done(vcpu)
         if ended:
             return
         if not vcpu.left_us:
             self._next_burst(vcpu)
-        elif vcpu.low or vcpu.free_us > now or not vcpu.shares:
-            self._hold_or_wait(vcpu, woke=False)
-        else:  # the usual case, said in short
+        elif vcpu.plain:
             vcpu.waiting = True
             self.policy.add(vcpu, woke=False)
-
-
-def _nothing() -> None:
-    """Do nothing: the moment itself is what matters."""
+        else:
+            self._hold_or_wait(vcpu, woke=False)

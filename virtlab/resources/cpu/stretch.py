@@ -32,20 +32,13 @@ def stretch(state: Simulation, policy: Stride, until_us: float) -> None:
     heap, quantum = policy.heap, state.quantum_us
     who, began, now = state.runs[0], state.from_us[0], state.until_us[0]
     enough, last = 2 * quantum, until_us - quantum
-    if (
-        who is None
-        or not who.shares
-        or now >= last
-        or who.low
-        or who.high < 1
-        or now - state.now != quantum
-    ):
+    if who is None or now >= last or not who.plain or now - state.now != quantum:
         return
-    virtual, extend = policy.virtual, state.trace.extend
+    extend = state.trace.extend
     del state.ends[heappop(state.moments)]
     while heap and now < last and who.left_us > enough:
         at, _, other = heap[0]
-        if not other.waiting or other.at != at or not other.shares or other.low or other.high < 1:
+        if not other.waiting or other.at != at or not other.plain:
             break
         if other.left_us <= enough:
             break
@@ -54,14 +47,11 @@ def stretch(state: Simulation, policy: Stride, until_us: float) -> None:
         who.since_us += quantum
         who.at = at = who.base + who.since_us / who.shares
         at, _, other = heappushpop(heap, (at, who.index, who))
-        if at > virtual:  # noqa: PLR1730 - max() is a call, in the loop that all of this is for
-            virtual = at
         if other is not who:
             extend((who.index, 0, began, now))
             who.waiting, other.waiting, other.cpu = True, False, 0
             who, began = other, now
         now += quantum
-    policy.virtual = virtual
     state.runs[0], state.from_us[0], state.until_us[0] = who, began, now
     state.slice_us[0] = now - quantum
     if now not in state.timers:

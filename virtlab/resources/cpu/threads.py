@@ -83,7 +83,8 @@ class Threaded(Simulation):
         rng: np.random.Generator,
     ) -> None:
         super().__init__(vms, machine.logical, quantum_us, policy, rng)
-        self.machine, self.threads, self.plain = machine, machine.threads, False
+        self.preempting = False
+        self.machine, self.threads = machine, machine.threads
         self.speeds = machine.contention.matrix.tolist()
         self.kind = [KINDS.index(vms[vcpu.vm].kind) for vcpu in self.vcpus]
         self.sharing = ["any"] * len(vms)
