@@ -2,45 +2,31 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from virtlab.resources import allocate
 from virtlab.resources.cpu import (
-    Add,
-    Bursty,
     Change,
-    Compute,
     Contention,
     Cores,
     CpuVM,
-    Interactive,
     Lottery,
     OnOff,
     Policy,
     Remove,
     RoundRobin,
-    Stride,
     ThreadedRun,
-    Trace,
-    Workload,
     schedule,
     schedule_threads,
 )
-from virtlab.resources.cpu.contention import KINDS, PUBLISHED
 from virtlab.resources.cpu.places import fit
-from virtlab.resources.cpu.scheduler import Simulation
 from virtlab.validate import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    from numpy.random import Generator
 
     from virtlab.resources.cpu.vms import Event
 
@@ -49,42 +35,6 @@ TWO, FOUR = Cores(1), Cores(2)
 
 def alike(count: int, **settings: object) -> list[CpuVM]:
     return [CpuVM(f"vm{i}", **settings) for i in range(count)]  # type: ignore[arg-type] # any
-
-
-# --- the contention factors, beside what others say -----------------------------------------------
-
-
-def test_the_speeds_lie_in_what_is_published() -> None:
-    table = Contention()
-    low, high = PUBLISHED["each of two, VMware KB 326271"]
-    assert low <= table.speed("compute", "compute") <= high
-    low, high = PUBLISHED["two together, VMware KB 326271"]
-    assert low <= 2 * table.speed("compute", "compute") <= high
-    low, _ = PUBLISHED["beside self-modifying code, vSphere 5.0"]
-    for kind in KINDS:
-        assert table.speed(kind, "self-modifying") == low
-        assert table.speed(kind) == 1
-
-
-def test_cache_suffers_more_than_compute_and_two_do_less_than_one() -> None:
-    table = Contention()
-    assert table.speed("cache", "cache") < table.speed("cache", "compute")
-    assert table.speed("cache", "compute") < table.speed("compute", "compute")
-    assert 2 * table.speed("cache", "cache") < 1
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("beside", KINDS)
-def test_what_two_get_done_is_what_the_table_says(kind: str, beside: str) -> None:
-    pair = [CpuVM("a", kind=kind), CpuVM("b", kind=beside)]
-    run = schedule_threads(pair, TWO, seconds=2)
-    expected = [Contention().speed(kind, beside), Contention().speed(beside, kind)]
-    assert run.work_s == pytest.approx([2 * speed for speed in expected])
-    assert run.charged_s == pytest.approx([1, 1])
-    assert run.run_s == pytest.approx([2, 2])
-
-
-# --- the talk's warning, and the three modes ------------------------------------------------------
 
 
 def test_two_busy_vms_bound_to_one_core_get_three_fifths_each() -> None:
@@ -207,180 +157,6 @@ def test_a_policy_of_ones_own_is_asked_who_runs() -> None:
     assert run.percent[3:].sum() == pytest.approx(100)
 
 
-# --- time is neither lost nor made ----------------------------------------------------------------
-
-WORKLOADS = [
-    Compute(), Compute(), OnOff(0.05, 0.03), Interactive(8, 30), Bursty(20, 20), Trace((40, 90)),
-]  # fmt: skip
-
-
-@st.composite
-def machines(draw: st.DrawFn) -> tuple[Cores, list[CpuVM], list[Event]]:
-    """Draw cores, VMs that are admissible on them, and what happens to them."""
-    cpus, threads = draw(st.integers(1, 3)), draw(st.sampled_from([1, 2, 2, 2]))
-    left = 100.0 * cpus
-    vms: list[CpuVM] = []
-    for number in range(draw(st.integers(1, 6))):
-        low = draw(st.sampled_from([0, 0, 10, 40]))
-        low = min(low, int(left))
-        left -= low
-        bound = draw(st.booleans()) and not low
-        vms.append(
-            CpuVM(
-                f"vm{number}",
-                draw(st.sampled_from([0, 500, 1000, 3000])),
-                low,
-                draw(st.sampled_from([100, 100, 45])),
-                workload=draw(st.sampled_from(WORKLOADS)),
-                sharing=draw(st.sampled_from(["any", "any", "none", "internal"])),
-                affinity=draw(st.sets(st.integers(0, cpus * threads - 1), min_size=1))
-                if bound
-                else None,
-                kind=draw(st.sampled_from(KINDS)),
-            )
-        )
-    moments = st.floats(0.1, 1.4)
-    events: list[Event] = [
-        Change(draw(moments), "vm0", sharing=draw(st.sampled_from(["any", "none"]))),
-        Change(draw(moments), vms[-1].name, affinity={0}, shares=700),
-        Add(draw(moments), CpuVM("new", vcpus=2, sharing="internal")),
-        Remove(1.45, "new"),
-    ]
-    chosen = events[: draw(st.integers(0, 4))]
-    quarantine = draw(st.booleans())
-    return Cores(cpus, threads, Contention(), quarantine), vms, chosen
-
-
-@settings(max_examples=40, deadline=None)
-@given(machines(), st.integers(0, 9))
-def test_core_time_is_charged_exactly(
-    drawn: tuple[Cores, list[CpuVM], list[Event]], seed: int
-) -> None:
-    machine, vms, events = drawn
-    run = schedule_threads(vms, machine, 1.5, events, seed=seed)
-    occupied = np.zeros(machine.cpus, dtype=np.int64)
-    for core in range(machine.cpus):  # counted microsecond by microsecond, in another way
-        busy = np.zeros(1_500_000, dtype=bool)
-        for _, _, begin, end in run.intervals[run.intervals[:, 1] // machine.threads == core]:
-            busy[begin:end] = True
-        occupied[core] = busy.sum()
-    assert run.core_s[:, 1:].sum(axis=1) == pytest.approx(occupied / 1e6, abs=1e-9)
-    assert run.charged_s.sum() == pytest.approx(occupied.sum() / 1e6, abs=1e-9)
-    assert run.core_s.sum() == pytest.approx(1.5 * machine.cpus)
-    end = np.array([1.5])
-    for vm in range(len(run.vms)):
-        assert run.received_s(vm, end)[0] == pytest.approx(run.charged_s[vm])
-        assert run.done_s(vm, end)[0] == pytest.approx(run.work_s[vm])
-
-
-def _overlap(rows: np.ndarray[tuple[int, int], np.dtype[np.int64]], key: int) -> bool:
-    rows = rows[np.lexsort((rows[:, 2], rows[:, key]))]
-    same = rows[1:, key] == rows[:-1, key]
-    return bool((same & (rows[1:, 2] < rows[:-1, 3])).any())
-
-
-@settings(max_examples=40, deadline=None)
-@given(machines(), st.integers(0, 9))
-def test_one_is_in_one_place_where_it_may_be(
-    drawn: tuple[Cores, list[CpuVM], list[Event]], seed: int
-) -> None:
-    machine, vms, events = drawn
-    run = schedule_threads(vms, machine, 1.5, events, seed=seed)
-    assert not _overlap(run.intervals, 0)
-    assert not _overlap(run.intervals, 1)
-    assert (run.ready_s >= -1e-9).all()
-    for vcpu, cpu, begin, end, beside in run.segments.tolist():
-        middle = (begin + end) / 2e6
-        now = [running for at_s, running in run.steps if at_s <= middle][-1]
-        vm = now[run.names[run.vm_of[vcpu]]]
-        assert vm.affinity is None or cpu in frozenset(vm.affinity)
-        if beside >= 0:
-            other = now[run.names[run.vm_of[beside]]]
-            assert fit(vm.sharing, other.sharing, same_vm=vm is other)
-
-
-class Counted(Workload):
-    """Bursts with a pause after each, written down."""
-
-    def __init__(self, work_s: float) -> None:
-        self.work_s, self.done = work_s, 0
-
-    def burst(self, count: int, now_s: float, rng: Generator) -> tuple[float, float]:
-        del rng
-        self.done = count
-        return now_s + 0.007 * (count % 3), self.work_s
-
-
-@settings(max_examples=25, deadline=None)
-@given(
-    st.lists(st.integers(1, 40_000), min_size=2, max_size=6),
-    st.lists(st.sampled_from(KINDS), min_size=6, max_size=6),
-)
-def test_a_burst_ends_when_its_work_is_done_at_whatever_speed(
-    works_us: list[int], kinds: list[str]
-) -> None:
-    """What the segments say was done is what the bursts were, to a microsecond each."""
-    loads = [Counted(work / 1e6) for work in works_us]
-    vms = [CpuVM(f"vm{i}", workload=load, kind=kinds[i]) for i, load in enumerate(loads)]
-    run = schedule_threads(vms, FOUR, seconds=1)
-    for number, (load, work_us) in enumerate(zip(loads, works_us, strict=True)):
-        at_least = load.done * work_us / 1e6
-        done = run.work_s[number]
-        open_ = run.wants[(run.wants[:, 0] == number) & (run.wants[:, 2] == 1_000_000)]
-        assert at_least - 1e-9 <= done
-        assert done <= at_least + (load.done + 1) * 1e-6 + (work_us / 1e6 if len(open_) else 0)
-
-
-def test_a_sibling_that_comes_and_goes_retimes_the_end() -> None:
-    """By hand: 30 ms of work; alone for 10 ms, beside a compute burst, then alone again."""
-
-    class Once(Workload):
-        def __init__(self, begin_s: float, work_s: float) -> None:
-            self.begin_s, self.work_s = begin_s, work_s
-
-        def burst(self, count: int, now_s: float, rng: Generator) -> tuple[float, float]:
-            del now_s, rng
-            return (self.begin_s, self.work_s) if count == 0 else (9.0, 1.0)
-
-    vms = [
-        CpuVM("long", workload=Once(0, 0.030)),
-        CpuVM("short", workload=Once(0.010, 0.00558)),  # 9 ms at 0.62
-    ]
-    run = schedule_threads(vms, TWO, seconds=1)
-    ends = {int(vcpu): int(end) for vcpu, _, end in run.wants.tolist()}
-    assert ends[1] == 19_000
-    # long has done 10 + 5.58 ms by then, and has 14.42 ms to go, alone
-    assert ends[0] == 33_420
-
-
-@settings(max_examples=25, deadline=None)
-@given(st.lists(st.sampled_from([300, 1000, 2000, 4000]), min_size=1, max_size=8), st.data())
-def test_what_emerges_is_what_allocate_says(shares: list[int], data: st.DataObject) -> None:
-    cpus = data.draw(st.integers(1, 3))
-    modes = data.draw(st.lists(st.sampled_from(["any", "any", "none"]), min_size=8, max_size=8))
-    vms = [CpuVM(f"vm{i}", part, sharing=modes[i]) for i, part in enumerate(shares)]
-    run = schedule_threads(vms, Cores(cpus), seconds=15)
-    expected = allocate(100 * cpus, shares, 0, 100).allocation
-    assert run.percent == pytest.approx(expected, abs=1.0)
-    if len(vms) >= cpus:
-        assert run.utilization_percent == pytest.approx(100, abs=0.01), "no core idles"
-
-
-@settings(max_examples=15, deadline=None)
-@given(st.integers(1, 3), st.lists(st.sampled_from(WORKLOADS), min_size=1, max_size=7))
-def test_with_one_thread_a_core_it_is_the_scheduler_as_it_is(
-    cpus: int, loads: list[Workload]
-) -> None:
-    vms = [CpuVM(f"vm{i}", 500 * (i + 1), workload=load) for i, load in enumerate(loads)]
-    plain = Simulation(vms, cpus, 10_000, Stride(), np.random.default_rng(3))
-    plain.preempting = False
-    plain.run([(0.0, {vm.name: vm for vm in vms})], 2_000_000)
-    same = schedule_threads(vms, Cores(cpus, 1), seconds=2, seed=3)
-    assert same.work_s == pytest.approx(same.run_s)
-    assert [round(1e6 * used) for used in same.run_s] == [vcpu.used_us for vcpu in plain.vcpus]
-    assert same.wants.tolist() == [list(want) for want in plain.wants]
-
-
 # --- quarantine, events, admission ----------------------------------------------------------------
 
 
@@ -462,50 +238,34 @@ def test_bad_input_is_named(make: Callable[[], object], message: str) -> None:
         make()
 
 
-# --- what a run says ------------------------------------------------------------------------------
+def test_a_vm_of_several_is_quarantined_to_its_own() -> None:
+    vms = [CpuVM("bad", 2000, vcpus=2, kind="self-modifying"), *alike(2)]
+    run = schedule_threads(vms, Cores(1, quarantine=True), seconds=6)
+    assert [name for name, _ in run.quarantined] == ["bad"]
+    late = run.segments[run.segments[:, 2] > 1_000_000]
+    mine, other = run.vm_of[late[:, 0]] == 0, run.vm_of[late[:, 4]] == 0
+    paired = late[:, 4] >= 0
+    assert (mine[paired] == other[paired]).all(), "beside itself alone"
+    assert run.percent == pytest.approx([50, 25, 25], abs=1)
 
 
-def test_a_run_in_rows_numbers_and_words() -> None:
-    run = schedule_threads([CpuVM("a", sharing="none"), *alike(3)], FOUR, seconds=4)
-    frame = run.to_frame()
-    assert list(frame.columns[4:12]) == [
-        "sharing", "kind", "run_s", "charged_s", "work_s", "speed", "ready_s", "percent",
-    ]  # fmt: skip
-    assert frame["sharing"].tolist() == ["none", "any", "any", "any"]
-    assert frame["speed"].tolist() == pytest.approx((run.work_s / run.run_s).tolist())
-    cores = run.cores()
-    parts = cores[["none_percent", "one_percent", "both_percent"]].sum(axis=1)
-    assert parts.tolist() == pytest.approx([100, 100])
-    assert cores["work_s"].sum() == pytest.approx(run.work_s.sum())
-    assert cores["logical_cpus"].tolist() == ["0, 1", "2, 3"]
-    data = json.loads(json.dumps(run.to_json(), allow_nan=False))
-    assert data["threads"] == 2
-    assert data["cores_both_percent"] + data["cores_one_percent"] == pytest.approx(100)
-    assert "had two on one core" in run.explain()
-    many = schedule_threads(alike(9), FOUR, seconds=1)
-    assert "and 3 more" in many.explain()
+def test_a_quarantine_outlasts_what_happens_to_others() -> None:
+    vms = [CpuVM("bad", kind="self-modifying"), *alike(3)]
+    events: list[Event] = [Change(2, "vm1", shares=2000), Remove(3, "vm2")]
+    run = schedule_threads(vms, Cores(2, quarantine=True), 5, events)
+    assert len(run.quarantined) == 1
+    late = run.segments[run.segments[:, 2] > 100_000]
+    assert (late[run.vm_of[late[:, 0]] == 0][:, 4] == -1).all()
 
 
-def test_a_moment_says_who_runs_where_how_fast_and_what_idles() -> None:
-    vms = [CpuVM("a", affinity={0}), CpuVM("b", affinity={1}, kind="cache")]
-    places = schedule_threads(vms, FOUR, seconds=1).moment(1.0)
-    assert [(p.cpu, p.core, p.state, p.name, p.speed) for p in places] == [
-        (0, 0, "runs", "a", 0.58),
-        (1, 0, "runs", "b", 0.52),
-        (2, 1, "idle", "", 0.0),
-        (3, 1, "idle", "", 0.0),
-    ]
-    alone = schedule_threads([CpuVM("a", sharing="none")], TWO, seconds=1).moment(0.5)
-    assert [(p.state, p.name) for p in alone] == [("runs", "a"), ("halted", "a")]
-    single = schedule_threads(alike(1), Cores(2, 1), seconds=1).moment(0)
-    assert [p.state for p in single] == ["runs", "idle"]
-    nobody = schedule_threads([CpuVM("a", 0)], FOUR, seconds=1)
-    assert {p.state for p in nobody.moment(0.5)} == {"idle"}
-    assert nobody.to_frame()["speed"].tolist() == [0]
-
-
-def test_the_same_seed_gives_the_same_run() -> None:
-    vms = [CpuVM(f"v{i}", workload=Bursty()) for i in range(6)]
-    first, again, other = (schedule_threads(vms, FOUR, 4, seed=seed) for seed in (1, 1, 2))
-    assert np.array_equal(first.intervals, again.intervals)
-    assert not np.array_equal(first.intervals, other.intervals)
+def test_moves_between_cores_are_counted() -> None:
+    """The slide: a virtual processor runs on another physical one each time it is scheduled."""
+    run = schedule_threads(alike(3), FOUR, seconds=3)
+    trace = run.trace()
+    moved = sum(
+        (rows["cpu"].to_numpy()[1:] != rows["cpu"].to_numpy()[:-1]).sum()
+        for _, rows in trace.groupby("name")
+    )
+    assert run.migrations.sum() == moved > 0
+    bound = schedule_threads([CpuVM("a", affinity={0}), *alike(4)], FOUR, seconds=3)
+    assert bound.migrations[0] == 0

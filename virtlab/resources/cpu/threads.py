@@ -22,7 +22,7 @@ one gets depends on who is beside it:
 Time goes in microseconds and work in thousandths of them: both are whole, and nothing is lost.
 
 What is left out: entitlement knows nothing of affinity, so who is bound to too little stays behind
-(by four quanta at most: more is forgiven); moving costs nothing.
+(by four quanta at most: more is forgiven); who wakes pushes nobody out; moving costs nothing.
 
 Sources: vSphere Resource Management 4.0, "Hyperthreading" (modes, charge, quarantine); VMware
 knowledge base 326271 (whole cores first).
@@ -56,7 +56,6 @@ _KEPT = 4  # quanta that one may be behind or ahead: the rest is forgiven
 _LATE = 2  # quanta
 _SLOW = GRAIN // 4  # a speed that is noticed
 _NOTICED_US = 50_000
-_SAVED = 4  # quanta that a maximum allows one to make up for, as in the scheduler
 
 
 class Threaded(Simulation):
@@ -84,6 +83,8 @@ class Threaded(Simulation):
     ) -> None:
         super().__init__(vms, machine.logical, quantum_us, policy, rng)
         self.preempting = False
+        if isinstance(policy, Stride):
+            policy.self_clocked = True  # it may have been used by the level before
         self.machine, self.threads = machine, machine.threads
         self.speeds = machine.contention.matrix.tolist()
         self.kind = [KINDS.index(vms[vcpu.vm].kind) for vcpu in self.vcpus]
@@ -328,7 +329,7 @@ class Threaded(Simulation):
         self._time(core)
         self._charge(vcpu, self.slice_us[cpu])
         if not vcpu.left_us:
-            self.wants.append((vcpu.index, vcpu.want_us, self.now))
+            self._done(vcpu)
             self._want(vcpu, wants=False)
         if ended:
             return
@@ -339,17 +340,8 @@ class Threaded(Simulation):
 
     def _charge(self, vcpu: Vcpu, began_us: int) -> None:
         """Charge a slice: to the policy, and to the clocks of minimum and maximum."""
-        index = vcpu.index
-        total, before = int(self.halves[index]), self.slice_halves[index]
-        whole, charged = total // 2 - before // 2, (total - before) / 2
+        whole = int(self.halves[vcpu.index]) // 2 - self.slice_halves[vcpu.index] // 2
         vcpu.used_us += whole
-        if vcpu.shares:
-            self.policy.charge(vcpu, whole)
-        if vcpu.low:
-            most = self.now + self.quantum_us / vcpu.low
-            vcpu.owed_us = min(vcpu.owed_us + charged / vcpu.low, most)
-        if 0 < vcpu.high < 1:
-            saved = began_us - _SAVED * self.quantum_us / vcpu.high
-            vcpu.free_us = max(vcpu.free_us, saved) + charged / vcpu.high
+        self._account(vcpu, whole, began_us)
         self._flow()
         self._forgive(vcpu, _KEPT * self.quantum_us)
