@@ -12,7 +12,8 @@ from virtlab.course import cpu as ask
 from virtlab.resources.cpu import CpuVM, Lottery, Policy, RoundRobin, Stride, schedule
 
 NUMBERS = (
-    "turn", "changed", "added", "removed", "console", "admission", "clients", "lottery", "waste",
+    "turn", "changed", "added", "removed", "console", "admission", "clients", "lottery",
+    "waste", "job",
 )  # fmt: skip
 
 
@@ -29,6 +30,8 @@ NUMBERS = (
         (ask.lottery, 100 * math.sqrt(0.9 / (900 * 0.1))),
         (ask.waste, 75),
         (ask.mends, "b"),
+        (ask.job, 62 / 0.62),
+        (ask.bind, "b"),
     ],
 )
 def test_by_hand(question: Any, answer: object) -> None:

@@ -11,7 +11,16 @@ from virtlab.course import cpu_predict as predict
 from virtlab.course.cpu_code import try_policy, try_starve
 from virtlab.course.questions import Choice, Code, Mistake, Numeric
 from virtlab.course.sheet import Sheet
-from virtlab.resources.cpu import CpuVM, Smp, coschedule, schedule, stride_order
+from virtlab.resources.cpu import (
+    Contention,
+    Cores,
+    CpuVM,
+    Smp,
+    coschedule,
+    schedule,
+    schedule_threads,
+    stride_order,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,9 +28,11 @@ if TYPE_CHECKING:
 __all__ = [
     "added",
     "admission",
+    "bind",
     "changed",
     "clients",
     "console",
+    "job",
     "lottery",
     "mends",
     "policy",
@@ -149,6 +160,50 @@ def _waste(cpus: int = 4, one: int = 4, other: int = 2) -> Numeric:
     )
 
 
+def _job(kinds: tuple[str, str] = ("compute", "compute"), alone_s: float = 62) -> Numeric:
+    """Ask how long a job takes beside another on one core."""
+
+    def draw(rng: np.random.Generator) -> Numeric:
+        pair = tuple(str(kind) for kind in rng.choice(("compute", "cache"), 2))
+        return _job((pair[0], pair[1]), float(10 * rng.integers(2, 30)))
+
+    def solve() -> float:
+        vms = [CpuVM(f"VM{i}", affinity={i}, kind=kind) for i, kind in enumerate(kinds)]
+        return float(10 * alone_s / schedule_threads(vms, Cores(2), 10).work_s[0])
+
+    table = Contention()
+    speed = table.speed(*kinds)
+    return Numeric(
+        name="job",
+        text=f"A host has two hyperthreaded cores. VM1 ({kinds[0]}) is bound to logical CPU 0, VM2 "
+        f"({kinds[1]}) to logical CPU 1; both are always busy, nobody else runs. Here a program "
+        f"of the first kind runs at **{speed:g}** of its speed beside one of the second. Alone on "
+        f"a core VM1's job takes **{alone_s:g} s**. How long does it take now?",
+        unit="s",
+        relative=0.02,
+        solve=solve,
+        why="Logical CPUs 0 and 1 are one core, so both run at the lower speed all the time, and "
+        "the other core idles: what the talk warns of.",
+        mistakes=[
+            Mistake(lambda: alone_s, "That holds if each had a core. Which core is CPU 1 on?"),
+            Mistake(lambda: 2 * alone_s, "They do not take turns: both run, each a bit slower."),
+            Mistake(lambda: alone_s * speed, "It takes longer, not shorter."),
+        ],
+        variant=draw,
+    )
+
+
+_BOUND = {"a": {1}, "b": {2}, "c": {0}}
+
+
+def _ask_bind() -> str:
+    def work(to: set[int]) -> float:
+        vms = [CpuVM("VM1", affinity={0}), CpuVM("VM2", affinity=to)]
+        return float(schedule_threads(vms, Cores(2), 5).work_s.sum())
+
+    return max(_BOUND, key=lambda key: work(_BOUND[key]))
+
+
 _MENDS = {
     "a": [Smp("four", 4), Smp("two", 2, shares=4000)],
     "b": [Smp("four", 4, busy=2), Smp("two", 2)],
@@ -169,6 +224,19 @@ clients = _clients()
 lottery = _lottery()
 admission = predict.admission()
 waste = _waste()
+job = _job()
+bind = Choice(
+    name="bind",
+    text="Two hyperthreaded cores, logical CPUs 0 to 3. VM1 is bound to 0, and is always busy; so "
+    "is VM2. Where do you bind **VM2**, so that both together get most done?",
+    options={"a": "To logical CPU 1", "b": "To logical CPU 2", "c": "To logical CPU 0"},
+    solve=_ask_bind,
+    hints={
+        "a": "CPUs 0 and 1 are halves of one core, and the other core would idle.",
+        "c": "Then they take turns on one half of one core, and the rest of the host idles.",
+    },
+    why="CPUs 2k and 2k + 1 are one core. Left alone, the scheduler prefers whole idle cores too.",
+)
 mends = Choice(
     name="mends",
     text="A VM with four and a VM with two virtual processors waste a quarter of four processors "
@@ -216,6 +284,8 @@ sheet = Sheet(
         lottery,
         waste,
         mends,
+        job,
+        bind,
         starve,
         policy,
     ],
