@@ -53,7 +53,7 @@ class PublishedRatio:
     Examples
     --------
     >>> [round(run.z, 2) for run in PUBLISHED_RATIOS]
-    [-0.42, 1.83, 0.11]
+    [-0.43, 1.84, 0.11]
     """
 
     shares: float
