@@ -183,8 +183,13 @@ def test_a_topic_has_the_same_name_in_every_tree(topic: str) -> None:
     if (ROOT / "virtlab" / topic / "__init__.py").exists():  # the topic is a whole package
         assert any(name.startswith(f"tests/{topic}/test_") for name in modules)
         return
-    homes = {path.parent.name for path in MODULES if path.stem == topic} - trees
-    homes = {home for home in homes if (ROOT / "virtlab" / home / f"{topic}.py").exists()} - {"cli"}
+    homes = {  # a module, or a package inside that of its room
+        path.relative_to(ROOT / "virtlab").parts[0]
+        for path in MODULES
+        if path.is_relative_to(ROOT / "virtlab")
+        and topic in (path.stem, path.parent.name)
+        and len(path.relative_to(ROOT / "virtlab").parts) <= 3
+    } - {*trees, "cli", "datasets"}
     assert len(homes) == 1, "one package holds the model"
     assert f"tests/{homes.pop()}/test_{topic}.py" in modules
 

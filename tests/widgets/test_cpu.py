@@ -11,7 +11,7 @@ import pytest
 
 from virtlab.resources.cpu import Add, Change, Lottery, Policy, Remove, RoundRobin, Session
 from virtlab.validate import InvalidInputError
-from virtlab.widgets.cpu import live, together
+from virtlab.widgets.cpu import cores, live, together
 from virtlab.widgets.cpu_live import WORK, LivePlayer
 
 
@@ -194,3 +194,45 @@ def test_no_setting_of_together_is_refused() -> None:
         for name in ("cpus", "vcpus1", "busy1", "vcpus2", "vcpus3", "threshold"):
             app.set(**{name: getattr(app.controls[name], which)})
             assert app.result.strict.utilization_percent > 0
+
+
+def test_the_core_map_shows_the_talks_warning() -> None:
+    app = cores().set(kind3="off")
+    assert app.result.work_s.tolist() == pytest.approx([2, 2])
+    app.set(bound1=(0, 0), bound2=(0, 1))
+    assert app.result.work_s.tolist() == pytest.approx([1.24, 1.24])
+    assert "Core 0: CPU 0 runs VM1 at speed 0.62, CPU 1 runs VM2" in app.picture.alt
+    assert app.set(bound2=(1, 0)).result.work_s.tolist() == pytest.approx([2, 2])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"cores": 3},
+        {"threads": 1},
+        {"kind1": "cache"},
+        {"kind3": "self-modifying"},
+        {"sharing2": "none"},
+        {"bound3": (1, 1)},
+        {"kind3": "self-modifying", "quarantine": True},
+    ],
+    ids=str,
+)
+def test_each_control_of_the_core_map_counts(change: dict[str, Any]) -> None:
+    app = cores()
+    before = app.answer.table
+    assert app.set(**change).answer.table != before
+
+
+def test_time_moves_over_one_run_of_the_core_map() -> None:
+    app = cores()
+    run, alt = app.result, app.picture.alt
+    app.set(time=30)
+    assert app.result is run
+    assert app.picture.alt != alt
+    assert app.picture.alt.startswith("Core map at 0.6 s.")
+
+
+def test_whoever_is_bound_to_a_half_that_is_not_there_has_the_core() -> None:
+    app = cores().set(bound1=(0, 1), bound2=(1, 1), kind3="off", threads=1)
+    assert app.result.work_s.tolist() == pytest.approx([2, 2])
