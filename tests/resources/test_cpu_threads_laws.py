@@ -19,16 +19,19 @@ from virtlab.resources.cpu import (
     Cores,
     CpuVM,
     Interactive,
+    Lottery,
     OnOff,
+    Policy,
     Remove,
+    RoundRobin,
     Stride,
     Trace,
     Workload,
+    schedule,
     schedule_threads,
 )
 from virtlab.resources.cpu.contention import KINDS
 from virtlab.resources.cpu.places import fit
-from virtlab.resources.cpu.scheduler import Simulation
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -188,32 +191,54 @@ def test_a_sibling_that_comes_and_goes_retimes_the_end() -> None:
     assert ends[0] == 33_420
 
 
-@settings(max_examples=25, deadline=None)
-@given(st.lists(st.sampled_from([300, 1000, 2000, 4000]), min_size=1, max_size=8), st.data())
-def test_what_emerges_is_what_allocate_says(shares: list[int], data: st.DataObject) -> None:
-    cpus = data.draw(st.integers(1, 3))
-    modes = data.draw(st.lists(st.sampled_from(["any", "any", "none"]), min_size=8, max_size=8))
-    vms = [CpuVM(f"vm{i}", part, sharing=modes[i]) for i, part in enumerate(shares)]
-    run = schedule_threads(vms, Cores(cpus), seconds=15)
-    expected = allocate(100 * cpus, shares, 0, 100).allocation
-    assert run.percent == pytest.approx(expected, abs=1.0)
-    if len(vms) >= cpus:
-        assert run.utilization_percent == pytest.approx(100, abs=0.01), "no core idles"
+@st.composite
+def busy_vms(draw: st.DrawFn) -> tuple[Cores, list[CpuVM]]:
+    """Draw cores, and VMs with minimum, maximum and sharing that always compute."""
+    cpus, threads = draw(st.integers(1, 4)), draw(st.sampled_from([1, 2, 2]))
+    left = 100.0 * cpus
+    vms = []
+    for number in range(draw(st.integers(1, 8))):
+        low = draw(st.integers(0, int(min(100, left)))) if draw(st.booleans()) else 0
+        left -= low
+        high = draw(st.integers(max(low, 1), 100)) if draw(st.booleans()) else 100
+        shares = draw(st.sampled_from([0, 300, 1000, 2000, 4000]))
+        sharing = draw(st.sampled_from(["any", "any", "none"]))
+        vms.append(CpuVM(f"vm{number}", shares, low, high, sharing=sharing))
+    return Cores(cpus, threads), vms
 
 
+@settings(max_examples=40, deadline=None)
+@given(busy_vms())
+def test_what_emerges_is_what_allocate_says(drawn: tuple[Cores, list[CpuVM]]) -> None:
+    """Whatever the modes: sharing has no effect on entitlement, and it is kept to half a point."""
+    machine, vms = drawn
+    run = schedule_threads(vms, machine, seconds=20)
+    shares, low, high = np.array([(v.shares, v.min_percent, v.max_percent) for v in vms]).T
+    expected = allocate(100 * machine.cpus, shares, low, high).allocation
+    assert run.percent_between(10, 20) == pytest.approx(expected, abs=0.5)
+
+
+@pytest.mark.parametrize("policy", [RoundRobin, Lottery])
 @settings(max_examples=15, deadline=None)
-@given(st.integers(1, 3), st.lists(st.sampled_from(WORKLOADS), min_size=1, max_size=7))
-def test_with_one_thread_a_core_it_is_the_scheduler_as_it_is(
-    cpus: int, loads: list[Workload]
+@given(st.lists(st.sampled_from(WORKLOADS), min_size=1, max_size=7))
+def test_with_one_logical_cpu_it_is_the_scheduler_as_it_is(
+    policy: type[Policy], loads: list[Workload]
 ) -> None:
+    """Interval by interval, where the policy alone decides."""
     vms = [CpuVM(f"vm{i}", 500 * (i + 1), workload=load) for i, load in enumerate(loads)]
-    plain = Simulation(vms, cpus, 10_000, Stride(), np.random.default_rng(3))
-    plain.preempting = False
-    plain.run([(0.0, {vm.name: vm for vm in vms})], 2_000_000)
-    same = schedule_threads(vms, Cores(cpus, 1), seconds=2, seed=3)
+    plain = schedule(vms, 1, seconds=2, policy=policy(), seed=3)
+    same = schedule_threads(vms, Cores(1, 1), seconds=2, policy=policy(), seed=3)
     assert same.work_s == pytest.approx(same.run_s)
-    assert [round(1e6 * used) for used in same.run_s] == [vcpu.used_us for vcpu in plain.vcpus]
-    assert same.wants.tolist() == [list(want) for want in plain.wants]
+    assert np.array_equal(same.intervals, plain.intervals)
+    assert np.array_equal(same.wants, plain.wants)
+
+
+def test_one_policy_may_be_used_by_both_one_after_the_other() -> None:
+    policy, vms = Stride(), [CpuVM("a", 3000), CpuVM("b"), CpuVM("c")]
+    for _ in range(2):
+        assert schedule(vms, 1, 5, policy=policy).percent == pytest.approx([60, 20, 20], abs=0.5)
+        run = schedule(vms, 1, 5, policy=policy, threads=2)
+        assert run.percent == pytest.approx([60, 20, 20], abs=0.5)
 
 
 @settings(max_examples=25, deadline=None)

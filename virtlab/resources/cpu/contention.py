@@ -5,20 +5,22 @@ Alone, a program has it all and runs at speed 1. Beside another each is slower, 
 for both programs to say:
 
     compute         uses little that two cannot share: each runs at 0.62, 1.24 together
-    cache           needs the cache that there is one of: two of them together do less than one
+    cache           needs the cache, of which there is one: two of them do less than one alone
     self-modifying  writes its own code, and the trace cache is emptied for both: the other one
                     may lose 90 %
 
-`Contention` is a table of speeds, a row who runs and a column what is beside it; `PUBLISHED` is
-what others measured or say. 0.62 and 0.10 lie in what they say; the rest is chosen, in that order:
-cache suffers more than compute, and two of them are the worst case but for the third kind.
+`Contention` is a table of speeds, a row who runs and a column what is beside it. `PUBLISHED` is
+what others say of it: 0.62 lies in the range that VMware gives, and 0.10 is the worst that it has
+seen on a Pentium 4. All other speeds are chosen: cache suffers more than compute does, and two of
+that kind do less than one, for vSphere's guide says that there are such programs, and not by how
+much. Put in your own where you have measured them; `tools/measure_siblings.py` measures.
 
 What is left out: a program is of one kind, from beginning to end; two cores of one chip do not
 slow each other down; a waiting loop is as costly as work.
 
-Sources: VMware knowledge base 326271 (each of two has 55-65 % of a core; a wholly idle core is
-preferred); vSphere Resource Management 5.0, "Quarantining" (up to 90 %); N. Tuck, D. Tullsen,
-"Initial observations of the simultaneous multithreading Pentium 4 processor", PACT 2003.
+Sources: VMware knowledge base 326271 (10-30 % more together, 55-65 % each; a wholly idle core is
+preferred); vSphere Resource Management 5.0, "Quarantining" (up to 90 %); the same, 8.0,
+"Hyperthreading".
 """
 
 from __future__ import annotations

@@ -195,7 +195,7 @@ class Threaded(Simulation):
         stride = self.policy if isinstance(self.policy, Stride) else None
         served = stride.virtual if stride else 0.0
         while any(cpu not in kept and self._open(cpu) for cpu in self.free):
-            turn = self._late() if stride and self.threads == 2 else []
+            turn = self._late() if stride else []
             while len(turn) < len(self.free) and (vcpu := self._take()) is not None:
                 vcpu.waiting = False
                 turn.append(vcpu)
