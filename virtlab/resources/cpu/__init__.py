@@ -18,6 +18,7 @@ next. `schedule` is that loop; `virtlab.resources.allocate` says where it must c
     places     affinity, and who may sit beside whom; contention, how fast each is then
     session    a run that one watches, and changes at any moment
     moment     what is said of a moment of it
+    entitlement   what each VM was entitled to at every moment of a run
     coscheduling  the virtual processors of one VM together, strict and relaxed
     batch      the schedule from one sort, where shares never change
 

@@ -96,13 +96,12 @@ class ByLevel(Simulation):
         vcpu.bound, vcpu.weight = bound, weight
         vcpu.plain = not bound and vcpu.high >= 1
 
-    def _due_us(self, vcpu: Vcpu, ran_us: int = 0) -> float:
-        """Return when one is due that has run some of its quantum."""
-        pass_ = vcpu.at + ran_us / vcpu.weight
+    def _due_us(self, vcpu: Vcpu) -> float:
+        """Return when one that waits is due."""
         if vcpu.bound:
-            return pass_
+            return vcpu.at
         level = self.level
-        behind = level.advance(self.now) - pass_
+        behind = level.advance(self.now) - vcpu.at
         return self.now - behind / level.level if level.level > 0 else math.inf
 
     # --- coming and going -------------------------------------------------------------------------
@@ -190,16 +189,22 @@ class ByLevel(Simulation):
         """Return where the one runs that is due last, if it is due later than who is next."""
         if self._first() is not waking:
             return -1
-        dues = [
-            self._due_us(running, running.ran_us) if running else -math.inf for running in self.runs
-        ]
-        cpu = max(range(len(dues)), key=dues.__getitem__)
-        running = self.runs[cpu]
-        if running is None or not running.ran_us:
+        now, virtual = self.now, self.level.advance(self.now)
+        level = self.level.level or math.inf
+        loser, latest = -1, -math.inf
+        for cpu, running in enumerate(self.runs):
+            if running is not None:
+                pass_ = running.at + (now - self.slice_us[cpu]) / running.weight
+                due_us = pass_ if running.bound else now + (pass_ - virtual) / level
+                if due_us > latest:
+                    loser, latest = cpu, due_us
+        other = self.runs[loser]
+        if other is None or now == self.slice_us[loser]:
             return -1
-        if waking.bound or running.bound:
-            return cpu if self._due_us(waking) + self.quantum_us / 10 < dues[cpu] else -1
-        return cpu if self.policy.preempts(waking, running) else -1
+        if waking.bound or other.bound:
+            return loser if self._due_us(waking) + self.quantum_us / 10 < latest else -1
+        other.ran_us = now - self.slice_us[loser]
+        return loser if self.policy.preempts(waking, other) else -1
 
     def _account(self, vcpu: Vcpu, ran: int, began: int) -> None:
         vcpu.since_us += ran

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from virtlab.resources.shares import allocate
+from virtlab.resources.cpu.entitlement import Entitlement
 from virtlab.results import Result
 from virtlab.validate import InvalidInputError
 
@@ -86,6 +86,17 @@ class CpuRun(Result):
         spans = (rows[:, -1] - rows[:, -2]) / _US
         return np.bincount(self.vm_of[rows[:, 0]], spans, len(self.vms)).astype(np.float64)
 
+    @cached_property
+    def _by_vm(self) -> tuple[Ints, Ints]:
+        """Return the intervals in order of their VMs, and where each VM's begin."""
+        owners = self.vm_of[self.intervals[:, 0]]
+        order = np.argsort(owners, kind="stable")
+        return self.intervals[order], np.searchsorted(owners[order], np.arange(len(self.vms) + 1))
+
+    def _rows(self, vm: int) -> Ints:
+        rows, begins = self._by_vm
+        return rows[begins[vm] : begins[vm + 1]]
+
     @property
     def run_s(self) -> Floats:
         """Processor time of each VM, seconds."""
@@ -128,7 +139,7 @@ class CpuRun(Result):
         >>> run.received_s(0, np.array([0, 0.01, 0.02, 1]))
         array([0.  , 0.01, 0.01, 0.5 ])
         """
-        rows = self.intervals[self.vm_of[self.intervals[:, 0]] == vm]
+        rows = self._rows(vm)
         edges = np.concatenate([rows[:, 2], rows[:, 3]])
         steps = np.repeat([1, -1], len(rows))
         order = np.argsort(edges, kind="stable")
@@ -139,54 +150,15 @@ class CpuRun(Result):
         return np.asarray(np.interp(np.asarray(times_s) * _US, edges, got)) / _US
 
     @cached_property
-    def _entitled(self) -> tuple[Floats, Floats]:
-        """Return moments, and what each VM was entitled to up to each, in seconds."""
-        starts = np.array([at_s for at_s, _ in self.steps])
-        edges = np.unique(np.concatenate([starts * _US, self.wants[:, 1:].ravel(), [self._end]]))
-        edges = edges[edges <= self._end]
-        active = np.zeros(len(self.vm_of), dtype=bool)
-        begins, ends = (np.searchsorted(edges, self.wants[:, k]) for k in (1, 2))
-        by_begin, by_end = np.argsort(begins, kind="stable"), np.argsort(ends, kind="stable")
-        known: dict[tuple[int, bytes], Floats] = {}
-        rates = np.zeros((len(edges) - 1, len(self.vms)))
-        first = last = 0
-        for k in range(len(edges) - 1):
-            while last < len(ends) and ends[by_end[last]] <= k:
-                active[self.wants[by_end[last], 0]] = False
-                last += 1
-            while first < len(begins) and begins[by_begin[first]] <= k:
-                active[self.wants[by_begin[first], 0]] = True
-                first += 1
-            step = int(np.searchsorted(starts * _US, edges[k], side="right")) - 1
-            key = step, active.tobytes()
-            if key not in known:
-                known[key] = self._divide(step, active)
-            rates[k] = known[key]
-        got = np.cumsum(rates * np.diff(edges)[:, None], axis=0) / _US
-        return edges / _US, np.vstack([np.zeros(len(self.vms)), got])
+    def entitlement(self) -> Entitlement:
+        """What each virtual processor was entitled to."""
+        return Entitlement(
+            self.cpus, self.vms, self.vm_of, self.steps, self.wants, self.seconds * _US
+        )
 
     @property
     def _end(self) -> float:
         return self.seconds * _US
-
-    def _divide(self, step: int, active: NDArray[np.bool_]) -> Floats:
-        """Divide the processors among those that want to run; parts of one processor, by VM."""
-        running = self.steps[step][1]
-        present = [
-            (number, running[self.vms[number].name])
-            for number in self.vm_of[active].tolist()
-            if self.vms[number].name in running
-        ]
-        if not present:
-            return np.zeros(len(self.vms))
-        settings = [
-            (vm.shares / vm.vcpus, vm.min_percent / vm.vcpus, vm.max_percent / vm.vcpus)
-            for _, vm in present
-        ]
-        shares, low, high = np.array(settings, dtype=np.float64).T
-        parts = allocate(100 * self.cpus, shares, low, high).allocation / 100
-        owners = [number for number, _ in present]
-        return np.bincount(owners, parts, len(self.vms)).astype(np.float64)
 
     def entitled_s(self, vm: int, times_s: Floats) -> Floats:
         """Return how much processor time one VM was entitled to up to some times.
@@ -210,8 +182,7 @@ class CpuRun(Result):
         >>> run.entitled_s(0, np.array([0, 0.01, 1]))
         array([0.   , 0.005, 0.5  ])
         """
-        moments, got = self._entitled
-        return np.asarray(np.interp(times_s, moments, got[:, vm]))
+        return self.entitlement.received_by(np.flatnonzero(self.vm_of == vm).tolist(), times_s)
 
     def error_quanta(self, vm: int) -> float:
         """Return the largest distance between received and entitled, in quanta.
@@ -233,8 +204,11 @@ class CpuRun(Result):
         >>> round(schedule(big, seconds=4).error_quanta(0), 6)
         50.0
         """
-        rows = self.intervals[self.vm_of[self.intervals[:, 0]] == vm]
-        times = np.unique(np.concatenate([rows[:, 2:].ravel() / _US, self._entitled[0]]))
+        own = self._rows(vm)[:, 2:].ravel() / _US
+        # in between, one virtual processor only falls behind or catches up; of several, some do so
+        single = np.count_nonzero(self.vm_of == vm) == 1
+        more = np.array([0.0, self.seconds]) if single else self.entitlement.moments_s
+        times = np.unique(np.concatenate([own, more]))
         off = np.abs(self.received_s(vm, times) - self.entitled_s(vm, times))
         return float(off.max()) * 1000 / self.quantum_ms
 

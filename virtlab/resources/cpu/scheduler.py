@@ -279,9 +279,6 @@ class Simulation(Waiting):
         for vcpu in woke:
             if not vcpu.waiting or self.free:
                 continue
-            for cpu, running in enumerate(self.runs):
-                if running is not None:
-                    running.ran_us = self.now - self.slice_us[cpu]
             cpu = self._loser(vcpu)
             if cpu >= 0:
                 self.ends[self.until_us[cpu]].remove(cpu)
@@ -292,8 +289,10 @@ class Simulation(Waiting):
         """Return on which processor one is pushed out; -1 for none."""
         preempts = self.policy.preempts
         for cpu, running in enumerate(self.runs):
-            if running is not None and running.ran_us and preempts(waking, running):
-                return cpu
+            if running is not None:
+                running.ran_us = self.now - self.slice_us[cpu]
+                if running.ran_us and preempts(waking, running):
+                    return cpu
         return -1
 
     def _start(self, vcpu: Vcpu, cpu: int) -> None:

@@ -240,7 +240,7 @@ class ThreadedRun(CpuRun):
             Quanta, >= 0.
         """
         rows = self.segments[self._owners == vm]
-        times = np.unique(np.concatenate([rows[:, 2:4].ravel() / _US, self._entitled[0]]))
+        times = np.unique(np.concatenate([rows[:, 2:4].ravel() / _US, self.entitlement.moments_s]))
         off = np.abs(self.received_s(vm, times) - self.entitled_s(vm, times))
         return float(off.max()) * 1000 / self.quantum_ms
 
