@@ -15,7 +15,7 @@ next. `schedule` is that loop; `virtlab.resources.allocate` says where it must c
     stretch    the loop in short, where nothing but quanta happens
     run        what comes of it: every interval, ready time, fairness, switches, migrations
     threads    the loop on hyperthreaded cores; threaded begins it, threaded_run: what comes of it
-    places     affinity, and who may sit beside whom; contention, how fast each is then
+    places     affinity, who may sit beside whom; room, what is free; contention, how fast each is
     session    a run that one watches, and changes at any moment
     moment     what is said of a moment of it
     entitlement   what each VM was entitled to at every moment of a run

@@ -37,7 +37,8 @@ import numpy as np
 
 from virtlab.resources.cpu.contention import GRAIN, KINDS
 from virtlab.resources.cpu.places import fit, places
-from virtlab.resources.cpu.policies import Stride
+from virtlab.resources.cpu.policies import Stride, Vcpu
+from virtlab.resources.cpu.room import Room
 from virtlab.resources.cpu.scheduler import Simulation
 from virtlab.resources.shares import allocate
 
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from virtlab.resources.cpu.contention import Cores
-    from virtlab.resources.cpu.policies import Policy, Vcpu
+    from virtlab.resources.cpu.policies import Policy
     from virtlab.resources.cpu.vms import CpuVM
 
 __all__ = ["Threaded"]
@@ -190,20 +191,20 @@ class Threaded(Simulation):
     def _dispatch(self) -> None:
         """Give the free logical CPUs away, first to who is furthest behind."""
         self._flow()
-        refused: list[Vcpu] = []
-        kept: set[int] = set()
+        room, refused = self._room(), list[Vcpu]()
         stride = self.policy if isinstance(self.policy, Stride) else None
         served = stride.virtual if stride else 0.0
-        while any(cpu not in kept and self._open(cpu) for cpu in self.free):
+        while room:
             turn = self._late() if stride else []
             while len(turn) < len(self.free) and (vcpu := self._take()) is not None:
                 vcpu.waiting = False
                 turn.append(vcpu)
             if not turn:
                 break
-            for vcpu in sorted(turn, key=self._behind, reverse=True):
-                cpu = self._place(vcpu, kept)
-                if cpu is None:
+            behind = {vcpu.index: self._behind(vcpu) for vcpu in turn}
+            for vcpu in sorted(turn, key=lambda vcpu: -behind[vcpu.index]):
+                cpu = self._place(vcpu, behind[vcpu.index], room)
+                if cpu < 0:
                     refused.append(vcpu)
                 else:
                     self.free.remove(cpu)
@@ -227,34 +228,48 @@ class Threaded(Simulation):
             self._unqueue(vcpu)
         return late
 
-    def _open(self, cpu: int) -> bool:
-        """Return whether anyone at all may run there."""
-        other = self._beside(cpu)
-        return other is None or self.sharing[other.vm] != "none"
-
-    def _place(self, vcpu: Vcpu, kept: set[int]) -> int | None:
-        """Choose among the free logical CPUs; None if there is none to be had."""
-        behind, home = self._behind(vcpu), vcpu.cpu // self.threads
-        good: list[tuple[int, int, bool, int]] = []  # the least is the best
-        poor: list[tuple[int, int]] = []
+    def _room(self) -> Room:
+        """Return what there is to be had; nobody can be beside one that shares with none."""
+        room = Room(self.threads)
         for cpu in self.free:
-            if cpu in kept or cpu not in self.places[vcpu.vm]:
-                continue
             other = self._beside(cpu)
             if other is None:
-                good.append((0, cpu // self.threads != home, cpu != vcpu.cpu, cpu))
+                room.whole.add(cpu // self.threads)
+            elif self.sharing[other.vm] != "none":
+                room.add_half(cpu, self._behind(other))
+        return room
+
+    def _place(self, vcpu: Vcpu, behind: int, room: Room) -> int:
+        """Choose among the free logical CPUs, and take it; -1 if there is none to be had."""
+        allowed = self.places[vcpu.vm]
+        anywhere = len(allowed) == len(self.runs)
+        cpu = room.core(vcpu.cpu, None if anywhere else allowed)
+        if cpu < 0:
+            cpu = self._half(vcpu, behind, room)
+        if cpu >= 0:
+            if self.sharing[vcpu.vm] == "none":
+                room.whole.discard(cpu // self.threads)
+            else:
+                room.take(cpu, behind)
+        return cpu
+
+    def _half(self, vcpu: Vcpu, behind: int, room: Room) -> int:
+        """Choose a half of a core; one that needs a whole one has a half kept free."""
+        mode, allowed = self.sharing[vcpu.vm], self.places[vcpu.vm]
+        best, at_most = -1, behind + self.quantum_us
+        for its, cpu in room.halves:
+            if its > at_most:
+                break
+            other = self.runs[cpu ^ 1]
+            if cpu not in allowed or other is None:
                 continue
-            its = self._behind(other)
-            rules = self.sharing[vcpu.vm], self.sharing[other.vm]
-            if not fit(*rules, same_vm=vcpu.vm == other.vm):
-                poor.append((its, cpu))
-            elif its - behind <= self.quantum_us:
-                good.append((1, its, cpu != vcpu.cpu, cpu))
-        if good:
-            return min(good)[-1]
-        if poor and self.sharing[vcpu.vm] != "any" and min(poor)[0] < behind:
-            kept.add(min(poor)[1])
-        return None
+            if fit(mode, self.sharing[other.vm], same_vm=vcpu.vm == other.vm):
+                if cpu == vcpu.cpu or best < 0:  # where it was, if that is as good
+                    best, at_most = cpu, its
+            elif mode != "any" and best < 0 and its < behind:
+                room.take(cpu, 0)
+                break
+        return best
 
     # --- running ----------------------------------------------------------------------------------
 
