@@ -114,7 +114,9 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert not loaded_by("import virtlab") & (HEAVY | {"numpy"})
 
 
-@pytest.mark.parametrize("package", ["resources", "memory", "migration", "datasets", "results"])
+@pytest.mark.parametrize(
+    "package", ["resources", "machine", "memory", "migration", "datasets", "results"]
+)
 def test_models_load_no_figures_and_no_notebook(package: str) -> None:
     assert not loaded_by(f"import virtlab.{package}") & (HEAVY - {"pandas"})
 

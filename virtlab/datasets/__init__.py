@@ -4,7 +4,7 @@
 In a checkout the files are in `data/`; in an installed wheel they are inside the package.
 """
 
-from virtlab.datasets.files import data_path, folder
+from virtlab.datasets.files import changed_files, data_path, folder
 from virtlab.datasets.memory import (
     PAGE_KINDS,
     copies_pages,
@@ -21,6 +21,7 @@ from virtlab.datasets.resources import cpu_machine, cpu_shares, cpu_turns
 
 __all__ = [
     "PAGE_KINDS",
+    "changed_files",
     "copies_pages",
     "cpu_machine",
     "cpu_shares",

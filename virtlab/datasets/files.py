@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from virtlab.validate import one_of
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["arrays", "data_path", "folder"]
+__all__ = ["arrays", "changed_files", "data_path", "folder"]
 
 _HERE = Path(__file__).resolve().parents[1]
 
@@ -73,6 +74,39 @@ def data_path(name: str) -> Path:
     root = folder("data")
     known = tuple(sorted(path.name for path in root.iterdir() if path.is_file()))
     return root / one_of("name", name, known)
+
+
+def changed_files(built: Path) -> list[str]:
+    """Return the files of a folder that are not those its `SHA256SUMS` was written for.
+
+    What is built from sources travels with them; so everyone can see, without a compiler, whether
+    the two still belong together.
+
+    Parameters
+    ----------
+    built
+        A folder that holds sources, what was built from them, and `SHA256SUMS`.
+
+    Returns
+    -------
+    list of str
+        Names of files that are others, are missing, or are not in the list.
+
+    Examples
+    --------
+    >>> from virtlab.machine.guests import FOLDER
+    >>> changed_files(FOLDER)
+    []
+    """
+    lines = (built / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
+    listed = {name: digest for digest, name in (line.split("  ") for line in lines)}
+    there = {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in built.iterdir()
+        if path.is_file() and path.name != "SHA256SUMS"
+    }
+    names = sorted(listed.keys() | there.keys())
+    return [name for name in names if listed.get(name) != there.get(name)]
 
 
 @cache

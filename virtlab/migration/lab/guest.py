@@ -2,7 +2,7 @@
 
 A guest that is small enough to be understood as a whole: it fills memory, writes to pages at a set
 rate, and counts. Its source is `program/guest.c`, with what the processor needs in
-`program/boot.S`. From these `tools/build_guest.py` made `program/guest.elf`, and
+`program/boot.S`. From these `tools/build_guests.py` made `program/guest.elf`, and
 `program/SHA256SUMS` says from which bytes. It is started as a Linux kernel would be, with a command
 line, by the Multiboot protocol.
 
@@ -12,11 +12,12 @@ stopped in the source: it is in the guest's memory, and moves with it.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from virtlab.datasets import changed_files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -187,10 +188,4 @@ def changed_since_built() -> list[str]:
     >>> changed_since_built()
     []
     """
-    sums = PROGRAM.with_name("SHA256SUMS").read_text(encoding="utf-8")
-    pairs = (line.split("  ") for line in sums.splitlines())
-    return [
-        name
-        for digest, name in pairs
-        if hashlib.sha256((PROGRAM.parent / name).read_bytes()).hexdigest() != digest
-    ]
+    return changed_files(PROGRAM.parent)

@@ -1,0 +1,99 @@
+"""Build the guest programs from their sources, and write down from which bytes.
+
+    python tools/build_guests.py                 all that are committed
+    python tools/build_guests.py lab             the home lab's guest
+    python tools/build_guests.py machine         the guest computer's programs, each in two sizes
+    python tools/build_guests.py machine --size 20000 --into FOLDER
+
+The last builds programs of a size of one's own; what is committed stays as it is. It takes gcc and
+ld for x86 with 32 bits, without any library: on Debian, the package `gcc`. Another compiler may
+give other bytes that do the same; the checkout's were built by gcc 12.2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+LAB = ROOT / "virtlab/migration/lab/program"
+MACHINE = ROOT / "virtlab/machine/program"
+SHARED = ("start.S", "guest.c")  # what each program of the guest computer is linked with
+
+COMMON = (
+    *("gcc", "-m32", "-O2", "-Wall", "-Wextra", "-Werror"),
+    *("-ffreestanding", "-nostdlib", "-fno-pic", "-no-pie", "-fno-stack-protector"),
+    *("-fno-asynchronous-unwind-tables", "-mgeneral-regs-only"),
+    *("-Wl,-T,guest.ld", "-Wl,--build-id=none", "-Wl,-z,noexecstack", "-Wl,--no-warn-rwx-segments"),
+)
+FOR_LAB = ("-march=i686", "-s", "-Wl,-z,max-page-size=4096")
+FOR_MACHINE = (
+    *("-march=i386", "-mtune=generic", "-std=c11"),  # nothing that an 80386 does not know
+    "-mpreferred-stack-boundary=2",  # no code that only aligns the stack for SSE
+    "-fno-tree-loop-distribute-patterns",  # loops stay loops: there is no memset to call
+    "-fno-optimize-sibling-calls",  # a recursive function calls itself
+    "-Wl,-z,max-page-size=16",  # no page of zeros before the code
+)
+
+
+def build(folder: Path, sources: tuple[str, ...], flags: tuple[str, ...], elf: Path) -> None:
+    """Compile and link the sources of a folder."""
+    subprocess.run((*COMMON, *flags, "-o", str(elf), *sources), cwd=folder, check=True)
+    elf.chmod(0o644)
+
+
+def build_lab() -> None:
+    """Build the home lab's guest where it is."""
+    build(LAB, ("boot.S", "guest.c"), FOR_LAB, LAB / "guest.elf")
+
+
+def build_machine(into: Path, sizes: dict[str, str]) -> None:
+    """Build each program of the guest computer, once for each end of its name and its size."""
+    for source in sorted((*MACHINE.glob("*.c"), *MACHINE.glob("*.S"))):
+        if source.name in SHARED:
+            continue
+        for end, size in sizes.items():
+            flags = (*FOR_MACHINE, f"-DSIZE={size}")
+            build(MACHINE, (*SHARED, source.name), flags, into / f"{source.stem}{end}.elf")
+
+
+def write_sums(folder: Path) -> None:
+    """Write `SHA256SUMS` of all its files (`sha256sum -c SHA256SUMS` holds it)."""
+    sums = [
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n"
+        for path in sorted(folder.iterdir())
+        if path.name != "SHA256SUMS"
+    ]
+    (folder / "SHA256SUMS").write_text("".join(sums), encoding="utf-8")
+    print("".join(sums), end="")
+
+
+def main(words: list[str] | None = None) -> int:
+    """Build what was asked for."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("which", nargs="?", choices=("lab", "machine"), help="only these")
+    parser.add_argument("--size", type=int, help="of the machine's programs, with --into")
+    parser.add_argument("--into", type=Path, help="folder for programs of that size")
+    asked = parser.parse_args(words)
+    if asked.size is not None or asked.into is not None:
+        if asked.which != "machine" or asked.size is None or asked.into is None:
+            parser.error("--size and --into go together, with `machine`")
+        asked.into.mkdir(parents=True, exist_ok=True)
+        build_machine(asked.into.resolve(), {"": str(asked.size)})
+        return 0
+    if asked.which != "machine":
+        build_lab()
+        write_sums(LAB)
+    if asked.which != "lab":
+        build_machine(MACHINE, {"": "SMALL", "-large": "LARGE"})
+        write_sums(MACHINE)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,135 @@
+"""The guest programs that travel with the course: what each does, where its files are (S5, S16).
+
+Eight programs as one finds them in any benchmark, each of which spends its time in another kind of
+instruction. They are freestanding: no operating system, no library, 32-bit protected mode from the
+first instruction, nothing that an 80386 does not know. Each fills its data by a formula, so that a
+result can be worked out elsewhere, says it on the serial port at 0x3F8, and ends with a write to
+port 0xF4.
+
+Sources and programs are in `program/`; `tools/build_guests.py` made the ones from the others, and
+`program/SHA256SUMS` says from which bytes. Each is there in two sizes: one that an interpreter
+finishes in seconds, and a large one of about a hundred million instructions, for benchmarks.
+
+Outside this course they run in QEMU:
+
+    qemu-system-i386 -kernel sieve.elf -display none -serial stdio
+        -device isa-debug-exit,iobase=0xf4,iosize=4
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from virtlab.datasets import changed_files
+from virtlab.validate import one_of
+
+__all__ = ["FOLDER", "GUESTS", "Guest", "changed_since_built", "guest"]
+
+FOLDER = Path(__file__).with_name("program")
+
+
+@dataclass(frozen=True)
+class Guest:
+    """A guest program.
+
+    Attributes
+    ----------
+    name
+        Of its files.
+    does
+        What it works out, and what it spends its time with.
+    instructions, large_instructions
+        How many instructions a run takes, where the serial port is always ready: counted by
+        Unicorn 2.1.4.
+
+    Examples
+    --------
+    >>> one = Guest("sieve", "primes", 100, 1000)
+    >>> one.path().name, one.path(large=True).name, one.source.name
+    ('sieve.elf', 'sieve-large.elf', 'sieve.c')
+    """
+
+    name: str
+    does: str
+    instructions: int
+    large_instructions: int
+
+    def path(self, *, large: bool = False) -> Path:
+        """Return where the program is.
+
+        Parameters
+        ----------
+        large
+            The one for benchmarks.
+
+        Returns
+        -------
+        pathlib.Path
+            An ELF file.
+        """
+        return FOLDER / f"{self.name}{'-large' if large else ''}.elf"
+
+    @property
+    def source(self) -> Path:
+        """Where its source is; what all share is beside it."""
+        return next(path for path in FOLDER.glob(f"{self.name}.*") if path.suffix in {".c", ".S"})
+
+
+GUESTS = (
+    Guest("isprime", "counts primes by trial division: idiv", 183_670, 112_479_367),
+    Guest("sieve", "counts primes by a sieve: byte stores with a stride", 119_234, 84_886_240),
+    Guest("crc32", "the checksum of Ethernet: shifts, loads from a table", 279_917, 96_017_823),
+    Guest("fibonacci", "Fibonacci's numbers by the definition: call and ret", 162_749, 84_590_342),
+    Guest("shellsort", "sorts with Knuth's gaps: loads and stores", 249_829, 148_282_371),
+    Guest("matrix", "the product of two matrices: multiplications", 175_370, 119_087_629),
+    Guest("search", "finds words by Horspool's way: compare and jump", 204_209, 149_338_350),
+    Guest("quicksort", "sorts by partition: recursion, unsteady branches", 214_733, 106_246_921),
+)
+
+
+def guest(name: str) -> Guest:
+    """Return the guest program of a name.
+
+    Parameters
+    ----------
+    name
+        As in `GUESTS`.
+
+    Returns
+    -------
+    Guest
+        What it does, and where its files are.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is none of that name.
+
+    Examples
+    --------
+    >>> guest("crc32").does
+    'the checksum of Ethernet: shifts, loads from a table'
+    >>> guest("crc64")
+    Traceback (most recent call last):
+    virtlab.validate.InvalidInputError: name = 'crc64': must be one of isprime, sieve, crc32, \
+fibonacci, shellsort, matrix, search, quicksort
+    """
+    names = tuple(one.name for one in GUESTS)
+    return GUESTS[names.index(one_of("name", name, names))]
+
+
+def changed_since_built() -> list[str]:
+    """Return the files of the guest programs that are not those of the last build.
+
+    Returns
+    -------
+    list of str
+        File names; none where sources and programs belong together.
+
+    Examples
+    --------
+    >>> changed_since_built()
+    []
+    """
+    return changed_files(FOLDER)
