@@ -13,12 +13,15 @@ from virtlab.resources.cpu import (
     Contention,
     Cores,
     CpuVM,
+    Interactive,
     Lottery,
     OnOff,
     Policy,
     Remove,
     RoundRobin,
     ThreadedRun,
+    Trace,
+    Vcpu,
     schedule,
     schedule_threads,
 )
@@ -269,3 +272,47 @@ def test_moves_between_cores_are_counted() -> None:
     assert run.migrations.sum() == moved > 0
     bound = schedule_threads([CpuVM("a", affinity={0}), *alike(4)], FOUR, seconds=3)
     assert bound.migrations[0] == 0
+
+
+def test_who_wakes_pushes_out_who_is_ahead() -> None:
+    user = CpuVM("user", workload=Trace((0, 0.3, 0, 0), step_s=1.003))
+    run = schedule_threads([user, *alike(3)], TWO, seconds=2)
+    begin, end = run.intervals[run.intervals[:, 0] == 0][0, 2:]
+    assert begin == 1_003_000, "in the middle of a quantum, at once"
+    assert (end - begin) == pytest.approx(3009 / 0.62, abs=2), "at the speed of half a core"
+    broken = run.intervals[run.intervals[:, 3] == begin]
+    assert len(broken) == 1
+    assert broken[0, 3] % 10_000 == 3000, "its quantum is broken off"
+    calm = schedule_threads([user, *alike(3)], TWO, seconds=2, policy=RoundRobin())
+    assert calm.intervals[calm.intervals[:, 0] == 0][0, 2] % 10_000 == 0, "its turn comes"
+
+
+@pytest.mark.parametrize("cores", [1, 2])
+def test_short_bursts_wait_little_beside_busy_vms(cores: int) -> None:
+    vms = [CpuVM("user", workload=Interactive(5, 100)), *alike(4 * cores)]
+    shares = schedule_threads(vms, Cores(cores), seconds=40, seed=1)
+    turns = schedule_threads(vms, Cores(cores), seconds=40, seed=1, policy=RoundRobin())
+    assert shares.ready_s[0] < 0.75 * turns.ready_s[0]
+    assert shares.error_quanta(0) < turns.error_quanta(0) / 3
+
+
+def test_a_policy_of_ones_own_may_preempt_too() -> None:
+    class Rude(RoundRobin):
+        def preempts(self, waking: Vcpu, running: Vcpu) -> bool:
+            return waking.index == 0 and running.ran_us > 0
+
+    vms = [CpuVM("first", workload=Interactive(5, 20)), *alike(4)[1:]]
+    rude = schedule_threads(vms, TWO, seconds=10, policy=Rude())
+    calm = schedule_threads(vms, TWO, seconds=10, policy=RoundRobin())
+
+    def at_once(run: ThreadedRun) -> float:
+        """Return the part of the bursts that begin as soon as they are wanted."""
+        mine, wants = (rows[rows[:, 0] == 0] for rows in (run.intervals, run.wants))
+        return float(np.isin(wants[:, 1], mine[:, 2]).mean())
+
+    assert at_once(rude) > 0.95
+    assert at_once(calm) < 0.2
+    none = [CpuVM("first", workload=Interactive(5, 20), sharing="none"), *alike(4)[1:]]
+    alone = schedule_threads(none, TWO, seconds=10, policy=Rude())
+    mine = alone.segments[alone.vm_of[alone.segments[:, 0]] == 0]
+    assert (mine[:, 4] == -1).all(), "and keeps to the rules"

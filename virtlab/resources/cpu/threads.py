@@ -9,8 +9,9 @@ one gets depends on who is beside it:
 - The policy says who runs. Of those, who is furthest **behind** has the first choice: what
   `allocate` entitles it to, of whole cores, less what it was charged. A wholly idle core is
   better than half of one; and of halves, the one beside who is least behind.
-- With stride, one that waits and is behind by more than two quanta is next: a pass forgets what a
-  maximum of one whole core has kept one from getting.
+- With stride, one that is behind by more than two quanta is next: a pass forgets what it missed.
+- Who wakes is neither behind nor ahead, but comes a quantum earlier: sooner, and not more. If it
+  finds no place, it pushes out who is least behind, if that is half a quantum less.
 - Nobody sits down beside one that is further behind than itself by more than a quantum: its
   sibling stays halted, and it catches up. So shares hold even where there is a logical CPU for
   everyone, and where three share two cores, who is alone rotates.
@@ -22,7 +23,7 @@ one gets depends on who is beside it:
 Time goes in microseconds and work in thousandths of them: both are whole, and nothing is lost.
 
 What is left out: entitlement knows nothing of affinity, so who is bound to too little stays behind
-(by four quanta at most: more is forgiven); who wakes pushes nobody out; moving costs nothing.
+(by four quanta at most: more is forgiven); moving costs nothing.
 
 Sources: vSphere Resource Management 4.0, "Hyperthreading" (modes, charge, quarantine); VMware
 knowledge base 326271 (whole cores first).
@@ -83,7 +84,6 @@ class Threaded(Simulation):
         rng: np.random.Generator,
     ) -> None:
         super().__init__(vms, machine.logical, quantum_us, policy, rng)
-        self.preempting = False
         if isinstance(policy, Stride):
             policy.self_clocked = True  # it may have been used by the level before
         self.machine, self.threads = machine, machine.threads
@@ -98,7 +98,8 @@ class Threaded(Simulation):
         self.halves = np.zeros(count, dtype=np.int64)  # charge, in half microseconds
         self.slice_halves = [0] * count  # up to the start of the present quantum
         self.grains = [0] * count  # work done beyond left_us, in thousandths
-        self.due_us, self.wanting = np.zeros(count), np.zeros(count, dtype=bool)
+        self.due_us = np.zeros(count)
+        self.wanting, self.early = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
         self.slept_us = [-1] * count
         self.flowed_us = self.step = 0
         self.known: dict[tuple[int, bytes], NDArray[np.float64]] = {}
@@ -136,6 +137,10 @@ class Threaded(Simulation):
             halves += since * (1 if self._beside(vcpu.cpu) else 2)
         return round(float(self.due_us[index]) - halves / 2)
 
+    def _urgent(self, vcpu: Vcpu) -> int:
+        """Return the same for one that waits; who woke comes a quantum earlier."""
+        return self._behind(vcpu) + (self.quantum_us if self.early[vcpu.index] else 0)
+
     def _forgive(self, vcpu: Vcpu, most_us: float) -> None:
         """Keep one within bounds of its entitlement."""
         charged, bound = self.halves[vcpu.index] / 2, _KEPT * self.quantum_us
@@ -149,6 +154,7 @@ class Threaded(Simulation):
             self.slept_us[vcpu.index] = self.now
         elif self.slept_us[vcpu.index] < self.now:  # who slept has saved up nothing
             self._forgive(vcpu, 0.0)
+            self.early[vcpu.index] = True
 
     # --- someone changes something ----------------------------------------------------------------
 
@@ -201,7 +207,7 @@ class Threaded(Simulation):
                 turn.append(vcpu)
             if not turn:
                 break
-            behind = {vcpu.index: self._behind(vcpu) for vcpu in turn}
+            behind = {vcpu.index: self._urgent(vcpu) for vcpu in turn}
             for vcpu in sorted(turn, key=lambda vcpu: -behind[vcpu.index]):
                 cpu = self._place(vcpu, behind[vcpu.index], room)
                 if cpu < 0:
@@ -220,9 +226,9 @@ class Threaded(Simulation):
                 heappush(self.owed, (vcpu.owed_us, vcpu.index, vcpu))
 
     def _late(self) -> list[Vcpu]:
-        """Return those that wait and are behind by more than two quanta: passes forget that."""
-        behind = np.where(self.wanting, self.due_us - self.halves / 2, 0.0)
-        far = [self.vcpus[index] for index in np.flatnonzero(behind > _LATE * self.quantum_us)]
+        """Return those that woke, or wait and are behind by more than a pass remembers."""
+        far_us = self.due_us - self.halves / 2 > _LATE * self.quantum_us
+        far = [self.vcpus[index] for index in np.flatnonzero(self.wanting & (far_us | self.early))]
         late = [vcpu for vcpu in far if vcpu.waiting]
         for vcpu in late:
             self._unqueue(vcpu)
@@ -270,6 +276,37 @@ class Threaded(Simulation):
                 room.take(cpu, 0)
                 break
         return best
+
+    def _preempt(self) -> None:
+        """Let those that woke and found no place push out who is ahead."""
+        woke, self.woke = self.woke, []
+        self._flow()
+        for vcpu in woke:
+            cpu = self._loser(vcpu) if vcpu.waiting else -1
+            if cpu >= 0:
+                self.ends[self.until_us[cpu]].remove(cpu)
+                self._stop(cpu)
+                self._unqueue(vcpu)
+                self.free.remove(cpu)
+                self._start(vcpu, cpu)
+
+    def _loser(self, waking: Vcpu) -> int:
+        """Return where the one runs that is least behind, if that is half a quantum less."""
+        mode, least, found = self.sharing[waking.vm], self._urgent(waking), -1
+        by_level = isinstance(self.policy, Stride)
+        least -= self.quantum_us // 2 if by_level else 0
+        for cpu in self.places[waking.vm]:
+            running, other = self.runs[cpu], self._beside(cpu)
+            if not self.busy[cpu] or running is None or self.slice_us[cpu] == self.now:
+                continue
+            if other and not fit(mode, self.sharing[other.vm], same_vm=waking.vm == other.vm):
+                continue
+            running.ran_us = self.now - self.slice_us[cpu]
+            if not by_level and self.policy.preempts(waking, running):
+                return cpu
+            if by_level and self._behind(running) < least:
+                least, found = self._behind(running), cpu
+        return found
 
     # --- running ----------------------------------------------------------------------------------
 
@@ -328,6 +365,7 @@ class Threaded(Simulation):
             self._record(cpu)
             self.runs[cpu], self.from_us[cpu] = vcpu, now
         vcpu.cpu = cpu
+        self.early[vcpu.index] = False
         self.busy[cpu], self.slice_us[cpu], self.until_us[cpu] = True, now, -1
         self.slice_halves[vcpu.index] = int(self.halves[vcpu.index])
         self._time(core)
