@@ -11,15 +11,39 @@ from virtlab.validate import InvalidInputError
 SEEDS = (0, 1, 2)
 
 
-def test_specweb() -> None:
-    rounds = []
-    for seed in range(5):
-        said = replay("specweb", seed).summary()
-        assert said["downtime_ms"] == pytest.approx(210, rel=0.25)
-        assert said["total_s"] == pytest.approx(71, rel=0.05)
-        assert float(said["sent_mb"]) / 800 == pytest.approx(1.20, rel=0.05)
-        rounds.append(int(said["rounds"]))
-    assert 6 <= np.median(rounds) <= 10  # chance decides when one sends more than the last
+TWENTY = range(20)
+
+
+@pytest.mark.parametrize("seed", TWENTY)
+def test_specweb(seed: int) -> None:
+    said = replay("specweb", seed).summary()
+    assert said["downtime_ms"] == pytest.approx(210, rel=0.25)
+    assert said["total_s"] == pytest.approx(71, rel=0.05)
+    assert float(said["sent_mb"]) / 800 == pytest.approx(1.20, rel=0.05)
+    assert 6 <= int(said["rounds"]) <= 12  # 6 to 10 is asked; see the next test
+
+
+def test_specweb_stops_when_chance_has_a_round_send_more_than_the_last() -> None:
+    rounds = [int(replay("specweb", seed).summary()["rounds"]) for seed in TWENTY]
+    assert sum(6 <= count <= 10 for count in rounds) >= 15
+    assert 8 <= np.median(rounds) <= 9.5
+    for seed in TWENTY:
+        *_, before, last, _paused = replay("specweb", seed).rounds_mb
+        assert last > before
+
+
+def test_specweb_leaves_out_as_much_as_the_published_run_did() -> None:
+    """Which one constant was chosen on: how often a page is written at most."""
+    parts: list[float] = []
+    off: list[float] = []
+    for seed in TWENTY:
+        rounds = replay("specweb", seed).run.rounds
+        dirty, sent = (rounds[name].to_numpy() for name in ("dirty_pages", "full_pages"))
+        parts.append(float(np.mean(sent[4:8] / dirty[3:7])))
+        curve = 33e6 / 4096 * rounds["seconds"].to_numpy() ** 0.41
+        off.extend(np.log(dirty[5:8] / curve[5:8]).tolist())
+    assert 0.59 < np.mean(parts) < 0.66  # published 0.627, 0.645, 0.643, 0.651
+    assert 0.08 < np.std(off) < 0.13  # published 0.10
 
 
 def test_specweb_round_by_round() -> None:

@@ -14,6 +14,7 @@ from virtlab.migration.qemu import (
     against_measured,
     effects,
     hold_out,
+    place_unknown,
     predict_all,
     textbook,
 )
@@ -64,7 +65,21 @@ def test_the_aims_for_medians_are_met_with_the_place_unknown(unknown: QemuCompar
     assert found["downtime_ms_capped"] <= 5
     assert found["downtime_ms_link"] <= 20
     assert found["ending_right_percent"] >= 98
-    assert found["time_percent_p90"] <= 10  # the place is worth the rest
+    # The aim of 6 % is met where the place is known, 1.5 %, and can't be hoped for where it is not:
+    assert found["time_percent_p90"] <= 10  # a model without fault: 7.9 %, see the next test
+
+
+def test_what_not_knowing_the_place_costs_a_model_without_fault(unknown: QemuComparison) -> None:
+    off = place_unknown()
+    assert off.groupby("run_id").size().unique().tolist() == [99]
+    least = off[["time_percent", "bytes_percent"]].abs().quantile(0.9)
+    assert 7.5 < least["time_percent"] < 8.3
+    assert 6.8 < least["bytes_percent"] < 7.8
+    assert (off["time_percent"].abs() <= 6).mean() < 0.9  # so nine of ten within 6 % is luck
+    runs = off.groupby("run_id")["time_percent"].agg(list)
+    rng = np.random.default_rng(0)
+    drawn = [np.quantile([abs(rng.choice(each)) for each in runs], 0.9) for _ in range(400)]
+    assert numbers(unknown)["time_percent_p90"] < np.quantile(drawn, 0.99)  # and ours is no worse
 
 
 def test_what_the_guest_feels_is_predicted_as_well(known: QemuComparison) -> None:

@@ -1,6 +1,12 @@
 """Live migrations of real QEMU, predicted from their parameters, beside 167 that were measured."""
 
-from virtlab.migration.qemu.measured import QemuComparison, against_measured, effects, hold_out
+from virtlab.migration.qemu.measured import (
+    QemuComparison,
+    against_measured,
+    effects,
+    hold_out,
+    place_unknown,
+)
 from virtlab.migration.qemu.model import QemuModel, QemuPrediction, predict
 from virtlab.migration.qemu.runs import predict_all
 from virtlab.migration.qemu.spec import PATTERNS, QemuParameters
@@ -15,6 +21,7 @@ __all__ = [
     "against_measured",
     "effects",
     "hold_out",
+    "place_unknown",
     "predict",
     "predict_all",
     "textbook",

@@ -13,6 +13,10 @@ that sum is a t^b, until all pages are written: a Zipf law of exponent 1/b. (The
 above a rate r is then (a / Γ(1-b)) r^-b; integrate.) So how often a page is dirty again before it
 is sent, which decides how much a pre-copy skips, follows from the curve and is not one more
 constant.
+
+But for the hottest: the law gives the first page a billion writes a second, and no program goes
+round so fast. With `most_writes_s` no page is written more often than that. In intervals much
+longer than 1 / most_writes_s W(t) stays a t^b; in shorter ones it is less, down to a line.
 """
 
 from __future__ import annotations
@@ -58,6 +62,8 @@ class Curve:
         each fifth of a second; 0 for an even pace. W stays the mean.
     seed
         For the pace.
+    most_writes_s
+        How often a page is written at most, times a second.
 
     Examples
     --------
@@ -74,6 +80,7 @@ class Curve:
     first_page: int = 0
     scatter: float = 0.0
     seed: int = 0
+    most_writes_s: float = math.inf
 
     def __post_init__(self) -> None:
         """Check the numbers."""
@@ -85,6 +92,8 @@ class Curve:
         integer("first_page", self.first_page, minimum=0)
         number("scatter", self.scatter, minimum=0, maximum=2)
         integer("seed", self.seed, minimum=0)
+        if number("most_writes_s", self.most_writes_s, finite=False) <= 0:
+            raise InvalidInputError("most_writes_s", self.most_writes_s, "a number > 0")
 
     @property
     def rate_pages_s(self) -> float:
@@ -100,7 +109,8 @@ class Curve:
     def _rates(self) -> NDArray[np.float64]:
         """Return the writes a second of each page, the hottest first."""
         rank = np.arange(self.pages) + 0.5
-        return np.asarray((self._above / rank) ** (1 / self.exponent), dtype=np.float64)
+        rates = (self._above / rank) ** (1 / self.exponent)
+        return np.asarray(np.minimum(rates, self.most_writes_s), dtype=np.float64)
 
     @cached_property
     def _sums(self) -> NDArray[np.float64]:
@@ -132,7 +142,8 @@ class Curve:
         seconds = self._paced(end_s) - self._paced(start_s)
         if seconds <= 0 or self.coefficient_pages == 0:
             return np.empty(0, dtype=np.int64)
-        sure = int(min(self.pages, self._above * (_SURE / seconds) ** -self.exponent))
+        hot = self._above * (_SURE / seconds) ** -self.exponent
+        sure = int(min(self.pages, hot)) if self.most_writes_s * seconds > _SURE else 0
         rest = self._sums[self.pages - sure]
         at = np.sort(rng.random(rng.poisson(rest * seconds)) * rest)
         colder = self.pages - np.searchsorted(self._sums, at, side="right")
@@ -147,7 +158,7 @@ class Curve:
         return np.sort(self._place[self._written(start_s, end_s, rng)])
 
     def distinct(self, seconds: float) -> float:
-        """Return how many distinct pages are written, on average: a t^b, at most all."""
+        """Return how many distinct pages are written, on average: a t^b where nothing bounds it."""
         if self.coefficient_pages == 0 or seconds <= 0:
             return 0.0
         return float(-np.expm1(-self._rates * seconds).sum())
