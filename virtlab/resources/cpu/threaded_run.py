@@ -140,7 +140,7 @@ class ThreadedRun(CpuRun):
         columns = np.where(beside < 0, len(KINDS), kinds[beside])
         return np.asarray(self.machine.contention.matrix[kinds[mine], columns])
 
-    @property
+    @cached_property
     def halves(self) -> Ints:
         """Charge in each row of `segments`, in halves of a core."""
         return np.where(self.segments[:, 4] < 0, 2, 1)
@@ -166,9 +166,17 @@ class ThreadedRun(CpuRun):
         """What each VM got done, seconds of a whole core."""
         return self._weighed(self._owners, self.grains, len(self.vms)) / GRAIN
 
-    @property
+    @cached_property
     def _owners(self) -> Ints:
         return self.vm_of[self.segments[:, 0]]
+
+    @cached_property
+    def _segments_of(self) -> list[Ints]:
+        """The rows of `segments` of each VM, found once for all."""
+        order = np.argsort(self._owners, kind="stable")
+        starts = np.searchsorted(self._owners[order], np.arange(1, len(self.vms)))
+        bounds = zip([0, *starts], [*starts, len(order)], strict=True)
+        return [order[start:end] for start, end in bounds]
 
     @property
     def percent(self) -> Floats:
@@ -182,7 +190,7 @@ class ThreadedRun(CpuRun):
 
     def _over_time(self, vm: int, times_s: Floats, weights: Ints) -> Floats:
         """Add up weighed time of one VM up to some times."""
-        mine = self._owners == vm
+        mine = self._segments_of[vm]
         rows, parts = self.segments[mine], weights[mine]
         if not len(rows):
             return np.zeros(len(times_s))
@@ -239,7 +247,7 @@ class ThreadedRun(CpuRun):
         float
             Quanta, >= 0.
         """
-        rows = self.segments[self._owners == vm]
+        rows = self.segments[self._segments_of[vm]]
         times = np.unique(np.concatenate([rows[:, 2:4].ravel() / _US, self.entitlement.moments_s]))
         off = np.abs(self.received_s(vm, times) - self.entitled_s(vm, times))
         return float(off.max()) * 1000 / self.quantum_ms
