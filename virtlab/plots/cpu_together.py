@@ -96,7 +96,8 @@ def _slots(axes: Axes, run: CoRun, slots: int) -> None:
 
 def _head(axes: Axes, run: CoRun, *, narrow: bool) -> None:
     """Name the rule and what each VM gets, in its colour, in one line above the slots."""
-    mode = f"{run.mode}: {run.utilization_percent:.3g} %{'' if narrow else ' used'}"
+    used = f"{run.utilization_percent:.3g}"
+    mode = f"{run.mode} {used}%" if narrow else f"{run.mode}: {used} % used"
     at = axes.annotate(
         mode, (0, 1), xytext=(-28 if narrow else 0, 6), xycoords="axes fraction",
         textcoords="offset points", weight="bold", va="bottom",

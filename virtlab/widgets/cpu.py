@@ -41,7 +41,11 @@ _KINDS = {"computing": "compute", "cache": "cache", "self-modifying": "self-modi
 _SHARING = {"any": "any", "none": "none", "internal": "internal"}
 _BOUND: dict[str, Any] = {
     "anywhere": None,
-    **{f"core {core}, half {half}": (core, half) for core in (0, 1) for half in (0, 1)},
+    **{
+        f"core {core}, {word}": (core, half)
+        for core in (0, 1)
+        for half, word in enumerate(("1st", "2nd"))
+    },
 }
 
 _SLOTS = 240  # many periods, and soon done
@@ -138,10 +142,10 @@ def cores() -> App[ThreadedRun]:
     app = App(
         controls={
             "cores": controls.slider("Cores", "", 2, 2, 4, 1),
-            "threads": choice("Logical CPUs of each", {"1": 1, "2": 2}, 2),
+            "threads": choice("Logical CPUs", {"1": 1, "2": 2}, 2),
             **{f"kind{i}": choice(f"VM{i}'s work", _KINDS, "compute") for i in vms[:2]},
             "kind3": choice("VM3's work", {**_KINDS, "off": "off"}, "compute"),
-            **{f"sharing{i}": choice(f"VM{i} shares with", _SHARING, "any") for i in vms},
+            **{f"sharing{i}": choice(f"VM{i} sharing", _SHARING, "any") for i in vms},
             **{f"bound{i}": choice(f"VM{i} runs", _BOUND, None) for i in vms},
             "quarantine": controls.toggle("Quarantine", value=False),
             "time": time,

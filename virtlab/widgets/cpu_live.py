@@ -54,7 +54,7 @@ WORK: Final[dict[str, Workload]] = {
     "a recorded day": Trace((80, 10, 0, 30, 10), 1.0),
 }
 _QUANTA = {"10 ms": 10.0, "20 ms": 20.0, "50 ms": 50.0, "100 ms": 100.0}
-_SPEEDS = {"real time": 100, "half as fast": 200, "a tenth as fast": 1000}
+_SPEEDS = {"real time": 100, "half speed": 200, "a tenth": 1000}
 _WINDOWS = {"0.5 s": 0.5, "2 s": 2.0, "6 s": 6.0}
 _POINTS = 1001  # of the line of what VMs are entitled to
 _SOMETIMES = 5  # frames: so often numbers change while it plays

@@ -358,7 +358,7 @@ class Timeline {
     const seconds = this.model.get("seconds");
     const x = (at) => left + (at / seconds) * broad;
     const one = `${this.cpus} processor${this.cpus > 1 ? "s" : ""}`;
-    const head = narrow ? `Time of ${one}; dashed: entitled` : `Time of ${one}: received (bands), entitled to (dashed)`;
+    const head = narrow ? "% of one processor; dashed: due" : `Time of ${one}, % of one: received (bands), entitled to (dashed)`;
     this.text(context, head, narrow ? 4 : left, bands - 42, { size: narrow ? 14 : 15, most: this.width - 8 });
     context.fillStyle = GREY;
     context.globalAlpha = 0.12;
@@ -381,8 +381,8 @@ class Timeline {
     this.drawDashes(context, lines);
     this.drawShares(context, x, share);
     this.drawFlags(context, x);
-    for (const [percent, y] of [[100, bands], [50, bands + high / 2], [0, bands + high]]) {
-      this.text(context, `${percent} %`, left - 8, y, { align: "right" });
+    for (const [part, y] of [[1, bands], [0.5, bands + high / 2], [0, bands + high]]) {
+      this.text(context, `${100 * this.cpus * part} %`, left - 8, y, { align: "right" });
     }
     context.fillStyle = this.ink;
     context.fillRect(x(this.now) - 1, bands - 4, 2, high + 8);

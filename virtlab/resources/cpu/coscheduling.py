@@ -222,8 +222,8 @@ class CoRules(Result):
     Examples
     --------
     >>> print(compare_rules([Smp("four", 4), Smp("two", 2)]).explain())
-    Strict rules use 75 % of 4 processors, relaxed ones 100 %. Percent of one processor, strict \
-and relaxed: four 200 and 267, two 100 and 133.
+    With no skew allowed strict rules use 75 % of 4 processors, relaxed ones 100 %. Percent of one \
+processor, strict and relaxed: four 200 and 267, two 100 and 133.
     """
 
     strict: CoRun
@@ -234,8 +234,9 @@ and relaxed: four 200 and 267, two 100 and 133.
         strict, relaxed = self.strict.to_frame(), self.relaxed.to_frame()
         frame = strict[["name", "vcpus", "busy", "shares"]].copy()
         for column in ("percent", "largest_skew_slots"):
-            frame[f"strict_{column}"] = strict[column]
-            frame[f"relaxed_{column}"] = relaxed[column]
+            short = column.removeprefix("largest_")
+            frame[f"strict_{short}"] = strict[column]
+            frame[f"relaxed_{short}"] = relaxed[column]
         return frame
 
     def summary(self) -> dict[str, float | int | str]:
@@ -252,8 +253,10 @@ and relaxed: four 200 and 267, two 100 and 133.
         used = f"{self.strict.utilization_percent:.3g} % of {self.strict.cpus} processors"
         pairs = zip(self.strict.vms, self.strict.percent, self.relaxed.percent, strict=True)
         got = ", ".join(f"{vm.name} {one:.0f} and {other:.0f}" for vm, one, other in pairs)
+        more, slots = self.relaxed.utilization_percent, self.strict.threshold
+        skew = f"a skew of {slots} slot{'s' if slots > 1 else ''}" if slots else "no skew"
         return (
-            f"Strict rules use {used}, relaxed ones {self.relaxed.utilization_percent:.3g} %. "
+            f"With {skew} allowed strict rules use {used}, relaxed ones {more:.3g} %. "
             f"Percent of one processor, strict and relaxed: {got}."
         )
 
