@@ -94,6 +94,41 @@ def kernel_side() -> None:
     )
 
 
+def each_control() -> None:
+    """Time what the kernel does for one move of each control of chapter 06's widgets."""
+    from virtlab.widgets import cpu
+
+    apps: dict[str, Any] = {"live": cpu.live(), "cores": cpu.cores(), "together": cpu.together()}
+    for name, app in apps.items():
+        if hasattr(app, "picture"):
+            app.picture.pixels = 960  # as in a browser of that width
+        for key, control in app.controls.items():
+            if hasattr(control, "min"):
+                values = [control.min, control.min + control.step]
+            elif hasattr(control, "labels") and key != "power":
+                values = _first_two(control)
+            elif hasattr(control, "max"):
+                values = [5, 6]
+            else:
+                continue
+            moves = iter(values * 8)
+            times = repeat(partial(_move, app, key, moves))
+            print(f"kernel: {name}, {key:12}", spread(times))
+
+
+def _first_two(choice: Any) -> list[Any]:
+    """Return the values of the first two words of a drop-down."""
+    start, values = choice.index, []
+    for choice.index in (0, 1):
+        values.append(choice.value)
+    choice.index = start
+    return values
+
+
+def _move(app: Any, key: str, values: Any) -> None:
+    app.set(**{key: next(values)})
+
+
 def browser_side(presses: int = 40) -> None:
     """Time from the key to the picture, in JupyterLab."""
     from playwright.sync_api import sync_playwright
@@ -123,4 +158,5 @@ def browser_side(presses: int = 40) -> None:
 
 if __name__ == "__main__":
     kernel_side()
+    each_control()
     browser_side()
