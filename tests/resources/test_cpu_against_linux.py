@@ -33,7 +33,7 @@ def test_naps_lead_to_a_quarter_though_nobody_told_the_model() -> None:
     case = against_linux("one takes naps").cases[0]
     assert case.predicted[0] == pytest.approx([25, 37.5, 37.5], abs=0.05)
     assert case.linux[0, 0] == pytest.approx(25.3, abs=0.05)
-    assert run_case("one takes naps", quantum_ms=10).percent[0] == pytest.approx(25, abs=0.1)
+    assert run_case("one takes naps", quantum_ms=10).percent[0] == pytest.approx(25, abs=0.3)
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -70,12 +70,11 @@ class ByLevel(Simulation):
 
     def _place(self, vcpu: Vcpu, lag_us: float, *, early: bool) -> None:
         """Give one the pass of who is that far behind; a quantum earlier in the order if asked."""
-        start = self._clock(vcpu) - lag_us / vcpu.weight
-        vcpu.base = start + self.quantum_us / vcpu.weight
-        vcpu.since_us = 0
+        vcpu.base = start = self._clock(vcpu) - lag_us / vcpu.weight
+        vcpu.since_us = self.quantum_us  # as if it had just run
         if vcpu.bound and vcpu.weight == vcpu.high < 1:  # at its maximum it makes up for its lag
             vcpu.free_us = max(vcpu.free_us, start)  # and no more
-        vcpu.at = vcpu.base - (self.quantum_us / vcpu.weight if early else 0.0)
+        vcpu.at = start if early else start + self.quantum_us / vcpu.weight
 
     def _move(self, vcpu: Vcpu, bound: bool, weight: float) -> None:  # noqa: FBT001 - Level asks
         """Let one go over to the other clock: the level has bound it or set it free."""
