@@ -5,11 +5,13 @@ from __future__ import annotations
 import heapq
 from fractions import Fraction
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from virtlab.resources.cpu import CpuVM, schedule, stride_order
+from virtlab.resources.cpu.batch import in_order
 from virtlab.validate import InvalidInputError
 
 
@@ -41,3 +43,17 @@ def test_the_event_driven_scheduler_agrees(shares: list[int]) -> None:
 def test_bad_shares_are_named(shares: list[float]) -> None:
     with pytest.raises(InvalidInputError, match="shares"):
         stride_order(shares, 3)
+
+
+NEAR = st.builds(
+    lambda base, steps: float(np.nextafter(base, np.inf) if steps else base),
+    st.sampled_from([0.1, 0.1, 1 / 3, 2.0, 1e-3, 7e4]),
+    st.booleans(),
+)
+
+
+@given(st.lists(st.one_of(NEAR, st.floats(1e-6, 1e6)), min_size=1, max_size=300))
+def test_the_fast_sort_is_the_stable_one(passes: list[float]) -> None:
+    """Also where passes differ in the last bit alone, which had to give way to the place."""
+    array = np.array(passes)
+    assert in_order(array).tolist() == np.argsort(array, kind="stable").tolist()

@@ -65,7 +65,23 @@ def stride_order(shares: ArrayLike, quanta: int) -> NDArray[np.int64]:
     level = (quanta + parts.size) / total
     counts = np.floor(parts * level).astype(np.int64) + 1
     client = np.repeat(np.arange(parts.size), counts)
-    first = np.repeat(np.cumsum(counts) - counts, counts)
-    passes = (np.arange(client.size) - first + 1) / parts[client]
-    # the clients are in order already, so a stable sort by pass breaks ties by number
-    return client[np.argsort(passes, kind="stable")[:quanta]]
+    passes = np.arange(1.0, client.size + 1.0)
+    passes -= np.repeat(np.cumsum(counts) - counts, counts)  # 1, 2, ... of each
+    passes /= np.repeat(parts, counts)
+    return client[in_order(passes)[:quanta]]
+
+
+def in_order(passes: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the order of the passes, ties by place: what a stable argsort does, in less time.
+
+    Positive doubles are in the order of their bits. So the last bits give way to the place, and
+    one sort of whole numbers has both; what the last bits would have told is mended after it.
+    """
+    mask = (1 << len(passes).bit_length()) - 1
+    keys = passes.view(np.int64) & ~mask | np.arange(len(passes))
+    keys.sort()
+    order = keys & mask
+    ordered = passes[order]
+    if (ordered[1:] < ordered[:-1]).any():
+        order = order[np.argsort(ordered, kind="stable")]  # nearly sorted: one pass
+    return np.asarray(order)

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from virtlab.resources.cpu.batch import in_order
+
 if TYPE_CHECKING:
     from array import array
 
@@ -96,7 +98,7 @@ def _order(clients: list[Vcpu], me: int, quanta: int, quantum: int) -> Ints:
     turn = np.arange(client.size) - np.repeat(np.cumsum(counts) - counts, counts)
     passes = base[client] + (since[client] + (turn + own[client]) * quantum) / shares[client]
     passes[turn == 0] = first[counts > 0]
-    order = np.argsort(passes, kind="stable")
+    order = in_order(passes)
     order = order[passes[order] <= level][:quanta]  # above it some are not in the list
     plain = np.array([vcpu.plain for vcpu in clients])
     enough = np.where(plain, -((2 * quantum - left) // quantum) - own, 0)
