@@ -72,3 +72,14 @@ def test_lost_pages_have_a_sign() -> None:
     )
     texts = [text.get_text() for text in draw_contest(found).axes[0].texts]
     assert sum("⚠" in text for text in texts) == 1
+
+
+@WIDTHS
+def test_a_contest_on_a_used_figure_looks_as_on_a_new_one(width: int) -> None:
+    used = style.plate(width)
+    slow = contest(VM, Uniform(1700, 9000), LINK, give_up_s=3)  # two are given up
+    fewer = contest(VM, Uniform(100, 50), LINK, [Deck(), QemuPreCopy()])
+    other = contest(VM, Uniform(1500, 600), LINK)
+    assert "given up" in draw_contest(slow).alt
+    for found in (slow, other, fewer, slow):
+        assert draw_contest(found, used).png(1) == draw_contest(found, style.plate(width)).png(1)

@@ -115,6 +115,10 @@ class Link:
         """A page with its header, bytes."""
         return PAGE_BYTES + self.page_header_bytes
 
+    @cached_property
+    def _resent_bytes(self) -> int:
+        return self.page_header_bytes + math.ceil(PAGE_BYTES * self.resend_ratio)
+
     def wire_bytes(self, full: int, zero: int = 0, again: int = 0) -> int:
         """Return what pages take on the wire.
 
@@ -129,7 +133,7 @@ class Link:
         int
             Bytes.
         """
-        resent = self.page_header_bytes + math.ceil(PAGE_BYTES * self.resend_ratio)
+        resent = self._resent_bytes if again else 0
         return full * self.page_bytes + zero * self.zero_page_bytes + again * resent
 
     def seconds(self, size_bytes: float) -> float:

@@ -26,6 +26,7 @@ WORDS_OF_A_PAGE = 512
 _ADD, _MIX_1, _MIX_2 = (
     np.uint64(x) for x in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
 )
+_ADD_INT = int(_ADD)
 _30, _27, _31, _1 = (np.uint64(x) for x in (30, 27, 31, 1))
 
 
@@ -72,6 +73,7 @@ class PageMemory:
         self.version = np.zeros(pages, dtype=np.uint32)
         number = np.arange(filled * words, dtype=np.uint64).reshape(filled, words)
         self.words[:filled] = _mixed(number + _ADD)
+        self._first = self.words[:, 0]  # a view: quicker to index, and all there is of stand-ins
 
     def write(self, pages: Pages, stamp: int) -> None:
         """Write to pages, each named once: one word of each changes.
@@ -83,10 +85,9 @@ class PageMemory:
         stamp
             Which write it is; the same stamp on the same contents gives the same contents.
         """
-        count, step = self.words.shape[1], np.uint64(stamp * int(_ADD) % 2**64)
+        count, step = self.words.shape[1], np.uint64(stamp * _ADD_INT % 2**64)
         if count == 1:
-            word = self.words[:, 0]  # a view
-            word[pages] = _mixed(word[pages] + step)
+            self._first[pages] = _mixed(self._first[pages] + step)
         else:
             at = (pages, self.version[pages] % count)
             self.words[at] = _mixed(self.words[at] + step)
@@ -108,12 +109,15 @@ class PageMemory:
             piece = slice(int(pages[0]), int(pages[-1]) + 1)
             self.words[piece] = other.words[piece]
             self.version[piece] = other.version[piece]
+        elif self.words.shape[1] == 1:
+            self._first[pages] = other._first[pages]
+            self.version[pages] = other.version[pages]
         else:
             self.put(pages, *other.take(pages))
 
     def zero(self, pages: Pages) -> NDArray[np.bool_]:
         """Return which of the pages are all zeros."""
-        zero = self.words[pages, 0] == 0
+        zero = self._first[pages] == 0
         if self.words.shape[1] > 1 and zero.any():  # look at all of a page only where need be
             zero[zero] = ~self.words[pages[zero]].any(axis=1)
         return np.asarray(zero)

@@ -141,8 +141,9 @@ class Room:
     def advance(self, seconds: float, *, running: bool) -> None:
         """Move the clocks; say nothing of what the guest does meanwhile."""
         end = self.now_s + seconds
-        for fault in [f for f in self._deaths if f.at_s is not None and f.at_s < end]:
-            self._die(fault)
+        if self._deaths:
+            for fault in [f for f in self._deaths if f.at_s is not None and f.at_s < end]:
+                self._die(fault)
         if end > self.give_up_s and self.where != "target":
             self.now_s = self.give_up_s
             raise GaveUpError
@@ -191,8 +192,9 @@ class Room:
         if self.link.resend_ratio < 1:
             again = int(np.count_nonzero(~zero & (self.sent_times[pages] > 0)))
         size = self.link.wire_bytes(pages.size - zeros - again, zeros, again)
-        self.round.full_pages += pages.size - zeros
-        self.round.zero_pages += zeros
+        now = self.round
+        now.full_pages += pages.size - zeros
+        now.zero_pages += zeros
         self._count(size)
         self.sent_times[pages] += 1
         damaged, risk = pages[:0], self.wire.damaged(self.now_s)

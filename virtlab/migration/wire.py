@@ -101,6 +101,8 @@ class Wire:
 
     def damaged(self, now_s: float) -> float:
         """Return which part of the pages arrives damaged now."""
+        if not self.faults:
+            return 0.0
         bad = [f.damaged for f in self.faults if (f.at_s or 0.0) <= now_s < f.until_s]
         return max(bad, default=0.0)
 

@@ -6,7 +6,7 @@ black, on the target and waiting for pages sky blue with dots.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.collections import PolyCollection
@@ -20,7 +20,9 @@ from virtlab.plots.palette import HARDWARE, HOST, PAGES, VMS, Mark
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.text import Text
 
     from virtlab.migration.contest import Contest
     from virtlab.migration.vmotion import MigrationRun
@@ -34,6 +36,7 @@ _PHASES = {
     "paused": Mark(HARDWARE.colour, label="stands still"),
     "fetching": Mark(PAGES["shared"].colour, hatch="..", label="on the target, fetching"),
 }
+_COLUMNS = (1.2, 1.4, 1.6)  # where numbers end, in widths of the axes
 _ADVERB = {"moved": "", "stayed": "given up", "lost": "lost"}
 
 
@@ -171,104 +174,147 @@ def draw_contest(result: Contest, figure: Plate | None = None) -> Plate:
     >>> draw_contest(found).alt[:48]
     'A bar over time for each of 6 algorithms. stop a'
     """
+    return style.show_on(figure, _Contest, result)
 
-    def draw(plate: Plate) -> None:
-        axes = plate.subplots()
-        plate.margins(
-            left=18 if plate.narrow else 160, right=18 if plate.narrow else 312,
-            top=118 if plate.narrow else 116, bottom=60,
+
+class _Contest:
+    """Bars and words that stay, and are given other lengths and places by each contest.
+
+    One collection for each phase and a line for the axis of time: an artist for each bar, or an
+    `Axis`, is felt by a slider.
+    """
+
+    def __init__(self, figure: Plate) -> None:
+        self.axes = axes = figure.subplots()
+        self.narrow = figure.narrow
+        figure.margins(
+            left=18 if self.narrow else 160, right=18 if self.narrow else 312,
+            top=118 if self.narrow else 116, bottom=60,
         )  # fmt: skip
-        longest = max(run.total_s for run in result.runs)
-        axes.set(xlim=(0, longest), ylim=(len(result.runs) - 0.5, -0.5))
-        _bars(axes, result.runs, narrow=plate.narrow)
-        for row, run in enumerate(result.runs):
-            _numbers(axes, run, row, narrow=plate.narrow)
-        _time_axis(axes, longest, plate)
-        _key(plate, axes)
+        axes.set_axis_off()
+        self.bars = {phase: _no_bars(mark, phase == "paused") for phase, mark in _PHASES.items()}
+        for bars in self.bars.values():
+            axes.add_collection(bars, autolim=False)
+        self.pixel = figure.dpi / (axes.bbox.height * 100)
+        to_time = axes.get_xaxis_transform()
+        look: dict[str, Any] = {"lw": 0.8, "clip_on": False, "transform": to_time}
+        (self.line,) = axes.plot([], [], color="#4D4D4D", scalex=False, scaley=False, **look)
+        below = -28 * self.pixel
+        axes.text(0.5, below, "time (s)", transform=axes.transAxes, ha="center", va="top")
+        small, rows = {"fontsize": 14 * _PX}, axes.get_yaxis_transform()
+        beside: dict[str, Any] = {"ha": "right", "va": "center", "transform": rows}
+        self.looks: dict[str, dict[str, Any]] = {
+            "name": {"va": "bottom", **small} if self.narrow else beside,
+            "number": beside,
+            "tick": {"ha": "center", "va": "top", "transform": to_time, **small},
+            "ended": {"ha": "right", "va": "center", "color": "white", "zorder": 5},
+        }
+        self.words: dict[str, list[Text]] = {kind: [] for kind in self.looks}
+        self.still: object = None
+        self.layers: list[tuple[object, list[Artist]]] = []
+        _key(figure, axes)
+
+    def show(self, result: Contest) -> None:
+        """Show another contest."""
+        runs, axes = result.runs, self.axes
+        longest = max(run.total_s for run in runs)
+        axes.set(xlim=(0, longest), ylim=(len(runs) - 0.5, -0.5))
+        down, half = (0.16, 0.2) if self.narrow else (0.0, 0.3)
+        for phase, bars in self.bars.items():
+            bars.set_verts(
+                [
+                    [
+                        (x, row + down + y)
+                        for x, y in zip((start, end, end, start), box, strict=True)
+                    ]
+                    for box in [(-half, -half, half, half)]
+                    for row, run in enumerate(runs)
+                    for which, start, end in _spans(run)
+                    if which == phase
+                ]
+            )
+        self._axis(longest)
+        ended = [(i, run) for i, run in enumerate(runs) if run.outcome != "moved"]
+        self._write(
+            "ended", [(run.total_s, i + down, f"{_ADVERB[run.outcome]} ") for i, run in ended]
+        )
+        self._numbers(runs)
+        names, *others = self.words.values()
+        flat = [self.bars[phase] for phase in ("running", "fetching", "paused")]
+        moving = [*flat, self.line, *(text for texts in others for text in texts)]
+        said = tuple(text.get_text() for text in names)
+        self.layers = [(said, [*names]), (object(), moving)]
         style.finish(axes, _contest_title(result), _contest_alt(result), slide="S41-S45")
 
-    return style.draw_on(figure, draw)
+    def _write(self, kind: str, words: list[tuple[float, float, str]]) -> None:
+        """Put words of one kind where they belong, with as many artists as it takes."""
+        texts = self.words[kind]
+        while len(texts) < len(words):
+            texts.append(self.axes.text(0, 0, "", **self.looks[kind]))
+        unused = [(0.0, 0.0, "")] * (len(texts) - len(words))
+        for text, (x, y, said) in zip(texts, [*words, *unused], strict=True):
+            text.set(x=x, y=y, text=said)
+
+    def _axis(self, longest: float) -> None:
+        """Draw the axis of time."""
+        locator = MaxNLocator(5 if self.narrow else 9, steps=[1, 2, 5, 10])
+        at = [float(tick) for tick in locator.tick_values(0, longest) if tick <= longest]
+        x, y = [0.0, longest], [0.0, 0.0]
+        for tick in at:
+            x += [np.nan, tick, tick]
+            y += [np.nan, 0.0, -5 * self.pixel]
+        self.line.set_data(x, y)
+        self._write("tick", [(tick, -9 * self.pixel, f"{tick:g}") for tick in at])
+
+    def _numbers(self, runs: Sequence[MigrationRun]) -> None:
+        """Write what each costs beside its bar, or above it on a phone."""
+        names: list[tuple[float, float, str]] = []
+        numbers: list[tuple[float, float, str]] = []
+        for row, run in enumerate(runs):
+            name = run.algorithm + ("  ⚠" if run.wrong_pages and run.outcome == "moved" else "")
+            pause = _ms(run.downtime_ms) if run.outcome == "moved" else "–"
+            waits = _ms(run.stalled_ms) if run.network_faults else "–"
+            costs = (pause, waits, f"{run.sent_mib:,.0f} MiB")
+            if self.narrow:
+                names.append((0, row - 0.12, f"{name}: {'; '.join(costs)}"))
+            else:
+                names.append((-0.02, row, name))
+                numbers += [(x, row, cost) for x, cost in zip(_COLUMNS, costs, strict=True)]
+        self._write("name", names)
+        self._write("number", numbers)
 
 
-def _bars(axes: Axes, runs: Sequence[MigrationRun], *, narrow: bool) -> None:
-    """Draw where each machine runs when; a pause too short to be seen is drawn as a line.
-
-    One collection for each phase, as an artist for each bar would be felt by a slider.
-    """
-    down, half = (0.16, 0.2) if narrow else (0.0, 0.3)
-    boxes: dict[str, list[list[tuple[float, float]]]] = {phase: [] for phase in _PHASES}
-    for row, run in enumerate(runs):
-        low, high = row + down - half, row + down + half
-        for phase, start, end in _spans(run):
-            boxes[phase].append([(start, low), (end, low), (end, high), (start, high)])
-        if run.outcome != "moved":
-            words = f"{_ADVERB[run.outcome]} "
-            axes.text(
-                run.total_s, row + down, words, ha="right", va="center", color="white", zorder=5
-            )
-    for phase, mark in _PHASES.items():
-        line = 3 if phase == "paused" else 0
-        axes.add_collection(
-            PolyCollection(
-                boxes[phase], fc=mark.colour, hatch=mark.hatch, lw=line, zorder=4 if line else 3,
-                ec="white" if mark.hatch else mark.colour, joinstyle="miter",
-            ),
-            autolim=False,
-        )  # fmt: skip
-
-
-def _time_axis(axes: Axes, longest: float, plate: Plate) -> None:
-    """Draw the axis of time: a line and a few words, where an `Axis` would take 20 ms."""
-    axes.set_axis_off()
-    low, high = axes.get_ylim()
-    pixel = (low - high) / (axes.bbox.height * 100 / plate.dpi)
-    ticks = MaxNLocator(5 if plate.narrow else 9, steps=[1, 2, 5, 10])
-    x, y = [0.0, longest], [low, low]
-    for tick in filter(longest.__ge__, map(float, ticks.tick_values(0, longest))):
-        x += [np.nan, tick, tick]
-        y += [np.nan, low, low + 5 * pixel]
-        axes.text(tick, low + 9 * pixel, f"{tick:g}", ha="center", va="top", fontsize=14 * _PX)
-    axes.plot(x, y, color="#4D4D4D", lw=0.8, clip_on=False, scalex=False, scaley=False)
-    axes.text(longest / 2, low + 28 * pixel, "time (s)", ha="center", va="top")
-
-
-def _numbers(axes: Axes, run: MigrationRun, row: int, *, narrow: bool) -> None:
-    """Write what one algorithm costs beside its bar, or above it on a phone."""
-    wrong = "  ⚠" if run.wrong_pages and run.outcome == "moved" else ""
-    pause = _ms(run.downtime_ms) if run.outcome == "moved" else "–"
-    waits = _ms(run.stalled_ms) if run.network_faults else "–"
-    sent = f"{run.sent_mib:,.0f} MiB"
-    if narrow:
-        words = f"{run.algorithm}{wrong}: {pause}; {waits}; {sent}"
-        axes.text(0, row - 0.12, words, va="bottom", fontsize=14 * _PX)
-        return
-    to_rows = axes.get_yaxis_transform()
-    axes.text(-0.02, row, f"{run.algorithm}{wrong}", transform=to_rows, ha="right", va="center")
-    for x, text in zip((1.2, 1.4, 1.6), (pause, waits, sent), strict=True):
-        axes.text(x, row, text, transform=to_rows, ha="right", va="center")
+def _no_bars(mark: Mark, line: bool) -> PolyCollection:  # noqa: FBT001
+    """Return the bars of a phase, none yet; a pause too short to be seen is drawn as a line."""
+    return PolyCollection(
+        [], fc=mark.colour, hatch=mark.hatch, lw=3 if line else 0, zorder=4 if line else 3,
+        ec="white" if mark.hatch else mark.colour, joinstyle="miter",
+    )  # fmt: skip
 
 
 def _key(plate: Plate, axes: Axes) -> None:
     """Name the colours in a row above the bars, and the columns of numbers."""
     height, x = plate.get_figheight() * 100, 18.0 if plate.narrow else 160.0
     y = height - (70 if plate.narrow else 66)
+    whole = plate.transFigure
     for mark in _PHASES.values():
         at = (x / plate.width_px, (y - 8) / height)
         size = (20 / plate.width_px, 16 / height)
         plate.add_artist(
             Rectangle(at, *size, fc=mark.colour, hatch=mark.hatch, ec="white",
-                      lw=0, transform=plate.transFigure)
+                      lw=0, transform=whole)
         )  # fmt: skip
-        plate.text((x + 26) / plate.width_px, y / height, mark.label, va="center",
-                   fontsize=14 * _PX)  # fmt: skip
+        axes.text((x + 26) / plate.width_px, y / height, mark.label, va="center",
+                  fontsize=14 * _PX, transform=whole)  # fmt: skip
         x += 48 + 8.2 * len(mark.label)
         if plate.narrow and x > 230:
             x, y = 18.0, y - 22
     if plate.narrow:
         words = "numbers: stands still; waits; sent"
-        axes.text(0, -0.52, words, va="bottom", fontsize=14 * _PX, color=HOST.colour)
+        axes.text(0, 1.003, words, va="bottom", fontsize=14 * _PX, color=HOST.colour,
+                  transform=axes.transAxes)  # fmt: skip
         return
-    for column, name in zip((1.2, 1.4, 1.6), ("stands still", "waits", "sent"), strict=True):
+    for column, name in zip(_COLUMNS, ("stands still", "waits", "sent"), strict=True):
         axes.text(column, 1.02, name, transform=axes.transAxes, ha="right", va="bottom",
                   color=HOST.colour)  # fmt: skip
 
