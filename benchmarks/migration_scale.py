@@ -208,7 +208,7 @@ def main() -> None:
     print(
         f"page level runs at {told['x real time'].min():.0f} times real time or more; goal 100\n"
         f"mean value of one alone is {_between(told['one x page'])} times as fast, of all cases "
-        f"together {np.average(told['one x page'], weights=told['one_us']):,.0f} times, and at once "
+        f"together {np.average(told['one x page'], weights=told['one_us']):,.0f} times, at once "
         f"{_between(told['at once x page'])} times; goal 100,000\n"
         f"and {told.filter(like=' off').max().max():.1e} off at most; goal 1e-3"
     )
