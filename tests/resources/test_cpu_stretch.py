@@ -16,6 +16,7 @@ from virtlab.resources.cpu import (
     Remove,
     Stride,
     schedule,
+    slots,
     stretch,
     stride_order,
 )
@@ -38,7 +39,7 @@ LOADS = [
 ]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     st.lists(
         st.tuples(
@@ -48,18 +49,22 @@ LOADS = [
             st.sampled_from([100, 100, 100, 30]),
         ),
         min_size=1,
-        max_size=6,
+        max_size=8,
     ),
+    st.integers(1, 3),
     st.integers(0, 99),
 )
-def test_short_and_full_agree(clients: list[tuple[int, object, int, int]], seed: int) -> None:
+def test_short_and_full_agree(
+    clients: list[tuple[int, object, int, int]], cpus: int, seed: int
+) -> None:
     vms = [
         CpuVM(f"vm{i}", shares, low, high, workload=load)  # type: ignore[arg-type] # of LOADS
         for i, (shares, load, low, high) in enumerate(clients)
     ]
     events: list[Change | Remove] = [Change(1.003, "vm0", shares=7), Remove(2.5, "vm0")]
     short, full = (
-        schedule(vms, 1, 3.007, events, policy=policy, seed=seed) for policy in (Stride(), Full())
+        schedule(vms, cpus, 3.007, events, policy=policy, seed=seed)
+        for policy in (Stride(), Full())
     )
     assert short.intervals.tolist() == full.intervals.tolist()
     assert short.wants.tolist() == full.wants.tolist()
@@ -86,3 +91,19 @@ def test_long_calm_is_leapt_over(monkeypatch: pytest.MonkeyPatch) -> None:
     vms = [CpuVM("a"), CpuVM("b", 3000), CpuVM("c", workload=OnOff(5, 0.015))]
     schedule(vms, seconds=60, events=[Change(30, "a", shares=2000)])
     assert sum(leaps) > 0.9 * 6000
+
+
+def test_many_processors_go_slot_by_slot(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = []
+    seat = slots._seat
+
+    def counted(*given: Any) -> None:
+        steps.append(given[-1])
+        seat(*given)
+
+    monkeypatch.setattr(slots, "_seat", counted)
+    vms = [CpuVM(f"vm{i}", 1 + i % 3) for i in range(20)]
+    events: list[Change | Remove] = [Change(10, "vm0", shares=2), Remove(20, "vm1")]
+    short, full = (schedule(vms, 4, 30, events, policy=policy) for policy in (Stride(), Full()))
+    assert short.intervals.tolist() == full.intervals.tolist()
+    assert len(steps) > 0.9 * 3000

@@ -12,7 +12,8 @@ next. `schedule` is that loop; `virtlab.resources.allocate` says where it must c
     waiting    who wants to run, and the clocks of minimum and maximum, for any policy
     by_level   stride by what `allocate` entitles each to
     level      that, kept up to date while VMs wake, sleep, come and go
-    stretch    the loop in short, where nothing but quanta happens
+    stretch    the loop in short, where nothing but quanta happens; leap, many at once; slots, on
+               several processors
     run        what comes of it: every interval, ready time, fairness, switches, migrations
     threads    the loop on hyperthreaded cores; threaded begins it, threaded_run: what comes of it
     places     affinity, who may sit beside whom; room, what is free; contention, how fast each is

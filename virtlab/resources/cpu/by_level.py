@@ -26,6 +26,8 @@ from typing import TYPE_CHECKING, cast
 from virtlab.resources.cpu.level import Level
 from virtlab.resources.cpu.policies import Stride, Vcpu
 from virtlab.resources.cpu.scheduler import Simulation
+from virtlab.resources.cpu.slots import slots
+from virtlab.resources.cpu.stretch import stretch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,7 +56,8 @@ class ByLevel(Simulation):
         self.stride.self_clocked = False
         self.level = Level(cpus, self._move)
         self.joining: Vcpu | None = None
-        self.quick = self.stride if type(policy) is Stride and cpus == 1 else None
+        if type(policy) is Stride:  # not where someone has changed it
+            self.quick = stretch if cpus == 1 else slots
 
     # --- how far behind each is -------------------------------------------------------------------
 

@@ -29,13 +29,12 @@ import numpy as np
 from virtlab.resources.cpu.places import any_bound
 from virtlab.resources.cpu.policies import Stride
 from virtlab.resources.cpu.run import CpuRun
-from virtlab.resources.cpu.stretch import horizon, stretch
 from virtlab.resources.cpu.vms import Add, plan
 from virtlab.resources.cpu.waiting import Waiting
 from virtlab.validate import InvalidInputError, integer, number
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from virtlab.resources.cpu.policies import Policy, Vcpu
     from virtlab.resources.cpu.vms import CpuVM, Event
@@ -143,7 +142,7 @@ class Simulation(Waiting):
         self.runs: list[Vcpu | None] = [None] * cpus  # who runs, or ran last, and from when
         self.from_us, self.until_us = [0] * cpus, [0] * cpus  # ... to when
         self.slice_us = [0] * cpus  # start of the present quantum
-        self.quick: Stride | None = None  # with it, the loop in short may be taken
+        self.quick: Callable[[Any, int], None] | None = None  # the loop in short, if there is one
         self.trace = array("q")
 
     def run(self, steps: Sequence[tuple[float, dict[str, CpuVM]]], end_us: int) -> None:
@@ -166,7 +165,7 @@ class Simulation(Waiting):
                 if self.woke:
                     self._preempt()
                 if quick and not self.free and not self.owed:
-                    stretch(self, quick, min(end_us, horizon(self)))
+                    quick(self, end_us)
             elif self.woke:
                 self._preempt()
         self._end(end_us)

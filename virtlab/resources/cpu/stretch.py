@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING
 from virtlab.resources.cpu.leap import leap
 
 if TYPE_CHECKING:
-    from virtlab.resources.cpu.policies import Stride
-    from virtlab.resources.cpu.scheduler import Simulation
+    from virtlab.resources.cpu.by_level import ByLevel
 
 __all__: list[str] = []
 
 
-def horizon(state: Simulation) -> float:
+def horizon(state: ByLevel) -> float:
     """Return the next moment, the end of the one slice left out; 0 if they are one."""
     until, moments = state.until_us[0], state.moments
     if moments[0] != until or until in state.timers:
@@ -30,9 +29,10 @@ def horizon(state: Simulation) -> float:
     return min(moments[1:3], default=math.inf)  # the children of a heap's root
 
 
-def stretch(state: Simulation, policy: Stride, until_us: float) -> None:
-    """Go on while whole quanta end before a moment."""
-    heap, quantum = policy.heap, state.quantum_us
+def stretch(state: ByLevel, end_us: int) -> None:
+    """Go on while whole quanta end before anything else happens."""
+    heap, quantum = state.stride.heap, state.quantum_us
+    until_us = min(end_us, horizon(state))
     who, began, now = state.runs[0], state.from_us[0], state.until_us[0]
     enough, last = 2 * quantum, until_us - quantum
     if who is None or now >= last or not who.plain or now - state.now != quantum:
