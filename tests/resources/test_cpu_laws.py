@@ -118,6 +118,19 @@ def test_what_emerges_is_what_allocate_says(machine: tuple[int, list[CpuVM]]) ->
     assert run.percent_between(10, 20) == pytest.approx(expected, abs=0.5)
 
 
+@settings(max_examples=15, deadline=None)
+@given(machines())
+def test_so_it_is_with_several_virtual_processors(machine: tuple[int, list[CpuVM]]) -> None:
+    cpus, vms = machine
+    twice = [
+        CpuVM(vm.name, vm.shares, 2 * vm.min_percent, 2 * vm.max_percent, vcpus=2) for vm in vms
+    ]
+    run = schedule(twice, 2 * cpus, seconds=20)
+    shares, low, high = np.array([(v.shares, v.min_percent, v.max_percent) for v in vms]).T
+    expected = 2 * allocate(100 * cpus, shares, low, high).allocation
+    assert run.percent_between(10, 20) == pytest.approx(expected, abs=0.5)
+
+
 @settings(max_examples=25, deadline=None)
 @given(machines(), st.sampled_from([(1, 0.5), (2, 1), (1.5, 2)]))
 def test_so_it_is_where_vms_come_and_go(
