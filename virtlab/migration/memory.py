@@ -73,7 +73,11 @@ class PageMemory:
         self.version = np.zeros(pages, dtype=np.uint32)
         number = np.arange(filled * words, dtype=np.uint64).reshape(filled, words)
         self.words[:filled] = _mixed(number + _ADD)
-        self._first = self.words[:, 0]  # a view: quicker to index, and all there is of stand-ins
+
+    @property
+    def _first(self) -> NDArray[np.uint64]:
+        """A view of the first word of each page, quick to index; all there is of stand-ins."""
+        return self.words[:, 0]
 
     def write(self, pages: Pages, stamp: int) -> None:
         """Write to pages, each named once: one word of each changes.
@@ -87,7 +91,8 @@ class PageMemory:
         """
         count, step = self.words.shape[1], np.uint64(stamp * _ADD_INT % 2**64)
         if count == 1:
-            self._first[pages] = _mixed(self._first[pages] + step)
+            first = self._first
+            first[pages] = _mixed(first[pages] + step)
         else:
             at = (pages, self.version[pages] % count)
             self.words[at] = _mixed(self.words[at] + step)
