@@ -122,7 +122,7 @@ def draw_published_ratios(ours: Sequence[Chance], figure: Plate | None = None) -
         names = [f"{published.shares:g} : 1\n{published.seconds:g} s" for published, _ in rows]
         axes.set_yticks(range(len(rows)), names)
         axes.axvline(1, color=HOST.colour, lw=1)
-        axes.set(ylim=(len(rows) - 0.5, -0.6), xlabel="ratio given / ratio of shares")
+        axes.set(ylim=(len(rows) - 0.5, -0.6), xlabel=_ratio_label(plate))
         worst = max(abs(published.z) for published in PUBLISHED_RATIOS)
         title = (
             f"What the paper's lotteries gave (diamonds) is chance: at most {worst:.1f} standard "
@@ -131,6 +131,14 @@ def draw_published_ratios(ours: Sequence[Chance], figure: Plate | None = None) -
         style.finish(axes, title, _alt_published(rows), "S21")
 
     return style.draw_on(figure, draw)
+
+
+def _ratio_label(plate: Plate) -> str:
+    return (
+        "given / shares (bar: 90 % of ours)"
+        if plate.narrow
+        else ("ratio given / ratio of shares (bar: 90 % of ours, line: all)")
+    )
 
 
 def _row(axes: Axes, row: int, published: float, ours: np.ndarray) -> None:
