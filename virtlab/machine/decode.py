@@ -1,0 +1,225 @@
+"""From bytes to p-code: what an instruction means, as operations that can be run (S5, S18).
+
+`pypcode` (Ghidra's SLEIGH) decodes i386 code and gives each instruction's meaning as p-code. Three
+things are added here: which segment each access to memory goes through, repairs for what SLEIGH
+leaves out (`virtlab.machine.patches`), and which instructions touch the machine itself
+(`virtlab.machine.system` does those).
+
+Left out: x87, MMX and SSE; this processor has none, and says so with #NM or #UD.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from virtlab.machine.encoding import DS, ES, SS, Encoding, encoding
+from virtlab.machine.faults import Fault
+from virtlab.machine.patches import patched
+from virtlab.machine.pcode import CONST, RAM, REGISTER, UNIQUE, Op, Var
+from virtlab.machine.registers import SIZE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["LONGEST", "Decoder", "Instruction"]
+
+LONGEST = 15  # bytes of an instruction
+_SPACES = {"const": CONST, "register": REGISTER, "unique": UNIQUE, "ram": RAM}
+_ESP, _ESI, _EDI = (Var(REGISTER, 4 * number, 4) for number in (4, 6, 7))
+_PUSHES = ("PUSH", "CALL", "ENTER")  # their stores go to the stack, ...
+_POPS = ("POP", "RET", "LEAVE", "ENTER")  # ... and their loads come from it
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """One instruction, decoded.
+
+    Attributes
+    ----------
+    address, code
+        Where it stands, and its bytes.
+    mnemonic, operands
+        As an assembler would write it, such as 'MOV' and 'EAX,EBX'.
+    ops
+        What it does.
+    encoding
+        How it is written down.
+
+    Examples
+    --------
+    >>> add = Decoder().decode(0x1000, bytes.fromhex("01d8"))
+    >>> str(add), [op.code for op in add.ops][:3]
+    ('ADD EAX,EBX', ['INT_CARRY', 'INT_SCARRY', 'INT_XOR'])
+    """
+
+    address: int
+    code: bytes
+    mnemonic: str
+    operands: str
+    ops: tuple[Op, ...]
+    encoding: Encoding
+
+    @property
+    def next(self) -> int:
+        """Address of what follows it."""
+        return self.address + len(self.code) & 0xFFFFFFFF
+
+    def __str__(self) -> str:
+        """Write it as an assembler would."""
+        return f"{self.mnemonic} {self.operands}".strip()
+
+
+class Decoder:
+    """Decodes, and remembers what it has decoded.
+
+    It is remembered by its address and its bytes, so code that changes needs no rule of its own.
+
+    Examples
+    --------
+    >>> jump = Decoder().decode(0x1000, bytes.fromhex("ebfe"))
+    >>> str(jump), [str(op) for op in jump.ops]
+    ('JMP 0x1000', ['BRANCH ram:1000'])
+    """
+
+    def __init__(self) -> None:
+        import pypcode
+
+        self._context = pypcode.Context("x86:LE:32:default")
+        self._errors = (pypcode.LowlevelError, pypcode.UnimplError, pypcode.BadDataError)
+        self._known: dict[tuple[int, bytes], Instruction] = {}
+
+    def decode(self, address: int, code: bytes) -> Instruction:
+        """Decode the instruction at an address.
+
+        Parameters
+        ----------
+        address
+            Where it stands.
+        code
+            Its bytes, and up to 15 in all of what follows.
+
+        Returns
+        -------
+        Instruction
+            What it does.
+
+        Raises
+        ------
+        Fault
+            #UD if there is no such instruction, or more bytes would be needed.
+
+        Examples
+        --------
+        >>> Decoder().decode(0, bytes.fromhex("0f0b"))
+        Traceback (most recent call last):
+        virtlab.machine.faults.Fault: #UD: 0f0b is no instruction
+        """
+        key = address, code
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = self._decode(address, code)
+        return found
+
+    def _decode(self, address: int, code: bytes) -> Instruction:
+        try:
+            parts = encoding(code)
+            plain_code, dropped = _plain(code, parts)
+            # What was dropped from its front is made up for by where it is said to stand.
+            start = address + dropped
+            words = self._context.disassemble(plain_code, start, max_instructions=1).instructions[0]
+            ops = self._context.translate(plain_code, start, max_instructions=1).ops
+        except (IndexError, *self._errors) as error:
+            raise Fault(6, why=f"{code.hex()} is no instruction") from error
+        if words.mnem.startswith(("UD", "INVALID")) or _is_none(parts):
+            raise Fault(6, why=f"{code[: words.length].hex()} is no instruction")
+        mnemonic = words.mnem
+        plain = tuple(_with_segments(mnemonic, parts, map(_op, _until_next(ops))))
+        _refuse_floats(parts, plain, mnemonic)
+        own = code[: words.length + dropped]
+        made = Instruction(address, own, mnemonic, words.body.strip(), plain, parts)
+        return patched(made)
+
+
+def _is_none(parts: Encoding) -> bool:
+    """Return whether the manual knows no such instruction, though SLEIGH does."""
+    last = {0xFE: 1, 0xFF: 6, 0x8F: 0, 0xC6: 0, 0xC7: 0}.get(parts.opcode, 7)
+    memory_only = parts.opcode in (0x8D, 0xC4, 0xC5, 0x62, 0x0FB2, 0x0FB4, 0x0FB5)
+    return parts.reg > last or (memory_only and parts.is_register)
+
+
+def _plain(code: bytes, parts: Encoding) -> tuple[bytes, int]:
+    """Write an instruction as SLEIGH knows it; say how many bytes that is shorter.
+
+    It knows no prefix twice, and not that F6 /1 and F7 /1 are TEST, as /0 is; and it takes the
+    prefix 67 for one that makes the stack pointer short, which only the stack's segment can do.
+    """
+    once = bytes(dict.fromkeys(parts.prefixes))
+    if (parts.modrm < 0 or parts.is_register) and not _has_address(parts.opcode):
+        once = once.replace(b"\x67", b"")
+    plain = bytearray(once + code[len(parts.prefixes) :])
+    if parts.opcode in (0xF6, 0xF7) and parts.reg == 1:
+        plain[len(once) + 1] &= ~0x08
+    return bytes(plain), len(parts.prefixes) - len(once)
+
+
+def _has_address(opcode: int) -> bool:
+    """Return whether an opcode without a ModRM operand in memory has an address all the same."""
+    return _is_string(opcode) or 0xA0 <= opcode <= 0xA3 or 0xE0 <= opcode <= 0xE3 or opcode == 0xD7
+
+
+def _until_next(ops: Iterable[Any]) -> list[Any]:
+    """Drop the marks of instructions; SLEIGH says some as two, with a mark between."""
+    return [op for op in ops if op.opcode.name != "IMARK"]
+
+
+def _op(raw: Any) -> Op:
+    """Take over one operation of pypcode's."""
+    code, ins = raw.opcode.name, list(raw.inputs)
+    if code == "CALLOTHER":
+        code = ins.pop(0).getUserDefinedOpName()
+        if code == "segment":  # how SLEIGH says that an address has 16 bits
+            code, ins = "INT_ZEXT", ins[1:]
+    elif code in ("LOAD", "STORE"):
+        ins.pop(0)  # which space: there is one
+    return Op(code, _var(raw.output) if raw.output else None, tuple(map(_var, ins)))
+
+
+def _var(raw: Any) -> Var:
+    return Var(_SPACES[raw.space.name], raw.offset, raw.size)
+
+
+def _refuse_floats(parts: Encoding, ops: tuple[Op, ...], mnemonic: str) -> None:
+    """Raise what a processor without a coprocessor raises."""
+    if 0xD8 <= parts.opcode <= 0xDF or parts.opcode == 0x9B:
+        raise Fault(7, why=f"{mnemonic}: there is no coprocessor")
+    for op in ops:
+        for var in (*op.ins, *([op.out] if op.out else [])):
+            if var.space == REGISTER and var.offset >= SIZE:
+                raise Fault(6, why=f"{mnemonic}: this processor has no such registers")
+
+
+def _with_segments(mnemonic: str, parts: Encoding, ops: Iterable[Op]) -> Iterable[Op]:
+    """Say of each access to memory which segment it goes through."""
+    name = mnemonic.partition(".")[0]
+    origin: dict[Var, Var] = {}
+    operand = parts.segment
+    for op in ops:
+        if op.code == "COPY" and op.out is not None:
+            origin[op.out] = op.ins[0]
+        if op.code not in ("LOAD", "STORE"):
+            yield op._replace(segment=operand)
+            continue
+        address = origin.get(op.ins[0], op.ins[0])
+        on_stack = name.startswith(_PUSHES if op.code == "STORE" else _POPS)
+        if _is_string(parts.opcode):
+            segment = ES if address == _EDI else operand
+        elif on_stack and (address == _ESP or name in ("ENTER", "LEAVE")):
+            segment = SS
+        else:
+            segment = operand
+        yield op._replace(segment=segment)
+
+
+def _is_string(opcode: int) -> bool:
+    return opcode in (0x6C, 0x6D, 0x6E, 0x6F) or 0xA4 <= opcode <= 0xAF and opcode not in (0xA8, 0xA9)

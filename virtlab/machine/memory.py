@@ -1,0 +1,93 @@
+"""Physical memory: one buffer, and nothing beyond it (S16).
+
+What lies outside RAM answers as an empty bus does: reads give ones, writes are lost. With a
+journal, each write leaves what it overwrote, so that steps can be undone.
+"""
+
+from __future__ import annotations
+
+from virtlab.validate import integer
+
+__all__ = ["PAGE", "Memory"]
+
+PAGE = 4096
+
+
+class Memory:
+    """The machine's RAM.
+
+    Parameters
+    ----------
+    size
+        Bytes; a whole number of pages.
+
+    Attributes
+    ----------
+    data
+        The bytes.
+    journal
+        Where writes leave (address, what was there); None while nothing is kept.
+
+    Examples
+    --------
+    >>> memory = Memory(8192)
+    >>> memory.write(4094, b"abcd")
+    >>> memory.read(4095, 2), memory.read(8190, 4)
+    (b'bc', b'\\x00\\x00\\xff\\xff')
+    """
+
+    def __init__(self, size: int) -> None:
+        integer("size", size, minimum=PAGE)
+        self.data = bytearray(size)
+        self.journal: list[tuple[int, bytes]] | None = None
+
+    def read(self, address: int, size: int) -> bytes:
+        """Return some bytes.
+
+        Parameters
+        ----------
+        address
+            Physical address of the first.
+        size
+            How many.
+
+        Returns
+        -------
+        bytes
+            All ones where there is no memory.
+
+        Examples
+        --------
+        >>> Memory(4096).read(5000, 2)
+        b'\\xff\\xff'
+        """
+        found = bytes(self.data[address : address + size])
+        return found if len(found) == size else found + b"\xff" * (size - len(found))
+
+    def write(self, address: int, value: bytes) -> None:
+        """Change some bytes.
+
+        Parameters
+        ----------
+        address
+            Physical address of the first.
+        value
+            What to write; lost where there is no memory.
+
+        Examples
+        --------
+        >>> memory = Memory(4096)
+        >>> memory.journal = []
+        >>> memory.write(8, b"x")
+        >>> memory.journal
+        [(8, b'\\x00')]
+        """
+        room = len(self.data) - address
+        if room < len(value):
+            value = value[: max(room, 0)]
+            if not value:
+                return
+        end = address + len(value)
+        if self.journal is not None:
+            self.journal.append((address, bytes(self.data[address:end])))
+        self.data[address:end] = value

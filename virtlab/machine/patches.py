@@ -1,0 +1,257 @@
+"""What SLEIGH's i386 leaves out or has wrong, and the repair: one table (S18).
+
+Each row names the instructions, what is wrong, and rewrites the p-code. Each was found by running
+instructions beside another emulator on random states (`tests/machine/test_differential.py`), and
+each has a test of its own. What the manual leaves undefined is left as SLEIGH has it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from virtlab.machine.pcode import CONST, RAM, REGISTER, UNIQUE, Op, Var
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from virtlab.machine.decode import Instruction
+
+__all__ = ["PATCHES", "Patch", "patched"]
+
+_AF = Var(REGISTER, 516, 1)
+_FREE = 0x100000  # temporary places from here on are ours
+
+
+@dataclass(frozen=True)
+class Patch:
+    """One repair.
+
+    Attributes
+    ----------
+    name
+        What it is about.
+    wrong
+        What SLEIGH does.
+    applies
+        Whether an instruction needs it.
+    repair
+        Gives the new operations.
+    """
+
+    name: str
+    wrong: str
+    applies: Callable[[Instruction], bool]
+    repair: Callable[[Instruction], Iterator[Op]]
+
+
+def patched(instruction: Instruction) -> Instruction:
+    """Return an instruction with all repairs that it needs.
+
+    Parameters
+    ----------
+    instruction
+        As SLEIGH has it.
+
+    Returns
+    -------
+    Instruction
+        As the processor does it.
+
+    Examples
+    --------
+    >>> PATCHES[0].name
+    'AF'
+    """
+    for patch in PATCHES:
+        if patch.applies(instruction):
+            instruction = replace(instruction, ops=tuple(patch.repair(instruction)))
+    return instruction
+
+
+def _temporary(count: int, size: int) -> Var:
+    return Var(UNIQUE, _FREE + 16 * count, size)
+
+
+def _carries(instruction: Instruction) -> bool:
+    return any(op.code in ("INT_SCARRY", "INT_SBORROW") for op in instruction.ops)
+
+
+def _with_af(instruction: Instruction) -> Iterator[Op]:
+    """AF is the carry out of bit 3: bit 4 of a ^ b ^ (a + b), and so for each of two additions."""
+    first = True
+    for op in instruction.ops:
+        yield op
+        if op.code not in ("INT_SCARRY", "INT_SBORROW"):
+            continue
+        a, b = op.ins
+        size = a.size
+        both, result, bits, bit = (_temporary(k, size) for k in range(4))
+        yield Op("INT_XOR", both, (a, b))
+        yield Op("INT_ADD" if op.code == "INT_SCARRY" else "INT_SUB", result, (a, b))
+        yield Op("INT_XOR", bits, (both, result))
+        yield Op("INT_RIGHT", bit, (bits, Var(CONST, 4, 1)))
+        yield Op("INT_AND", bit, (bit, Var(CONST, 1, size)))
+        one = _temporary(4, 1)
+        yield Op("SUBPIECE", one, (bit, Var(CONST, 0, 4)))
+        yield Op("COPY", _AF, (one,)) if first else Op("INT_XOR", _AF, (_AF, one))
+        first = False
+
+
+def _divides(instruction: Instruction) -> bool:
+    return instruction.mnemonic in ("DIV", "IDIV")
+
+
+def _with_divide_error(instruction: Instruction) -> Iterator[Op]:
+    """Ask first whether there is a quotient, and whether it fits."""
+    for op in instruction.ops:
+        if op.code in ("INT_DIV", "INT_SDIV"):
+            size = op.ins[0].size // 2
+            signed = op.code == "INT_SDIV"
+            name = "CHECK_SIGNED_DIVIDE" if signed else "CHECK_DIVIDE"
+            yield Op(name, None, (*op.ins, Var(CONST, size, 1)))
+        yield op
+
+
+def _shifts_right_by_one(instruction: Instruction) -> bool:
+    return instruction.encoding.opcode in (0xD0, 0xD1) and instruction.encoding.reg == 5
+
+
+def _with_shifted_sign(instruction: Instruction) -> Iterator[Op]:
+    operand = next(op.ins[0] for op in instruction.ops if op.code == "INT_AND")
+    for op in instruction.ops:
+        if op.out == _OF:
+            yield Op("INT_SLESS", _OF, (operand, Var(CONST, 0, operand.size)))
+        else:
+            yield op
+
+
+def _jumps_short(instruction: Instruction) -> bool:
+    opcode = instruction.encoding.opcode
+    relative = opcode >> 4 in (0x7, 0xF8) or 0xE0 <= opcode <= 0xE3 or opcode in (0xE8, 0xE9, 0xEB)
+    return relative and instruction.encoding.operand_size == 2
+
+
+def _within_64k(instruction: Instruction) -> Iterator[Op]:
+    for op in instruction.ops:
+        target = op.ins[0] if op.ins else None
+        if op.code in ("BRANCH", "CBRANCH", "CALL") and target and target.space == RAM:
+            short = target._replace(offset=target.offset & 0xFFFF)
+            yield op._replace(ins=(short, *op.ins[1:]))
+        else:
+            yield op
+
+
+def _exchanges_in_memory(instruction: Instruction) -> bool:
+    parts = instruction.encoding
+    return parts.opcode in (0x0FC0, 0x0FC1) and not parts.is_register
+
+
+def _store_first(instruction: Instruction) -> Iterator[Op]:
+    """Change the register last: the address may be made of it, and the store may fault."""
+    number, size = instruction.encoding.reg, instruction.encoding.operand_size
+    whole = Var(REGISTER, 4 * number, size)
+    part = Var(REGISTER, 4 * (number & 3) + (number >> 2), 1)
+    register = part if instruction.encoding.opcode == 0x0FC0 else whole
+    kept = _temporary(0, register.size)
+    for op in instruction.ops:
+        yield op._replace(out=kept) if op.out == register else op
+    yield Op("COPY", register, (kept,))
+
+
+def _rotates_through_carry(instruction: Instruction) -> bool:
+    parts = instruction.encoding
+    return parts.opcode in (0xC0, 0xC1, 0xD2, 0xD3) and parts.reg in (2, 3)
+
+
+def _with_rotated_overflow(instruction: Instruction) -> Iterator[Op]:
+    """OF after one step: whether the highest bit changed; after more steps it is undefined."""
+    yield from instruction.ops
+    count = next(op.out for op in instruction.ops if op.code == "INT_AND" and op.out)
+    stored = [op.ins[1] for op in instruction.ops if op.code == "STORE"]
+    made = [op.out for op in instruction.ops if op.out]
+    named = [v for v in made if v.space == RAM or (v.space == REGISTER and v.offset < 32)]
+    result = stored[-1] if stored else named[0]
+    negative, other, new, once, twice = (_temporary(k, 1) for k in range(5))
+    doubled = _temporary(5, result.size)
+    yield Op("INT_SLESS", negative, (result, Var(CONST, 0, result.size)))
+    if instruction.encoding.reg == 2:  # RCL: the bit that left is in CF
+        yield Op("COPY", other, (_CF,))
+    else:
+        yield Op("INT_ADD", doubled, (result, result))
+        yield Op("INT_SLESS", other, (doubled, Var(CONST, 0, result.size)))
+    yield Op("INT_XOR", new, (negative, other))
+    yield Op("INT_EQUAL", once, (count, Var(CONST, 1, count.size)))
+    yield Op("BOOL_AND", new, (new, once))
+    yield Op("BOOL_NEGATE", twice, (once,))
+    yield Op("BOOL_AND", twice, (twice, _OF))
+    yield Op("BOOL_OR", _OF, (new, twice))
+
+
+def _scans_bits(instruction: Instruction) -> bool:
+    return instruction.mnemonic in ("BSF", "BSR")
+
+
+def _keep_if_zero(instruction: Instruction) -> Iterator[Op]:
+    first = True
+    for at, op in enumerate(instruction.ops):
+        if first and op.code == "CBRANCH":
+            end = Var(CONST, len(instruction.ops) - at, 4)
+            yield op._replace(ins=(end, op.ins[1]))
+            first = False
+        else:
+            yield op
+
+
+def _is_called_out(instruction: Instruction) -> bool:
+    return instruction.encoding.opcode in _CALLED_OUT
+
+
+def _called_out(instruction: Instruction) -> Iterator[Op]:
+    yield Op(_CALLED_OUT[instruction.encoding.opcode], None, ())
+
+
+_CF, _OF = Var(REGISTER, 512, 1), Var(REGISTER, 523, 1)
+# What is said by a routine in Python (`virtlab.machine.rare`), as a line of a table of the manual's
+# would be thirty operations.
+_CALLED_OUT = {
+    0x27: "DAA",
+    0x2F: "DAS",
+    0x37: "AAA",
+    0x3F: "AAS",
+    0xD4: "AAM",
+    0xD5: "AAD",
+    0xC8: "ENTER",
+}
+
+PATCHES: tuple[Patch, ...] = (
+    Patch("AF", "the carry between the digits of BCD is never computed", _carries, _with_af),
+    Patch("divide error", "a quotient that is none raises no #DE", _divides, _with_divide_error),
+    Patch(
+        "SHR by 1",
+        "OF becomes 0, not the sign that was shifted",
+        _shifts_right_by_one,
+        _with_shifted_sign,
+    ),
+    Patch(
+        "short jumps", "a target of 16 bits keeps its upper half", _jumps_short, _within_64k
+    ),
+    Patch(
+        "XADD", "the register changes before the address is used", _exchanges_in_memory, _store_first
+    ),
+    Patch(
+        "RCL, RCR",
+        "OF is not computed where the count is an operand",
+        _rotates_through_carry,
+        _with_rotated_overflow,
+    ),
+    Patch(
+        "BSF, BSR",
+        "of zero they give 0; processors leave what was there",
+        _scans_bits,
+        _keep_if_zero,
+    ),
+    Patch(
+        "BCD, ENTER", "other flags than the manual's; nested frames", _is_called_out, _called_out
+    ),
+)
