@@ -61,6 +61,32 @@ _SHIFTS = {0xC0, 0xC1, 0xD2, 0xD3, 0x0FA4, 0x0FA5, 0x0FAC, 0x0FAD}
 _STRINGS = {0xA4, 0xA5, 0xA6, 0xA7, 0xAA, 0xAB, 0xAC, 0xAD, 0xAE, 0xAF}
 
 
+def _repairs(opcode: int, prefixes: bytes, rest: bytearray, rng: Generator) -> bytes:
+    """Keep an instruction to what both know and the manual defines; return its prefixes.
+
+    What is steered around is Unicorn's (8F, C6 and C7 with a second part of the opcode; F6 /1; what
+    RET drops taken for a signed number), undefined (BSWAP, SHLD and SHRD of 16 bits), or left out
+    of ours (operands of PUSH, POP and of bit strings at addresses of 16 bits).
+    """
+    middle = rest[0] >> 3 & 7
+    if opcode in (0x8F, 0xC6, 0xC7):
+        rest[0] &= ~0x38
+    elif opcode == 0xFF and middle in (3, 5):
+        rest[0] ^= 0x10  # far calls and jumps are the system's
+    elif opcode in (0xF6, 0xF7) and middle == 1:
+        rest[0] ^= 0x08
+    elif opcode == 0xC2:
+        rest[1] &= 0x7F
+    elif opcode == 0x0FC7:
+        rest[0] = rest[0] & 0x47 | 0x08  # CMPXCHG8B, which is the only one here
+    elif 0xA0 <= opcode <= 0xA3:
+        rest[0:4] = int(rng.integers(DATA, DATA_END)).to_bytes(4, "little")
+    if opcode in (0x8F, 0xFF, 0x0FA3, 0x0FAB, 0x0FB3, 0x0FBB):
+        prefixes = prefixes.replace(b"\x67", b"")
+    undefined = opcode >= 0x0FC8 or opcode in (0x0FA4, 0x0FA5, 0x0FAC, 0x0FAD)
+    return b"" if undefined else prefixes
+
+
 def random_instruction(rng: Generator) -> bytes:
     """Return the bytes of an instruction, and more than enough after it.
 
@@ -93,24 +119,7 @@ def random_instruction(rng: Generator) -> bytes:
         near = int(rng.integers(DATA, DATA_END)) if rest[0] >> 6 == 0 else int(rng.integers(256))
         start = 2 if rest[0] & 7 == 4 else 1
         rest[start : start + 4] = near.to_bytes(4, "little")
-    if opcode in (0x8F, 0xC6, 0xC7) and not two:
-        rest[0] &= ~0x38  # Unicorn takes all of 8F for POP, the manual only 8F /0; so with MOV
-    if opcode in (0x8F, 0xFF) and not two:
-        prefixes = prefixes.replace(b"\x67", b"")  # left out: an operand of PUSH at 16 bits
-    if opcode == 0xFF and rest[0] >> 3 & 7 in (3, 5):
-        rest[0] ^= 0x10  # far calls and jumps are the system's
-    if opcode in (0xF6, 0xF7) and not two and rest[0] >> 3 & 7 == 1:
-        rest[0] ^= 0x08  # TEST /1 is one more of Unicorn's gaps
-    if opcode == 0xC2 and not two:
-        rest[1] &= 0x7F  # Unicorn takes what RET drops for a signed number
-    if two and opcode in (0xA3, 0xAB, 0xB3, 0xBB):
-        prefixes = prefixes.replace(b"\x67", b"")  # left out: a string of bits at 16 bits
-    if two and (opcode >= 0xC8 or opcode in (0xA4, 0xA5, 0xAC, 0xAD)):
-        prefixes = b""  # BSWAP of 16 bits is undefined, and so are long shifts of SHLD and SHRD
-    if two and opcode == 0xC7:
-        rest[0] = rest[0] & 0x47 | 0x08  # CMPXCHG8B, which is the only one here
-    if not two and 0xA0 <= opcode <= 0xA3:
-        rest[0:4] = int(rng.integers(DATA, DATA_END)).to_bytes(4, "little")
+    prefixes = _repairs(0x0F00 | opcode if two else opcode, prefixes, rest, rng)
     return (prefixes + (b"\x0f" if two else b"") + bytes([opcode]) + bytes(rest))[:20]
 
 
@@ -151,8 +160,9 @@ class Differential:
         from unicorn import x86_const
 
         self.rng = np.random.default_rng(seed)
-        self.iced, self.unicorn = iced_x86, unicorn
-        self.theirs = unicorn.Uc(unicorn.UC_ARCH_X86, unicorn.UC_MODE_32)
+        self.iced: Any = iced_x86
+        self.unicorn: Any = unicorn
+        self.theirs = self.unicorn.Uc(unicorn.UC_ARCH_X86, unicorn.UC_MODE_32)
         self.theirs.mem_map(0, RAM)
         self.theirs.hook_add(unicorn.UC_HOOK_MEM_WRITE, self._wrote)
         self.theirs.hook_add(unicorn.UC_HOOK_INTR, self._interrupted)

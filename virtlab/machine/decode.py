@@ -13,11 +13,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from virtlab.machine.encoding import DS, ES, SS, Encoding, encoding
+from virtlab.machine.encoding import ES, SS, Encoding, encoding
 from virtlab.machine.faults import Fault
 from virtlab.machine.patches import patched
 from virtlab.machine.pcode import CONST, RAM, REGISTER, UNIQUE, Op, Var
 from virtlab.machine.registers import SIZE
+from virtlab.machine.sensitive import routine_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -134,7 +135,11 @@ class Decoder:
         if words.mnem.startswith(("UD", "INVALID")) or _is_none(parts):
             raise Fault(6, why=f"{code[: words.length].hex()} is no instruction")
         mnemonic = words.mnem
-        plain = tuple(_with_segments(mnemonic, parts, map(_op, _until_next(ops))))
+        routine = routine_of(parts)
+        if routine is not None:
+            plain: tuple[Op, ...] = (Op(routine, None, ()),)
+        else:
+            plain = tuple(_with_segments(mnemonic, parts, map(_op, _until_next(ops))))
         _refuse_floats(parts, plain, mnemonic)
         own = code[: words.length + dropped]
         made = Instruction(address, own, mnemonic, words.body.strip(), plain, parts)
@@ -144,6 +149,8 @@ class Decoder:
 def _is_none(parts: Encoding) -> bool:
     """Return whether the manual knows no such instruction, though SLEIGH does."""
     last = {0xFE: 1, 0xFF: 6, 0x8F: 0, 0xC6: 0, 0xC7: 0}.get(parts.opcode, 7)
+    if parts.opcode in (0x0F00, 0x0F01) and routine_of(parts) is None:
+        return True
     memory_only = parts.opcode in (0x8D, 0xC4, 0xC5, 0x62, 0x0FB2, 0x0FB4, 0x0FB5)
     return parts.reg > last or (memory_only and parts.is_register)
 
@@ -222,4 +229,4 @@ def _with_segments(mnemonic: str, parts: Encoding, ops: Iterable[Op]) -> Iterabl
 
 
 def _is_string(opcode: int) -> bool:
-    return opcode in (0x6C, 0x6D, 0x6E, 0x6F) or 0xA4 <= opcode <= 0xAF and opcode not in (0xA8, 0xA9)
+    return 0x6C <= opcode <= 0x6F or (0xA4 <= opcode <= 0xAF and opcode not in (0xA8, 0xA9))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Machine", "run"]
 
-_ALWAYS = {"BRANCH", "CALL"}
+_BRANCHES = {"BRANCH", "CALL", "CBRANCH"}
 _INDIRECT = {"BRANCHIND", "CALLIND", "RETURN"}
 _CHECKS = {"CHECK_DIVIDE", "CHECK_SIGNED_DIVIDE"}
 _NOTHING = {"LOCK", "UNLOCK"}  # one processor: each instruction is atomic
@@ -134,22 +134,29 @@ def run(instruction: Instruction, machine: Machine) -> int:
         elif op.code == "STORE":
             offset, value = (_read(var, op, machine, moment) for var in op.ins)
             machine.store(op.segment, offset, op.ins[1].size, value)
-        elif op.code in _ALWAYS or (
-            op.code == "CBRANCH" and _read(op.ins[1], op, machine, moment)
-        ):
+        elif op.code in _ALWAYS or (op.code == "CBRANCH" and _read(op.ins[1], op, machine, moment)):
             target = op.ins[0]
             if target.space != CONST:
                 return target.offset
             at += signed(target.offset, target.size) - 1
         elif op.code in _INDIRECT:
             return _read(op.ins[0], op, machine, moment)
-        elif op.code in _CHECKS:
-            _check_quotient(op, *(_read(var, op, machine, moment) for var in op.ins))
-        elif op.code != "CBRANCH" and op.code not in _NOTHING:
-            after = machine.callout(op.code, instruction)
+        else:
+            after = _other(op, instruction, machine, moment)
             if after is not None:
                 return after
     return instruction.next
+
+
+def _other(
+    op: Op, instruction: Instruction, machine: Machine, moment: dict[int, int]
+) -> int | None:
+    """Do an operation that is not in Ghidra's manual."""
+    if op.code in _CHECKS:
+        _check_quotient(op, *(_read(var, op, machine, moment) for var in op.ins))
+    elif op.code not in _NOTHING:
+        return machine.callout(op.code, instruction)
+    return None
 
 
 def _check_quotient(op: Op, dividend: int, divisor: int, size: int) -> None:

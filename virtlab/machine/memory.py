@@ -14,7 +14,7 @@ PAGE = 4096
 
 
 class Memory:
-    """The machine's RAM.
+    r"""The machine's RAM.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class Memory:
     >>> memory = Memory(8192)
     >>> memory.write(4094, b"abcd")
     >>> memory.read(4095, 2), memory.read(8190, 4)
-    (b'bc', b'\\x00\\x00\\xff\\xff')
+    (b'bc', b'\x00\x00\xff\xff')
     """
 
     def __init__(self, size: int) -> None:
@@ -42,7 +42,7 @@ class Memory:
         self.journal: list[tuple[int, bytes]] | None = None
 
     def read(self, address: int, size: int) -> bytes:
-        """Return some bytes.
+        r"""Return some bytes.
 
         Parameters
         ----------
@@ -59,13 +59,13 @@ class Memory:
         Examples
         --------
         >>> Memory(4096).read(5000, 2)
-        b'\\xff\\xff'
+        b'\xff\xff'
         """
         found = bytes(self.data[address : address + size])
         return found if len(found) == size else found + b"\xff" * (size - len(found))
 
     def write(self, address: int, value: bytes) -> None:
-        """Change some bytes.
+        r"""Change some bytes.
 
         Parameters
         ----------
@@ -80,7 +80,7 @@ class Memory:
         >>> memory.journal = []
         >>> memory.write(8, b"x")
         >>> memory.journal
-        [(8, b'\\x00')]
+        [(8, b'\x00')]
         """
         room = len(self.data) - address
         if room < len(value):

@@ -178,7 +178,9 @@ class Paging:
         present = bool(bits & PRESENT)
         code = present | write << 1 | user << 2
         who = "ring 3" if user else "the kernel"
-        why = "not present" if not present else "read only" if bits & USER or not user else "not its"
+        why = (
+            "not present" if not present else "read only" if bits & USER or not user else "not its"
+        )
         if present and user and not bits & USER:
             why = "the kernel's"
         what = "write" if write else "read"

@@ -233,11 +233,12 @@ PATCHES: tuple[Patch, ...] = (
         _shifts_right_by_one,
         _with_shifted_sign,
     ),
+    Patch("short jumps", "a target of 16 bits keeps its upper half", _jumps_short, _within_64k),
     Patch(
-        "short jumps", "a target of 16 bits keeps its upper half", _jumps_short, _within_64k
-    ),
-    Patch(
-        "XADD", "the register changes before the address is used", _exchanges_in_memory, _store_first
+        "XADD",
+        "the register changes before its address is used",
+        _exchanges_in_memory,
+        _store_first,
     ),
     Patch(
         "RCL, RCR",

@@ -16,44 +16,31 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from virtlab.machine import interpreter
+from virtlab.machine import interpreter, ports, rare, system, transfers
 from virtlab.machine.decode import LONGEST, Decoder
 from virtlab.machine.encoding import CS, DS, ES, FS, GS, SEGMENTS, SS
 from virtlab.machine.faults import Fault
 from virtlab.machine.memory import PAGE, Memory
 from virtlab.machine.paging import Paging
-from virtlab.machine.rare import ROUTINES as RARE
 from virtlab.machine.registers import Registers
-from virtlab.machine.segments import FLAT_CODE, FLAT_DATA, NULL, Segment
+from virtlab.machine.segments import FLAT_CODE, FLAT_DATA, NULL, Segment, Table
+from virtlab.validate import one_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from virtlab.machine.decode import Instruction
+    from virtlab.machine.ports import PortBus
 
-__all__ = ["Processor", "Table"]
-
-
-ROUTINES: dict[str, Callable[[Processor, Instruction], int | None]] = {**RARE}
+__all__ = ["Processor"]
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Where a table of descriptors lies.
-
-    Attributes
-    ----------
-    base, limit
-        Linear address of its first byte, and number of its last one.
-
-    Examples
-    --------
-    >>> Table(0x1000, 23).limit // 8 + 1  # descriptors
-    3
-    """
-
-    base: int = 0
-    limit: int = 0xFFFF
+ROUTINES: dict[str, Callable[[Processor, Instruction], int | None]] = {
+    **rare.ROUTINES,
+    **ports.ROUTINES,
+    **system.ROUTINES,
+    **transfers.ROUTINES,
+}
 
 
 @dataclass
@@ -70,6 +57,14 @@ class Processor:
         Tables, and the segments that hold the local one and the task's state.
     paging
         Finds physical addresses.
+    bus
+        What answers at ports.
+    instructions
+        How many were done.
+    halted
+        Whether it waits for an interrupt.
+    shadow
+        Whether interrupts wait for one more instruction.
 
     Examples
     --------
@@ -83,6 +78,7 @@ class Processor:
     memory: Memory = field(default_factory=lambda: Memory(1 << 20))
     registers: Registers = field(default_factory=Registers)
     decoder: Decoder = field(default_factory=Decoder)
+    bus: PortBus = field(default_factory=ports.EmptyBus)
 
     def __post_init__(self) -> None:
         """Start as a boot loader hands over: protected mode, flat, interrupts off."""
@@ -93,6 +89,7 @@ class Processor:
         self.set_segment(CS, FLAT_CODE)
         self.gdtr, self.idtr = Table(), Table()
         self.ldtr, self.tr = NULL, NULL
+        self.instructions, self.halted, self.shadow = 0, False, False
         self.registers["CR0"] = 0x11  # PE, and ET, which is wired to one
         self.registers.eflags = 2
 
@@ -122,6 +119,25 @@ class Processor:
         """
         self.segments[number] = segment
         self.registers[SEGMENTS[number]] = segment.selector
+
+    def set_table(self, name: str, base: int, limit: int) -> None:
+        """Say where a table lies, with no question asked.
+
+        Parameters
+        ----------
+        name
+            'gdtr' or 'idtr'.
+        base, limit
+            Its first byte, and the number of its last.
+
+        Examples
+        --------
+        >>> processor = Processor()
+        >>> processor.set_table("gdtr", 0x1000, 23)
+        >>> processor.gdtr
+        Table(base=4096, limit=23)
+        """
+        setattr(self, one_of("name", name, ("gdtr", "idtr")), Table(base, limit))
 
     def linear(self, number: int, offset: int, size: int, *, write: bool) -> int:
         """Return the linear address of some bytes, if their segment lets them through.
@@ -166,7 +182,7 @@ class Processor:
         return segment.base + offset & 0xFFFFFFFF
 
     def read(self, address: int, size: int, *, user: bool = False) -> bytes:
-        """Read bytes at a linear address.
+        r"""Read bytes at a linear address.
 
         Parameters
         ----------
@@ -188,7 +204,7 @@ class Processor:
         Examples
         --------
         >>> Processor().read(0, 2)
-        b'\\x00\\x00'
+        b'\x00\x00'
         """
         room = PAGE - address % PAGE
         first = self.paging.physical(address, write=False, user=user)
@@ -252,7 +268,7 @@ class Processor:
         return int.from_bytes(self.read(address, size, user=self.cpl == 3), "little")
 
     def store(self, segment: int, offset: int, size: int, value: int) -> None:
-        """Write a number, as an instruction does.
+        r"""Write a number, as an instruction does.
 
         Parameters
         ----------
@@ -266,7 +282,7 @@ class Processor:
         >>> processor = Processor()
         >>> processor.store(DS, 0x10, 4, 258)
         >>> processor.memory.read(0x10, 2)
-        b'\\x02\\x01'
+        b'\x02\x01'
         """
         address = self.linear(segment, offset, size, write=True)
         self.write(address, value.to_bytes(size, "little"), user=self.cpl == 3)
@@ -293,7 +309,7 @@ class Processor:
 
         Examples
         --------
-        >>> Processor().callout("pavgb", Decoder().decode(0, b"\x90"))
+        >>> Processor().callout("pavgb", Decoder().decode(0, bytes.fromhex("90")))
         Traceback (most recent call last):
         virtlab.machine.faults.Fault: #UD: NOP: this machine does not know pavgb
         """
@@ -305,7 +321,7 @@ class Processor:
     # --- doing ------------------------------------------------------------------------------------
 
     def fetch(self) -> Instruction:
-        """Return the instruction that is next.
+        r"""Return the instruction that is next.
 
         Returns
         -------
@@ -320,7 +336,7 @@ class Processor:
         Examples
         --------
         >>> processor = Processor()
-        >>> processor.memory.write(0, b"\\x90")
+        >>> processor.memory.write(0, b"\x90")
         >>> str(processor.fetch())
         'NOP'
         """
@@ -357,11 +373,13 @@ class Processor:
         See the class.
         """
         before, segments = bytes(self.registers.data), list(self.segments)
+        shadowed, self.shadow = self.shadow, False
         try:
             instruction = self.fetch()
             self.registers["EIP"] = interpreter.run(instruction, self)
         except Fault:
             self.registers.data[:] = before
-            self.segments = segments
+            self.segments, self.shadow = segments, shadowed
             raise
+        self.instructions += 1
         return instruction

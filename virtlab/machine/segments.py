@@ -3,8 +3,8 @@
 A segment register holds a **selector**, the number of a **descriptor** in a table of the kernel's;
 the processor keeps a copy of that descriptor beside it, the hidden part, and checks each access
 against it. That copy is why the rings exist: the two bits of the code segment's selector are the
-ring that runs now (**CPL**). It is also why a VMM can hide from its guest: a segment that ends below
-the VMM's memory (**truncated**) lets nothing through.
+ring that runs now (**CPL**). It is also why a VMM can hide from its guest: a segment that ends
+below the VMM's memory (**truncated**) lets nothing through.
 
 Source: Intel SDM, volume 3, sections 3.4 and 5.3 to 5.6.
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["FLAT_CODE", "FLAT_DATA", "NULL", "Segment", "descriptor_bytes", "flat"]
+__all__ = ["FLAT_CODE", "FLAT_DATA", "NULL", "Segment", "Table", "descriptor_bytes", "flat"]
 
 _TOP = 0xFFFFFFFF
 
@@ -216,6 +216,25 @@ def descriptor_bytes(base: int, limit: int, access: int, *, big: bool = True) ->
     number = limit & 0xFFFF | (limit & 0xF0000) << 32 | (base & 0xFFFFFF) << 16
     number |= (base & 0xFF000000) << 32 | access << 40 | big << 54 | pages << 55
     return number.to_bytes(8, "little")
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Where a table of descriptors lies.
+
+    Attributes
+    ----------
+    base, limit
+        Linear address of its first byte, and number of its last one.
+
+    Examples
+    --------
+    >>> Table(0x1000, 23).limit // 8 + 1  # descriptors
+    3
+    """
+
+    base: int = 0
+    limit: int = 0xFFFF
 
 
 NULL = Segment(0, 0, 0, 0)
