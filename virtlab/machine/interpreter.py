@@ -134,7 +134,9 @@ def run(instruction: Instruction, machine: Machine) -> int:
         elif op.code == "STORE":
             offset, value = (_read(var, op, machine, moment) for var in op.ins)
             machine.store(op.segment, offset, op.ins[1].size, value)
-        elif op.code in _ALWAYS or (op.code == "CBRANCH" and _read(op.ins[1], op, machine, moment)):
+        elif op.code in _BRANCHES:
+            if op.code == "CBRANCH" and not _read(op.ins[1], op, machine, moment):
+                continue
             target = op.ins[0]
             if target.space != CONST:
                 return target.offset
