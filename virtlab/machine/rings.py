@@ -1,0 +1,399 @@
+"""Rings: what each instruction does at each, found by running it (S17).
+
+A processor's rings are not a table in a book: they are what happens when an instruction runs.
+So each of `PROBES` is run at CPL 0 to 3 with each IOPL, and what it did is compared with what it
+does at ring 0:
+
+- **works**: the same;
+- **faults**: it traps, so a monitor that runs the guest's kernel there can do what was meant;
+- **differs**: no trap, and something else happened. The guest has been lied to, and nobody knows.
+
+From the same runs comes the theorem of Popek and Goldberg. An instruction is **sensitive** if it
+changes what the machine is (control), or if what it tells depends on it (behaviour: it is run in
+two machines that differ only there). It is **privileged** if it faults at ring 3 whatever its
+operands. A monitor by traps alone can be built if each sensitive instruction is privileged; on the
+i386 some are not. The talk's ring 1 is "ring 0 without guarantee"; it is not: a privileged
+instruction faults there as at ring 3, and what ring 1 shares with ring 0 is only paging's bit.
+
+Sources: G. Popek, R. Goldberg, "Formal requirements for virtualizable third generation
+architectures", CACM 17 (7), 1974; J. S. Robin, C. E. Irvine, "Analysis of the Intel Pentium's
+ability to support a secure virtual machine monitor", USENIX Security 2000; E. Bugnion, J. Nieh,
+D. Tsafrir, "Hardware and Software Support for Virtualization", 2017, table 2.2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from virtlab.machine.decode import Decoder
+from virtlab.machine.faults import Fault
+from virtlab.machine.probes import PROBES, Probe
+from virtlab.machine.registers import ARITHMETIC, GENERAL
+from virtlab.machine.segments import Segment, Table
+from virtlab.machine.stage import CODE, LDT, LDT_SELECTOR, TSS, stage
+from virtlab.results import Result
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from virtlab.machine.processor import Processor
+
+__all__ = ["NON_PRIVILEGED_SENSITIVE", "Outcome", "RingTable", "ring_table", "try_instruction"]
+
+# Table 2.2 of Bugnion, Nieh and Tsafrir, 19 mnemonics; Robin and Irvine's list is the same but for
+# IRET. It is often called "the 17 instructions".
+NON_PRIVILEGED_SENSITIVE = frozenset(
+    {
+        *("PUSHF", "POPF", "IRET"),
+        *("LAR", "LSL", "VERR", "VERW"),
+        *("POP", "PUSH", "MOV"),
+        *("SGDT", "SIDT", "SLDT", "SMSW"),
+        *("CALLF", "JMPF", "RETF", "STR", "INT"),
+    }
+)
+_SEGMENTS = ("es", "cs", "ss", "ds", "fs", "gs")
+_TABLES = ("gdtr", "idtr", "ldtr", "tr", "tlb")
+_MACHINE = ("cr0", "cr3", "cr4", *_TABLES, "IF", "IOPL", "ring", "halted", "bus")
+
+
+class _Recorder:
+    """A bus that remembers what was asked of it."""
+
+    def __init__(self) -> None:
+        self.traffic: list[tuple[str, int, int]] = []
+
+    def read(self, port: int, size: int) -> int:
+        self.traffic.append(("in", port, size))
+        return 0x5A5A5A5A & (1 << 8 * size) - 1
+
+    def write(self, port: int, size: int, value: int) -> None:
+        del value
+        self.traffic.append(("out", port, size))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an instruction did at a ring.
+
+    Attributes
+    ----------
+    probe
+        Which.
+    ring, iopl
+        Where.
+    fault
+        The exception, as the manual writes it; empty if it ran.
+    why
+        In words.
+    before, after
+        The state: registers, flags, memory written, and what the machine is.
+
+    Examples
+    --------
+    >>> from virtlab.machine.probes import named
+    >>> done = try_instruction(named("popf"), ring=1)
+    >>> done.fault, done.before["IF"], done.after["IF"]  # it was to be switched off
+    ('', 1, 1)
+    """
+
+    probe: Probe
+    ring: int
+    iopl: int
+    fault: str
+    why: str
+    before: dict[str, object]
+    after: dict[str, object]
+
+    @property
+    def told(self) -> dict[str, object]:
+        """What the program can see of it: what changed, but for the machine itself."""
+        return {
+            key: value
+            for key, value in self.after.items()
+            if key not in _MACHINE and value != self.before[key]
+        }
+
+    @property
+    def changed(self) -> dict[str, object]:
+        """What it changed in the machine."""
+        return {key: self.after[key] for key in _MACHINE if self.after[key] != self.before[key]}
+
+
+def _state(
+    processor: Processor, written: Iterable[tuple[int, bytes]], bus: _Recorder
+) -> dict[str, object]:
+    registers = processor.registers
+    places = sorted({(address, len(old)) for address, old in written})
+    hidden = zip(_SEGMENTS, processor.segments, strict=True)
+    return {
+        **{name: registers[name] for name in GENERAL},
+        "flags": registers.eflags & ARITHMETIC,
+        "memory": tuple((at, processor.memory.read(at, size).hex()) for at, size in places),
+        **{name: (s.base, s.limit, s.access) for name, s in hidden if name not in ("cs", "ss")},
+        "eip": registers["EIP"],
+        **{name.lower(): registers[name] for name in ("CR0", "CR3", "CR4")},
+        "gdtr": processor.gdtr,
+        "idtr": processor.idtr,
+        "ldtr": processor.ldtr.selector,
+        "tr": processor.tr.selector,
+        "tlb": tuple(processor.paging.tlb),
+        "IF": registers.flag("IF"),
+        "IOPL": registers.flag("IOPL"),
+        "ring": processor.cpl,
+        "halted": processor.halted,
+        "bus": tuple(bus.traffic),
+    }
+
+
+@cache
+def _decoder() -> Decoder:
+    return Decoder()
+
+
+def try_instruction(probe: Probe, ring: int, iopl: int = 0, *, moved: bool = False) -> Outcome:
+    """Run an instruction at a ring.
+
+    Parameters
+    ----------
+    probe
+        Which.
+    ring, iopl
+        Where.
+    moved
+        Whether in another machine: tables elsewhere, other selectors, interrupts off.
+
+    Returns
+    -------
+    Outcome
+        What it did.
+
+    Examples
+    --------
+    >>> from virtlab.machine.probes import named
+    >>> try_instruction(named("cli"), ring=3).fault
+    '#GP(0)'
+    >>> try_instruction(named("cli"), ring=3, iopl=3).changed
+    {'IF': 0}
+    """
+    processor = stage(ring, iopl, _decoder())
+    bus = _Recorder()
+    processor.bus = bus
+    if moved:
+        _move(processor)
+    probe.prepare(processor)
+    processor.memory.write(CODE, probe.bytes_at(ring))
+    processor.memory.journal = []
+    before = _state(processor, (), bus)
+    fault, why = "", ""
+    try:
+        processor.step()
+    except Fault as raised:
+        fault, _, why = str(raised).partition(": ")
+    after = _state(processor, processor.memory.journal or [], bus)
+    return Outcome(probe, ring, iopl, fault, why, before, after)
+
+
+def _move(processor: Processor) -> None:
+    """Give a program another machine, which it should not be able to tell."""
+    gdt = processor.memory.read(processor.gdtr.base, 0x60)
+    processor.memory.write(0x1800, gdt)
+    idt = processor.memory.read(processor.idtr.base, 0x800)
+    processor.memory.write(0xB800, idt)
+    processor.gdtr, processor.idtr = Table(0x1800, 0x5F), Table(0xB800, 0x7FF)
+    processor.ldtr = Segment(LDT_SELECTOR, LDT, 0xF, 0x82, big=False)
+    processor.tr = Segment(0x50, TSS, 0x67, 0x8B, big=False)
+    processor.registers["CR0"] |= 8  # TS
+    processor.registers.set_flag("IF", 0)
+
+
+@dataclass(frozen=True)
+class RingTable(Result):
+    """All probes at all rings.
+
+    Attributes
+    ----------
+    outcomes
+        By probe's name, ring and IOPL.
+
+    Examples
+    --------
+    >>> table = ring_table()
+    >>> table.cell("popf", 3, 0), table.cell("lgdt", 1, 0), table.cell("sgdt", 3, 0)
+    ('differs', 'faults', 'works')
+    >>> sorted(table.violations() ^ NON_PRIVILEGED_SENSITIVE)
+    []
+    """
+
+    outcomes: dict[tuple[str, int, int], Outcome] = field(repr=False)
+
+    def cell(self, name: str, ring: int, iopl: int) -> str:
+        """Return what became of a probe.
+
+        Parameters
+        ----------
+        name
+            Of the probe.
+        ring, iopl
+            Where.
+
+        Returns
+        -------
+        str
+            'works', 'faults' or 'differs', held against ring 0.
+
+        Examples
+        --------
+        >>> ring_table().cell("cli", 3, 3)
+        'works'
+        """
+        here, top = self.outcomes[name, ring, iopl], self.outcomes[name, 0, iopl]
+        if here.fault and here.fault != top.fault:
+            return "faults"
+        return "works" if _same(here, top) else "differs"
+
+    def sensitive(self, name: str) -> tuple[bool, bool]:
+        """Return whether a probe controls the machine, and whether what it tells depends on it.
+
+        Parameters
+        ----------
+        name
+            Of the probe.
+
+        Returns
+        -------
+        tuple of bool
+            Control-sensitive, behaviour-sensitive.
+
+        Examples
+        --------
+        >>> table = ring_table()
+        >>> table.sensitive("lgdt"), table.sensitive("smsw"), table.sensitive("add")
+        ((True, False), (False, True), (False, False))
+        """
+        top = self.outcomes[name, 0, 0]
+        probe = top.probe
+        moved = try_instruction(probe, 0, moved=True)
+        control = bool(top.changed)
+        by_ring = any(
+            not _same(self.outcomes[name, ring, 0], top)
+            for ring in (1, 2, 3)
+            if not self.outcomes[name, ring, 0].fault
+        )
+        # Refused for its operand, not for what it is: what it does depends on the ring.
+        by_operand = any(
+            self.outcomes[name, ring, 0].fault not in ("", "#GP(0)", top.fault)
+            for ring in (1, 2, 3)
+        )
+        return control, top.told != moved.told or by_ring or by_operand
+
+    def privileged(self, mnemonic: str) -> bool:
+        """Return whether a mnemonic faults at ring 3 whatever its operands, and not at ring 0.
+
+        Parameters
+        ----------
+        mnemonic
+            Such as 'LGDT'.
+
+        Returns
+        -------
+        bool
+            Of all its probes.
+
+        Examples
+        --------
+        >>> ring_table().privileged("LGDT"), ring_table().privileged("SGDT")
+        (True, False)
+        """
+        probes = [probe.name for probe in PROBES if probe.mnemonic == mnemonic]
+        return all(
+            self.outcomes[name, 3, 0].fault and not self.outcomes[name, 0, 0].fault
+            for name in probes
+        )
+
+    def violations(self) -> frozenset[str]:
+        """Return the mnemonics that are sensitive and not privileged.
+
+        Returns
+        -------
+        frozenset of str
+            Empty for a processor that can be virtualized by traps.
+
+        Examples
+        --------
+        >>> "POPF" in ring_table().violations()
+        True
+        """
+        sensitive = {probe.mnemonic for probe in PROBES if any(self.sensitive(probe.name))}
+        return frozenset(name for name in sensitive if not self.privileged(name))
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a row for each probe, ring and IOPL."""
+        return pd.DataFrame(
+            [
+                {
+                    "instruction": done.probe.text,
+                    "mnemonic": done.probe.mnemonic,
+                    "ring": ring,
+                    "iopl": iopl,
+                    "outcome": self.cell(name, ring, iopl),
+                    "fault": done.fault,
+                    "why": done.why,
+                }
+                for (name, ring, iopl), done in self.outcomes.items()
+            ]
+        )
+
+    def summary(self) -> dict[str, float | int | str]:
+        """Return how many work, fault and differ at ring 3, and how many break the theorem."""
+        cells = [self.cell(probe.name, 3, 0) for probe in PROBES]
+        return {
+            "instructions": len(PROBES),
+            **{f"ring_3_{kind}": cells.count(kind) for kind in ("works", "faults", "differs")},
+            "sensitive_not_privileged": len(self.violations()),
+        }
+
+    def explain(self) -> str:
+        """Say whether the theorem holds, and what breaks it."""
+        broken = sorted(self.violations())
+        if not broken:
+            return "Each sensitive instruction is privileged: a monitor by traps can be built."
+        return (
+            f"{len(broken)} mnemonics are sensitive and not privileged, so a monitor by traps "
+            f"alone cannot be built for this processor: {', '.join(broken)}."
+        )
+
+
+def _same(here: Outcome, top: Outcome) -> bool:
+    """Return whether an instruction did here what it does at ring 0, but for the ring itself."""
+    if here.fault != top.fault or here.told != top.told:
+        return False
+    rest = {key: value for key, value in here.changed.items() if key != "ring"}
+    return rest == {key: value for key, value in top.changed.items() if key != "ring"}
+
+
+@cache
+def ring_table() -> RingTable:
+    """Run all probes at all rings.
+
+    Returns
+    -------
+    RingTable
+        What they did.
+
+    Examples
+    --------
+    >>> ring_table().summary()["sensitive_not_privileged"]
+    19
+    """
+    return RingTable(
+        {
+            (probe.name, ring, iopl): try_instruction(probe, ring, iopl)
+            for probe in PROBES
+            for ring in range(4)
+            for iopl in range(4)
+        }
+    )
