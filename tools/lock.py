@@ -24,8 +24,8 @@ PYTHONS = ("3.11", "3.12", "3.13")
 # What each lock is made of. `test` holds all of `lab` at the same versions, so that an
 # environment for the tests also serves the course.
 LOCKS = {
-    "lab": ["--extra", "lab", "--group", "build"],
-    "test": ["--extra", "lab", "--group", "build", "--group", "test", "--group", "bench"],
+    "lab": ["--extra", "lab", "--extra", "machine", "--group", "build"],
+    "test": ["--extra", "lab", "--extra", "machine", "--group", "build", "--group", "test", "--group", "bench"],
 }
 _NO_HASH = re.compile(r" *\\\n *--hash=\S+")
 

@@ -7,4 +7,20 @@ Agesen, sorts, sieve and the like, compiled C and assembly, with their sources b
 Guest programs are those a real machine runs. Nothing in them knows this computer: they start as
 the Multiboot protocol starts a kernel, write to a serial port and end by a write to another port,
 so that QEMU boots the same files, and says whether what happens here is what should.
+
+An instruction's way through the computer, from bytes to what it changes:
+
+    encoding     prefixes, opcode, ModRM: how it is written down
+    decode       its meaning as p-code, by `pypcode`; `patches` repairs what is missing there
+    pcode        the small operations, and what each computes
+    interpreter  runs them, one by one: the specification
+    processor    fetch, do, and undo what faults; segments and paging in front of memory
+    segments     base, limit, rights; `descriptors` loads them from the tables
+    paging       linear to physical, with rights and a TLB
+    sensitive    which instructions touch the machine itself; done by `system`, `ports`, `transfers`
+    transfers    from ring to ring: interrupts, gates, returns
+    rare         decimal digits and nested frames
+    rings        what each instruction does at each ring, found by running it (`probes`, `stage`)
+
+All but the image needs the extra `machine` (pypcode).
 """
