@@ -25,7 +25,10 @@ PYTHONS = ("3.11", "3.12", "3.13")
 # environment for the tests also serves the course.
 LOCKS = {
     "lab": ["--extra", "lab", "--extra", "machine", "--group", "build"],
-    "test": ["--extra", "lab", "--extra", "machine", "--group", "build", "--group", "test", "--group", "bench"],
+    "test": [
+        *("--extra", "lab", "--extra", "machine"),
+        *("--group", "build", "--group", "test", "--group", "bench"),
+    ],
 }
 _NO_HASH = re.compile(r" *\\\n *--hash=\S+")
 

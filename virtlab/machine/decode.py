@@ -132,6 +132,8 @@ class Decoder:
             ops = self._context.translate(plain_code, start, max_instructions=1).ops
         except (IndexError, *self._errors) as error:
             raise Fault(6, why=f"{code.hex()} is no instruction") from error
+        if words.length + dropped > len(code):  # SLEIGH makes up what is missing
+            raise Fault(6, why=f"{code.hex()} is cut off")
         if words.mnem.startswith(("UD", "INVALID")) or _is_none(parts):
             raise Fault(6, why=f"{code[: words.length].hex()} is no instruction")
         mnemonic = words.mnem

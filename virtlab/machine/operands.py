@@ -160,7 +160,11 @@ def pop(processor: Processor, size: int) -> int:
 
     Examples
     --------
-    See `push`.
+    >>> from virtlab.machine.processor import Processor
+    >>> processor = Processor()
+    >>> processor.registers["ESP"] = 0x1000
+    >>> pop(processor, 2), hex(processor.registers["ESP"])
+    (0, '0x1002')
     """
     mask = 0xFFFFFFFF if processor.segments[SS].big else 0xFFFF
     esp = processor.registers["ESP"]

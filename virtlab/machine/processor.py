@@ -91,6 +91,7 @@ class Processor:
         self.ldtr, self.tr = NULL, NULL
         self.instructions, self.halted, self.shadow = 0, False, False
         self.registers["CR0"] = 0x11  # PE, and ET, which is wired to one
+        self.registers["DR6"], self.registers["DR7"] = 0xFFFF0FF0, 0x400
         self.registers.eflags = 2
 
     # --- where things are -------------------------------------------------------------------------

@@ -9,16 +9,12 @@ Source: ours.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from virtlab.machine.decode import Decoder
 from virtlab.machine.encoding import CS, DS, ES, FS, GS, SS
 from virtlab.machine.memory import Memory
 from virtlab.machine.processor import Processor
 from virtlab.machine.segments import Segment, Table, descriptor_bytes
 from virtlab.validate import integer
-
-if TYPE_CHECKING:
-    from virtlab.machine.decode import Decoder
 
 __all__ = [
     "CODE",
@@ -136,7 +132,7 @@ def stage(ring: int = 0, iopl: int = 0, decoder: Decoder | None = None) -> Proce
     integer("ring", ring, minimum=0, maximum=3)
     integer("iopl", iopl, minimum=0, maximum=3)
     memory = Memory(RAM)
-    processor = Processor(memory, **({} if decoder is None else {"decoder": decoder}))
+    processor = Processor(memory, decoder=decoder or Decoder())
     _tables(memory)
     processor.gdtr, processor.idtr = Table(GDT, 0x5F), Table(IDT, 0x7FF)
     processor.tr = Segment(TSS_SELECTOR, TSS, 0x67, 0x8B, big=False)
