@@ -159,7 +159,7 @@ class Timeline {
       const top = 28;
       const cpu = top + this.rows.length * row + 8;
       const axis = cpu + this.cpus * 28;
-      const bands = axis + 24 + (narrow ? 60 : 56);
+      const bands = axis + 24 + 74; // two rows of labels, and the heading above them
       const high = narrow ? 130 : 150;
       this.layout = { ratio, narrow, left, right, row, top, cpu, axis, bands, high, wide: width - left - right, broad: width - left - (narrow ? 24 : 76) };
       this.canvas.width = Math.floor(width * ratio);
@@ -359,7 +359,7 @@ class Timeline {
     const x = (at) => left + (at / seconds) * broad;
     const one = `${this.cpus} processor${this.cpus > 1 ? "s" : ""}`;
     const head = narrow ? "% of one processor; dashed: due" : `Time of ${one}, % of one: received (bands), entitled to (dashed)`;
-    this.text(context, head, narrow ? 4 : left, bands - 42, { size: narrow ? 14 : 15, most: this.width - 8 });
+    this.text(context, head, narrow ? 4 : left, bands - 58, { size: narrow ? 14 : 15, most: this.width - 8 });
     context.fillStyle = GREY;
     context.globalAlpha = 0.12;
     context.fillRect(left, bands, broad, high);
@@ -430,7 +430,7 @@ class Timeline {
 
   drawFlags(context, x) {
     const { bands, left, broad } = this.layout;
-    let free = Infinity; // labels keep apart, and the last one has its place
+    const free = [Infinity, Infinity]; // labels keep apart in two rows; the last one has its place
     for (const [at, words] of [...this.events].reverse()) {
       if (at > this.now + 1e-9) continue;
       context.fillStyle = this.ink;
@@ -442,9 +442,10 @@ class Timeline {
       context.font = `14px ${this.family}`;
       const size = context.measureText(words).width;
       const place = Math.min(Math.max(x(at), left + size / 2), left + broad - size / 2);
-      if (place + size / 2 > free) continue;
-      this.text(context, words, place, bands - 19, { align: "center" });
-      free = place - size / 2 - 10;
+      const row = free.findIndex((edge) => place + size / 2 <= edge);
+      if (row < 0) continue;
+      this.text(context, words, place, bands - 19 - 17 * row, { align: "center" });
+      free[row] = place - size / 2 - 10;
     }
   }
 }
