@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from matplotlib.collections import PolyCollection
+from matplotlib.lines import Line2D
 
 from virtlab.plots import style
 from virtlab.plots.palette import HARDWARE, vm_mark
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from matplotlib.axes import Axes
 
     from virtlab.plots.style import Plate
@@ -22,6 +25,7 @@ __all__ = ["draw_together"]
 _SLOTS, _SLOTS_NARROW = 24, 12
 _IDLE = "#EFEFEF"
 _SMALL = 10.1  # points: 14 pixels
+_BETWEEN_PX = 74  # between the two rules: numbers of slots, and a heading
 
 
 def draw_together(rules: CoRules, figure: Plate | None = None) -> Plate:
@@ -47,72 +51,76 @@ def draw_together(rules: CoRules, figure: Plate | None = None) -> Plate:
     """
 
     def draw(plate: Plate) -> None:
-        grid = plate.add_gridspec(2, 1, hspace=0.62 if plate.narrow else 0.5)
-        panels = [plate.add_subplot(grid[row]) for row in (0, 1)]
         if plate.narrow:
             plate.margins(left=52, right=12, top=124)
         else:
             plate.margins(left=70, right=24, top=100)
-        for axes, run in zip(panels, (rules.strict, rules.relaxed), strict=True):
-            _slots(axes, run, _SLOTS_NARROW if plate.narrow else _SLOTS)
-            _head(axes, run, narrow=plate.narrow)
-        panels[1].annotate(
+        axes = plate.subplots()  # one for both: making axes is what takes the time
+        axes.set_axis_off()
+        cpus, runs = rules.strict.cpus, (rules.strict, rules.relaxed)
+        slots = min(_SLOTS_NARROW if plate.narrow else _SLOTS, len(rules.strict.ran))
+        high = plate.subplotpars.top - plate.subplotpars.bottom
+        room = high * plate.get_figheight() * 100
+        below = cpus + _BETWEEN_PX * 2 * cpus / (room - _BETWEEN_PX)
+        axes.set(xlim=(0.5, slots + 0.5), ylim=(below + cpus - 0.5, -0.5))
+        _boxes(axes, runs, slots, (0.0, below))
+        for top, run in zip((0.0, below), runs, strict=True):
+            _numbers(axes, slots, cpus, top)
+            _head(axes, run, top, narrow=plate.narrow)
+        axes.annotate(
             "slot (one quantum each)", (0.5, 0), xytext=(0, -20), xycoords="axes fraction",
             textcoords="offset points", ha="center", va="top",
         )  # fmt: skip
-        style.finish(panels[0], _finding(rules), _alt(rules), "S21")
+        style.finish(axes, _finding(rules), _alt(rules), "S21")
 
     return style.draw_on(figure, draw)
 
 
-def _slots(axes: Axes, run: CoRun, slots: int) -> None:
-    """Draw a box for each processor in each slot; who has it, or nobody."""
-    boxes: list[list[Box]] = [[] for _ in run.vms]
-    idle: list[Box] = []
-    for slot, row in enumerate(run.ran[:slots].tolist()):
-        owners = [vm for vm, count in enumerate(row) for _ in range(count)]
-        for cpu in range(run.cpus):
-            left, low = slot + 0.54, cpu - 0.44
-            box = [(left, low), (left + 0.92, low), (left + 0.92, low + 0.88), (left, low + 0.88)]
-            if cpu < len(owners):
-                boxes[owners[cpu]].append(box)
-            else:
-                idle.append(box)
-    for vm, mine in enumerate(boxes):
+def _boxes(axes: Axes, runs: Sequence[CoRun], slots: int, tops: Sequence[float]) -> None:
+    """Draw a box for each processor in each slot, by its VM; the last collection is who idles."""
+    nobody = len(runs[0].vms)
+    boxes: list[list[Box]] = [[] for _ in range(nobody + 1)]
+    for run, top in zip(runs, tops, strict=True):
+        for slot, row in enumerate(run.ran[:slots].tolist()):
+            owners = [vm for vm, count in enumerate(row) for _ in range(count)]
+            owners += [nobody] * (run.cpus - len(owners))
+            for cpu, vm in enumerate(owners):
+                left, low = slot + 0.54, top + cpu - 0.44
+                right, high = left + 0.92, low + 0.88
+                boxes[vm].append([(left, low), (right, low), (right, high), (left, high)])
+    for vm, mine in enumerate(boxes[:-1]):
         mark = vm_mark(vm)
-        axes.add_collection(PolyCollection(mine, facecolor=mark.colour, lw=0))
+        axes.add_collection(PolyCollection(mine, facecolor=mark.colour, lw=0), autolim=False)
         middles = [(box[0][0] + 0.46, box[0][1] + 0.44) for box in mine]
         if middles:  # the second sign: markers are drawn faster than hatches
-            axes.plot(*zip(*middles, strict=True), mark.marker, color="white", ms=6, lw=0)
-    axes.add_collection(
-        PolyCollection(idle, facecolor=_IDLE, edgecolor=HARDWARE.colour, lw=0.8, ls=":")
+            x, y = zip(*middles, strict=True)
+            signs = Line2D(x, y, marker=mark.marker, color="white", markersize=6, lw=0)
+            axes.add_artist(signs)
+    idle = PolyCollection(
+        boxes[-1], facecolor=_IDLE, edgecolor=HARDWARE.colour, lw=0.8, linestyle=":"
     )
-    shown = min(slots, len(run.ran))
-    axes.set_xlim(0.5, shown + 0.5)
-    axes.set_ylim(run.cpus - 0.5, -0.5)
-    _numbers(axes, shown, run.cpus)
+    axes.add_collection(idle, autolim=False)
 
 
-def _numbers(axes: Axes, slots: int, cpus: int) -> None:
+def _numbers(axes: Axes, slots: int, cpus: int, top: float) -> None:
     """Write the numbers of slots and processors; as plain texts, for ticks take time."""
-    axes.set_axis_off()
     for slot in range(1, slots + 1, 3):
-        axes.text(slot, cpus - 0.38, str(slot), ha="center", va="top", size=_SMALL)
+        axes.text(slot, top + cpus - 0.42, str(slot), ha="center", va="top", size=_SMALL)
     for cpu in range(cpus):
-        axes.text(0.35, cpu, str(cpu), ha="right", va="center", size=_SMALL)
+        axes.text(0.35, top + cpu, str(cpu), ha="right", va="center", size=_SMALL)
     axes.annotate(
-        "processor", (0, 0.5), xytext=(-26, 0), xycoords="axes fraction",
-        textcoords="offset points", rotation=90, ha="right", va="center",
+        "processor", (0.5, top + cpus / 2 - 0.5), xytext=(-26, 0), textcoords="offset points",
+        rotation=90, ha="right", va="center",
     )  # fmt: skip
 
 
-def _head(axes: Axes, run: CoRun, *, narrow: bool) -> None:
+def _head(axes: Axes, run: CoRun, top: float, *, narrow: bool) -> None:
     """Name the rule and what each VM gets, in its colour, in one line above the slots."""
     used = f"{run.utilization_percent:.3g}"
     mode = f"{run.mode} {used}%" if narrow else f"{run.mode}: {used} % used"
     at = axes.annotate(
-        mode, (0, 1), xytext=(-28 if narrow else 0, 6), xycoords="axes fraction",
-        textcoords="offset points", weight="bold", va="bottom",
+        mode, (0.5, top - 0.5), xytext=(-28 if narrow else 0, 6), textcoords="offset points",
+        weight="bold", va="bottom",
     )  # fmt: skip
     for vm, (smp, percent) in enumerate(zip(run.vms, run.percent, strict=True)):
         words = f"{smp.name} {percent:.0f}" if narrow else f"{smp.name} gets {percent:.0f} %"
