@@ -65,7 +65,8 @@ def _repairs(opcode: int, prefixes: bytes, rest: bytearray, rng: Generator) -> b
     """Keep an instruction to what both know and the manual defines; return its prefixes.
 
     What is steered around is Unicorn's (8F, C6 and C7 with a second part of the opcode; F6 /1; what
-    RET drops taken for a signed number), undefined (BSWAP, SHLD and SHRD of 16 bits), or left out
+    RET drops taken for a signed number; ENTER of 16 bits, which changes all of EBP there and only
+    BP on a real processor, as was tried), undefined (BSWAP, SHLD and SHRD of 16 bits), or left out
     of ours (operands of PUSH, POP and of bit strings at addresses of 16 bits).
     """
     middle = rest[0] >> 3 & 7
@@ -83,6 +84,8 @@ def _repairs(opcode: int, prefixes: bytes, rest: bytearray, rng: Generator) -> b
         rest[0:4] = int(rng.integers(DATA, DATA_END)).to_bytes(4, "little")
     if opcode in (0x8F, 0xFF, 0x0FA3, 0x0FAB, 0x0FB3, 0x0FBB):
         prefixes = prefixes.replace(b"\x67", b"")
+    if opcode == 0xC8:
+        prefixes = b""
     undefined = opcode >= 0x0FC8 or opcode in (0x0FA4, 0x0FA5, 0x0FAC, 0x0FAD)
     return b"" if undefined else prefixes
 

@@ -5,6 +5,7 @@ In a checkout the files are in `data/`; in an installed wheel they are inside th
 """
 
 from virtlab.datasets.files import changed_files, data_path, folder
+from virtlab.datasets.machine import ring3_native
 from virtlab.datasets.memory import (
     PAGE_KINDS,
     copies_pages,
@@ -34,6 +35,7 @@ __all__ = [
     "process_pages",
     "reclaim_pages",
     "reclaim_steps",
+    "ring3_native",
     "sharing_vs_copies",
     "touched_seconds",
     "trace_meta",
