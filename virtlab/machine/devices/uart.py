@@ -1,0 +1,144 @@
+"""The serial port: a console of one byte at a time (S16).
+
+It stands for the National Semiconductor 16550 at COM1, IRQ 4. A byte written to THR is sent at
+once, and collected in `output`; what a person types waits in `input` and is read from RBR. IER says
+for what it interrupts: a byte has come (bit 0), or THR is empty (bit 1). LSR says the same to who
+asks; with bit 7 of LCR (DLAB) two ports are the divisor of the speed instead.
+
+Source: National PC16550D data sheet (1995). Left out: the time that a byte takes, errors, modem
+lines, and the depth of its queue (it never overruns).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from virtlab.machine.bus import Device
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from virtlab.machine.devices.pic import Pic
+
+__all__ = ["Uart"]
+
+_IRQ = 4
+_DATA, _IER, _IIR, _LCR, _MCR, _LSR, _MSR, _SCRATCH = range(8)
+_DLAB, _LOOP = 0x80, 0x10
+_NOTHING, _EMPTY, _CAME = 0x01, 0x02, 0x04  # IIR
+
+
+class Uart(Device):
+    """One serial port.
+
+    Parameters
+    ----------
+    pic
+        Whose line 4 it pulls.
+
+    Attributes
+    ----------
+    output
+        What the guest has sent.
+    input
+        What it has not read yet.
+
+    Examples
+    --------
+    >>> from virtlab.machine.devices.pic import Pic
+    >>> uart = Uart(Pic())
+    >>> for letter in b"ok":
+    ...     uart.write(0x3F8, 1, letter)
+    >>> bytes(uart.output)
+    b'ok'
+    >>> uart.type(b"y")
+    >>> hex(uart.read(0x3FD, 1)), chr(uart.read(0x3F8, 1)), hex(uart.read(0x3FD, 1))
+    ('0x61', 'y', '0x60')
+    """
+
+    name = "serial port"
+    ports: Sequence[int] = range(0x3F8, 0x400)
+    kept = ("input", "ier", "lcr", "mcr", "scratch", "divisor", "fifo", "empty")
+
+    def __init__(self, pic: Pic) -> None:
+        self.pic = pic
+        self.output = bytearray()
+        self.input = b""
+        self.ier = self.lcr = self.mcr = self.scratch = 0
+        self.divisor = 12  # 9600 bits a second
+        self.fifo = False
+        self.empty = False  # that THR is empty was not told yet
+
+    def type(self, text: bytes) -> None:
+        """Send bytes to the guest, as a person at the keyboard does."""
+        self.input += text
+        self._interrupt()
+
+    def read(self, port: int, size: int) -> int:
+        """Read a register."""
+        register = port & 7
+        if self.lcr & _DLAB and register <= _IER:
+            return self.divisor >> 8 * register & 0xFF
+        if register == _DATA:
+            value, self.input = self.input[0] if self.input else 0, self.input[1:]
+            self._interrupt()
+            return value
+        if register == _IIR:
+            reason = self._reason()
+            if reason == _EMPTY:  # to read it is to be told
+                self.empty = False
+                self._interrupt()
+            return reason | (0xC0 if self.fifo else 0)
+        if register == _LSR:
+            return 0x60 | bool(self.input)
+        plain = {_IER: self.ier, _LCR: self.lcr, _MCR: self.mcr, _SCRATCH: self.scratch}
+        return plain.get(register, 0xB0)  # MSR: the other side is there
+
+    def write(self, port: int, size: int, value: int) -> None:
+        """Write a register."""
+        register = port & 7
+        if self.lcr & _DLAB and register <= _IER:
+            kept = self.divisor & (0xFF00 if register == _DATA else 0xFF)
+            self.divisor = kept | value << 8 * register
+        elif register == _DATA:
+            self._send(value)
+        elif register == _IER:
+            self.empty = self.empty or bool(value & ~self.ier & 2)
+            self.ier = value & 0xF
+        elif register == _IIR:  # FCR when written
+            self.fifo = bool(value & 1)
+            self.input = b"" if value & 2 else self.input
+        elif register == _LCR:
+            self.lcr = value
+        elif register == _MCR:
+            self.mcr = value & 0x1F
+        elif register == _SCRATCH:
+            self.scratch = value
+        self._interrupt()
+
+    def save(self) -> tuple[Any, ...]:
+        """Return its state."""
+        return (*super().save(), bytes(self.output))
+
+    def restore(self, state: tuple[Any, ...]) -> None:
+        """Go back to a state."""
+        super().restore(state[:-1])
+        self.output = bytearray(state[-1])
+
+    def _send(self, value: int) -> None:
+        if self.mcr & _LOOP:  # a driver's test: it hears itself
+            self.input += bytes([value])
+        else:
+            self.output.append(value)
+        self.empty = True
+
+    def _reason(self) -> int:
+        if self.ier & 1 and self.input:
+            return _CAME
+        return _EMPTY if self.ier & 2 and self.empty else _NOTHING
+
+    def _interrupt(self) -> None:
+        if self._reason() == _NOTHING:
+            self.pic.lower_irq(_IRQ)
+        else:
+            self.pic.raise_irq(_IRQ)
