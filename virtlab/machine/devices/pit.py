@@ -23,7 +23,7 @@ from virtlab.machine.bus import Device
 from virtlab.validate import integer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from virtlab.machine.devices.pic import Pic
 
@@ -33,21 +33,35 @@ INSTRUCTIONS_PER_TICK = 16  # as a processor of 19 million instructions a second
 
 
 class Clock:
-    """The guest's time.
+    """The guest's time, counted in instructions.
+
+    Parameters
+    ----------
+    done
+        Says how many instructions were done.
 
     Attributes
     ----------
-    now
-        Instructions done, and those that would have been while the processor was halted.
+    waited
+        How many more there would have been while the processor was halted, and one for each that
+        could not be done, so that time goes on there too.
 
     Examples
     --------
-    >>> Clock().now
-    0
+    >>> clock = Clock(lambda: 100)
+    >>> clock.waited = 20
+    >>> clock.now
+    120
     """
 
-    def __init__(self) -> None:
-        self.now = 0
+    def __init__(self, done: Callable[[], int] = lambda: 0) -> None:
+        self._done = done
+        self.waited = 0
+
+    @property
+    def now(self) -> int:
+        """What time it is."""
+        return self._done() + self.waited
 
 
 class Pit(Device):
@@ -71,7 +85,7 @@ class Pit(Device):
     ...     pit.write(port, 1, value)
     >>> pit.next_event()
     1000
-    >>> clock.now = 2500
+    >>> clock.waited = 2500
     >>> pit.advance(), pit.next_event()
     (2, 3000)
     """
