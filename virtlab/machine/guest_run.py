@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["GuestRun"]
 
 _ENDS = {
-    "exit": "it ended by itself, with exit status {status}",
+    "exit": "it ended by itself with {value} (exit status {status})",
     "halted": "it halted for good: nothing can wake it",
     "limit": "it reached the limit",
     "shutdown": "a triple fault shut the processor down: {why}",
@@ -57,8 +57,8 @@ class GuestRun(Result):
     >>> traps = {("#PF", "exception"): 2}
     >>> run = GuestRun(b"hi", 33, "exit", "", 1000, 0, traps, 0.5)
     >>> print(run.explain())
-    The guest did 1,000 instructions in 0.50 s (2,000 a second); it ended by itself, with exit \
-status 33.
+    The guest did 1,000 instructions in 0.50 s (2,000 a second); it ended by itself with 16 \
+(exit status 33).
     It trapped 2 times: #PF 2.
     >>> run.summary()["exceptions"]
     2
@@ -102,7 +102,8 @@ status 33.
     def explain(self) -> str:
         """Say how it went."""
         speed = f" ({self.instructions / self.seconds:,.0f} a second)" if self.seconds else ""
-        end = _ENDS[self.ended].format(status=self.exit_status, why=self.why)
+        value = None if self.exit_status is None else self.exit_status >> 1
+        end = _ENDS[self.ended].format(value=value, status=self.exit_status, why=self.why)
         done = f"The guest did {self.instructions:,} instructions in {self.seconds:.2f} s{speed}"
         if not self.traps:
             return f"{done}; {end}.\nNothing trapped."

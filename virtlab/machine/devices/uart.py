@@ -92,7 +92,7 @@ class Uart(Device):
         if register == _LSR:
             return 0x60 | bool(self.input)
         plain = {_IER: self.ier, _LCR: self.lcr, _MCR: self.mcr, _SCRATCH: self.scratch}
-        return plain.get(register, 0xB0)  # MSR: the other side is there
+        return plain.get(register, self._modem)
 
     def write(self, port: int, size: int, value: int) -> None:
         """Write a register."""
@@ -124,6 +124,13 @@ class Uart(Device):
         """Go back to a state."""
         super().restore(state[:-1])
         self.output = bytearray(state[-1])
+
+    @property
+    def _modem(self) -> int:
+        """MSR: the other side is there; in a loop it is oneself."""
+        if not self.mcr & _LOOP:
+            return 0xB0
+        return (self.mcr & 0xC) << 4 | (self.mcr & 2) << 3 | (self.mcr & 1) << 5
 
     def _send(self, value: int) -> None:
         if self.mcr & _LOOP:  # a driver's test: it hears itself

@@ -1,0 +1,144 @@
+"""Programs that do nothing but use ports, for this machine and for QEMU: they are compared.
+
+A script is a list of accesses. It becomes machine code that does them in order, keeps what it
+reads, sends that over the serial port at the end, and ends the machine. Interrupts are let through
+where the script says so; each handler keeps the number of its vector.
+"""
+
+from __future__ import annotations
+
+import shutil
+import struct
+import subprocess
+from typing import TYPE_CHECKING, NamedTuple
+
+from virtlab.machine.computer import Computer
+from virtlab.machine.segments import descriptor_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+QEMU = shutil.which("qemu-system-i386") or shutil.which("qemu-system-x86_64")
+NO_QEMU = "there is no QEMU here to be the judge (Debian: qemu-system-x86)"
+
+CODE = 0x100000
+TABLES = 0x200000  # GDT, IDT and handlers
+KEPT = 0x300000  # what is read, one after another
+
+
+class Out(NamedTuple):
+    port: int
+    value: int
+    size: int = 1
+
+
+class In(NamedTuple):
+    port: int
+    size: int = 1
+    mask: int = 0xFF  # of one byte: bits that depend on the clock on the wall are left out
+
+
+class Interrupts(NamedTuple):
+    """Lets pending interrupts through."""
+
+
+def _port(port: int) -> bytes:
+    return b"\x66\xba" + struct.pack("<H", port)  # mov dx, port
+
+
+def _code(step: Out | In | Interrupts) -> bytes:
+    if isinstance(step, Interrupts):
+        return bytes.fromhex("fb 90 90 90 fa")  # sti, nop, nop, nop, cli
+    if isinstance(step, Out):
+        if step.size == 1:
+            return _port(step.port) + bytes([0xB0, step.value, 0xEE])
+        narrow = b"\x66" if step.size == 2 else b""
+        return _port(step.port) + b"\xb8" + struct.pack("<I", step.value) + narrow + b"\xef"
+    if step.size == 1:
+        return _port(step.port) + bytes([0xEC, 0x24, step.mask, 0xAA])  # in, and, stosb
+    narrow = b"\x66" if step.size == 2 else b""
+    return _port(step.port) + narrow + b"\xed" + narrow + b"\xab"
+
+
+def _tables() -> bytes:
+    """Return GDT (0), the two pointers (0x40), IDT (0x100) and the handlers (0x900)."""
+    gdt = bytes(8) + descriptor_bytes(0, 0xFFFFFFFF, 0x9B) + descriptor_bytes(0, 0xFFFFFFFF, 0x93)
+    pointers = struct.pack("<HIxxHI", 23, TABLES, 0x7FF, TABLES + 0x100)
+    idt, handlers = b"", b""
+    for vector in range(256):
+        at = TABLES + 0x900 + len(handlers)
+        idt += struct.pack("<HHBBH", at & 0xFFFF, 8, 0, 0x8E, at >> 16)
+        handlers += bytes([0x50, 0xB0, vector, 0xAA, 0x58, 0xCF])  # push, mov al, stosb, pop, iret
+    return gdt.ljust(0x40, b"\0") + pointers.ljust(0xC0, b"\0") + idt + handlers
+
+
+def program(script: Sequence[Out | In | Interrupts]) -> bytes:
+    """Return the machine code of a script; it is placed at CODE."""
+    begin = b"\x0f\x01\x15" + struct.pack("<I", TABLES + 0x40)  # lgdt
+    begin += b"\x0f\x01\x1d" + struct.pack("<I", TABLES + 0x48)  # lidt
+    begin += b"\xea" + struct.pack("<IH", CODE + len(begin) + 7, 8)  # jmp 8:next
+    begin += bytes.fromhex("66b81000 8ed8 8ec0 8ed0")  # mov ax, 16; mov ds, es, ss
+    begin += b"\xbc" + struct.pack("<I", 0x90000) + b"\xbf" + struct.pack("<I", KEPT) + b"\xfc"
+    quiet = (Out(0x3F9 + 2, 3), Out(0x3F9, 0), Out(0x3FC, 0))
+    send = b"\xbe" + struct.pack("<I", KEPT)
+    send += bytes.fromhex("39fe 7411 66bafd03 ec a820 74fb ac 66baf803 ee ebeb")
+    leave = _port(0xF4) + bytes.fromhex("b000 ee f4")
+    return begin + b"".join(map(_code, [*script, *quiet])) + send + leave
+
+
+def here(script: Sequence[Out | In | Interrupts], disk: bytes | None = None) -> tuple[bytes, bytes]:
+    """Return what a script reads in our machine, and what its disk holds then."""
+    computer = Computer(ram_mib=8, disk=disk, history=0)
+    computer.memory.write(TABLES, _tables())
+    computer.load_code(program(script), CODE)
+    run = computer.run(200_000)
+    assert (run.ended, run.exit_status) == ("exit", 1), run.explain()
+    return run.output, computer.disk.contents() if computer.disk else b""
+
+
+def _elf(script: Sequence[Out | In | Interrupts]) -> bytes:
+    """Return the same as a file for a Multiboot loader."""
+    header = struct.pack("<III", 0x1BADB002, 0, -0x1BADB002 & 0xFFFFFFFF)
+    parts = [(CODE - 16, header.ljust(16, b"\0") + program(script)), (TABLES, _tables())]
+    at = 52 + 32 * len(parts)
+    headers, body = b"", b""
+    for address, data in parts:
+        size = len(data)
+        headers += struct.pack("<8I", 1, at + len(body), address, address, size, size, 7, 4)
+        body += data
+    ident = b"\x7fELF\x01\x01\x01".ljust(16, b"\0")
+    fields = struct.pack("<HHIIIIIHHHHHH", 2, 3, 1, CODE, 52, 0, 0, 52, 32, len(parts), 40, 0, 0)
+    return ident + fields + headers + body
+
+
+def in_qemu(
+    script: Sequence[Out | In | Interrupts], folder: Path, disk: bytes | None = None
+) -> tuple[bytes, bytes]:
+    """Return the same of QEMU."""
+    assert QEMU is not None
+    (folder / "script.elf").write_bytes(_elf(script))
+    (folder / "serial").write_bytes(b"")
+    drive: tuple[str, ...] = ()
+    if disk is not None:
+        (folder / "disk").write_bytes(disk)
+        drive = ("-drive", f"file={folder / 'disk'},format=raw,if=ide,index=0")
+    done = subprocess.run(
+        [
+            *(QEMU, "-kernel", str(folder / "script.elf"), "-m", "8", "-accel", "tcg"),
+            *("-nodefaults", "-vga", "std", "-display", "none", "-no-reboot", *drive),
+            *("-serial", f"file:{folder / 'serial'}"),
+            *("-device", "isa-debug-exit,iobase=0xf4,iosize=4"),
+        ],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    after = (folder / "disk").read_bytes() if disk is not None else b""
+    return (folder / "serial").read_bytes(), after
+
+
+PIC_SET_UP = (
+    *(Out(0x20, 0x11), Out(0x21, 0x20), Out(0x21, 4), Out(0x21, 1)),
+    *(Out(0xA0, 0x11), Out(0xA1, 0x28), Out(0xA1, 2), Out(0xA1, 1)),
+    *(Out(0x21, 0xFF), Out(0xA1, 0xFF)),
+)
