@@ -43,13 +43,22 @@ class Interrupts(NamedTuple):
     """Lets pending interrupts through."""
 
 
+class WaitForDisk(NamedTuple):
+    """Waits until the disk is not busy, by the other status, whose reading changes nothing."""
+
+
+Step = Out | In | Interrupts | WaitForDisk
+
+
 def _port(port: int) -> bytes:
     return b"\x66\xba" + struct.pack("<H", port)  # mov dx, port
 
 
-def _code(step: Out | In | Interrupts) -> bytes:
+def _code(step: Step) -> bytes:
     if isinstance(step, Interrupts):
         return bytes.fromhex("fb 90 90 90 fa")  # sti, nop, nop, nop, cli
+    if isinstance(step, WaitForDisk):
+        return _port(0x3F6) + bytes.fromhex("ec a880 75fb")  # in, test al, 0x80, jnz in
     if isinstance(step, Out):
         if step.size == 1:
             return _port(step.port) + bytes([0xB0, step.value, 0xEE])
@@ -73,7 +82,7 @@ def _tables() -> bytes:
     return gdt.ljust(0x40, b"\0") + pointers.ljust(0xC0, b"\0") + idt + handlers
 
 
-def program(script: Sequence[Out | In | Interrupts]) -> bytes:
+def program(script: Sequence[Step]) -> bytes:
     """Return the machine code of a script; it is placed at CODE."""
     begin = b"\x0f\x01\x15" + struct.pack("<I", TABLES + 0x40)  # lgdt
     begin += b"\x0f\x01\x1d" + struct.pack("<I", TABLES + 0x48)  # lidt
@@ -87,7 +96,7 @@ def program(script: Sequence[Out | In | Interrupts]) -> bytes:
     return begin + b"".join(map(_code, [*script, *quiet])) + send + leave
 
 
-def here(script: Sequence[Out | In | Interrupts], disk: bytes | None = None) -> tuple[bytes, bytes]:
+def here(script: Sequence[Step], disk: bytes | None = None) -> tuple[bytes, bytes]:
     """Return what a script reads in our machine, and what its disk holds then."""
     computer = Computer(ram_mib=8, disk=disk, history=0)
     computer.memory.write(TABLES, _tables())
@@ -97,7 +106,7 @@ def here(script: Sequence[Out | In | Interrupts], disk: bytes | None = None) -> 
     return run.output, computer.disk.contents() if computer.disk else b""
 
 
-def _elf(script: Sequence[Out | In | Interrupts]) -> bytes:
+def _elf(script: Sequence[Step]) -> bytes:
     """Return the same as a file for a Multiboot loader."""
     header = struct.pack("<III", 0x1BADB002, 0, -0x1BADB002 & 0xFFFFFFFF)
     parts = [(CODE - 16, header.ljust(16, b"\0") + program(script)), (TABLES, _tables())]
@@ -112,9 +121,7 @@ def _elf(script: Sequence[Out | In | Interrupts]) -> bytes:
     return ident + fields + headers + body
 
 
-def in_qemu(
-    script: Sequence[Out | In | Interrupts], folder: Path, disk: bytes | None = None
-) -> tuple[bytes, bytes]:
+def in_qemu(script: Sequence[Step], folder: Path, disk: bytes | None = None) -> tuple[bytes, bytes]:
     """Return the same of QEMU."""
     assert QEMU is not None
     (folder / "script.elf").write_bytes(_elf(script))

@@ -34,7 +34,7 @@ def served(pic: Pic) -> bool:
 @given(st.sampled_from([2, 3, 6, 7]), st.integers(1, 40), st.integers(1, 9), st.integers(0, 1000))
 def test_it_fires_each_count_ticks(mode: int, count: int, tick: int, start: int) -> None:
     clock, pic, pit = made(mode, count, tick=tick, start=start)
-    fired = []
+    fired: list[int] = []
     for _ in range(3 * count * tick + 1):
         pit.advance()
         if served(pic):
@@ -46,7 +46,7 @@ def test_it_fires_each_count_ticks(mode: int, count: int, tick: int, start: int)
 @given(st.sampled_from([0, 2, 3]), st.integers(1, 0xFFFF), st.integers(1, 100))
 def test_leaping_from_event_to_event_is_the_same(mode: int, count: int, tick: int) -> None:
     clock, pic, pit = made(mode, count, tick=tick)
-    fired = []
+    fired: list[int] = []
     while len(fired) < 4 and (event := pit.next_event()) is not None:
         clock.waited = event - 1
         assert pit.advance() == 0

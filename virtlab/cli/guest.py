@@ -43,7 +43,7 @@ def run(
     else:
         typer.echo(done.text, nl=not done.text.endswith("\n"))
         if done.traps:
-            show(done)
+            show(done, as_json=False)
         else:
             typer.echo(f"\n{done.explain()}")
     raise typer.Exit(_STATUS.get(done.ended, 1))

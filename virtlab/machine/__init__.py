@@ -22,5 +22,13 @@ An instruction's way through the computer, from bytes to what it changes:
     rare         decimal digits and nested frames
     rings        what each instruction does at each ring, found by running it (`probes`, `stage`)
 
+And the rest of a PC around it:
+
+    bus          `in` and `out` find a device; a device is a class of about thirty lines
+    devices      interrupt controller, timer, serial port, disk, screen, exit: what QEMU has too
+    computer     all of it: one step, forward (`traps`: where a fault goes) or back (`history`)
+    running      many steps: breakpoints, watches, Ctrl-C; `guest_run` is what came of it
+    start        what a boot loader leaves to the program
+
 All but the image needs the extra `machine` (pypcode).
 """

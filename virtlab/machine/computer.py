@@ -220,7 +220,6 @@ class Computer:
         if self._interruptible and self.pic.pending():
             self.bus.touch()
             vector = self.pic.acknowledge()
-            processor.halted = False
             why = self._deliver(Fault(vector), "device", traps)
             what = f"interrupt {vector:#x} of a device"
             return Step(when, where, ring, what, "interrupt", why, tuple(traps))
@@ -285,7 +284,7 @@ class Computer:
         try:
             return str(self.processor.fetch())
         except Fault:
-            return "an instruction that cannot be read"
+            return "what is no instruction, or cannot be read"
         finally:
             restore_processor(self.processor, before)
 

@@ -89,7 +89,7 @@ def deliver_trap(processor: Processor, fault: Fault, how: str) -> Trap:
                 second = Fault(_DOUBLE, why="a fault while a fault was delivered")
             fault, how = second, "exception"
         else:
-            processor.shadow = False
+            processor.shadow = processor.halted = False
             return Trap(tuple(traps), "; then ".join(said))
 
 

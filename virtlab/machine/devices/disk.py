@@ -141,8 +141,11 @@ class Disk(Device):
         self.pic.lower_irq(_IRQ)
 
     def _do(self, command: int) -> None:
-        self.error, self.status, self.left = 0, _READY | _SEEK_DONE, 0
         self.pic.lower_irq(_IRQ)
+        if self.status & _REQUEST:  # in the middle of another
+            return
+        self.error, self.status, self.left = 0, _READY | _SEEK_DONE, 0
+        self.writes = False
         if command == 0xEC:
             self.buffer, self.at = self._identity(), 0
             self._ready(data=True)
@@ -159,22 +162,25 @@ class Disk(Device):
         if self._lba >= self.sectors:
             self._fail(_NOT_FOUND)
             return
-        self.buffer, self.at = b"" if self.writes else self._sector(self._lba), 0
+        self.buffer, self.at = b"", 0
+        if not self.writes:
+            self.buffer = self._sector(self._lba)
+            self._count()
         self._ready(data=True, tell=not (self.writes and first))
+
+    def _count(self) -> None:
+        """Let the registers say the next sector, and how many are left."""
+        low = (self._lba + 1).to_bytes(4, "little")
+        device = self.task[_DEVICE] & 0xF0 | low[3] & 0xF
+        self.left -= 1
+        self.task = (*self.task[:_COUNT], self.left, *low[:3], device, self.task[_COMMAND])
 
     def _end_sector(self) -> None:
         """Go on to the next one, if there is one."""
-        if self.left == 0:  # what IDENTIFY said was read
-            self.status = _READY | _SEEK_DONE
-            return
         if self.writes:
             self.written = MappingProxyType({**self.written, self._lba: self.buffer})
-        self.left -= 1
+            self._count()
         if self.left:
-            number = self._lba + 1
-            low = number.to_bytes(4, "little")
-            device = self.task[_DEVICE] & 0xF0 | low[3] & 0xF
-            self.task = (*self.task[:_LOW], *low[:3], device, self.task[_COMMAND])
             self._begin_sector(first=False)
         elif self.writes:
             self._ready(data=False)
@@ -204,7 +210,7 @@ class Disk(Device):
             self._interrupt()
 
     def _fail(self, why: int) -> None:
-        self.error, self.status, self.left = why, _READY | _SEEK_DONE | _ERROR, 0
+        self.error, self.status, self.left = why, _READY | _ERROR, 0
         self._interrupt()
 
     def _interrupt(self) -> None:

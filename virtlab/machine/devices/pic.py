@@ -209,5 +209,4 @@ class Pic(Device):
     def _cascade(self) -> None:
         """Let the slave's INTR be the master's line 2."""
         master, slave = self.chips
-        asks = slave.wanted() is not None
-        master.irr = master.irr & ~(1 << _CASCADE) | asks << _CASCADE
+        master.line(_CASCADE, high=slave.wanted() is not None)

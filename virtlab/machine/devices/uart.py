@@ -58,13 +58,13 @@ class Uart(Device):
 
     name = "serial port"
     ports: Sequence[int] = range(0x3F8, 0x400)
-    kept = ("input", "ier", "lcr", "mcr", "scratch", "divisor", "fifo", "empty")
+    kept = ("input", "ier", "lcr", "mcr", "scratch", "divisor", "fifo", "empty", "last")
 
     def __init__(self, pic: Pic) -> None:
         self.pic = pic
         self.output = bytearray()
         self.input = b""
-        self.ier = self.lcr = self.mcr = self.scratch = 0
+        self.ier = self.lcr = self.mcr = self.scratch = self.last = 0
         self.divisor = 12  # 9600 bits a second
         self.fifo = False
         self.empty = False  # that THR is empty was not told yet
@@ -80,9 +80,11 @@ class Uart(Device):
         if self.lcr & _DLAB and register <= _IER:
             return self.divisor >> 8 * register & 0xFF
         if register == _DATA:
-            value, self.input = self.input[0] if self.input else 0, self.input[1:]
+            if self.input:  # else it is the one before once more
+                self.last, self.input = self.input[0], self.input[1:]
+                self.pic.lower_irq(_IRQ)  # the byte after it comes when this one is read
             self._interrupt()
-            return value
+            return self.last
         if register == _IIR:
             reason = self._reason()
             if reason == _EMPTY:  # to read it is to be told
