@@ -47,7 +47,18 @@ class WaitForDisk(NamedTuple):
     """Waits until the disk is not busy, by the other status, whose reading changes nothing."""
 
 
-Step = Out | In | Interrupts | WaitForDisk
+class Halt(NamedTuple):
+    """Halts until an interrupt comes."""
+
+
+class Fault(NamedTuple):
+    """Does what faults, while some gates are not present; a handler goes on after it."""
+
+    code: bytes
+    absent: tuple[int, ...] = ()
+
+
+Step = Out | In | Interrupts | WaitForDisk | Halt | Fault
 
 
 def _port(port: int) -> bytes:
@@ -55,22 +66,56 @@ def _port(port: int) -> bytes:
 
 
 def _code(step: Step) -> bytes:
-    if isinstance(step, Interrupts):
-        return bytes.fromhex("fb 90 90 90 fa")  # sti, nop, nop, nop, cli
-    if isinstance(step, WaitForDisk):
-        return _port(0x3F6) + bytes.fromhex("ec a880 75fb")  # in, test al, 0x80, jnz in
+    if isinstance(step, Fault):
+        return _faulting(step)
     if isinstance(step, Out):
-        if step.size == 1:
-            return _port(step.port) + bytes([0xB0, step.value, 0xEE])
-        narrow = b"\x66" if step.size == 2 else b""
-        return _port(step.port) + b"\xb8" + struct.pack("<I", step.value) + narrow + b"\xef"
+        return _port(step.port) + _out(step)
+    if isinstance(step, In):
+        return _port(step.port) + _in(step)
+    return _WAITS[type(step)]
+
+
+_WAITS = {
+    Interrupts: bytes.fromhex("fb 90 90 90 fa"),  # sti, nop, nop, nop, cli
+    Halt: bytes.fromhex("fb f4 fa"),  # sti, hlt, cli
+    WaitForDisk: _port(0x3F6) + bytes.fromhex("ec a880 75fb"),  # in, test al, 0x80, jnz in
+}
+
+
+def _out(step: Out) -> bytes:
     if step.size == 1:
-        return _port(step.port) + bytes([0xEC, 0x24, step.mask, 0xAA])  # in, and, stosb
+        return bytes([0xB0, step.value, 0xEE])
     narrow = b"\x66" if step.size == 2 else b""
-    return _port(step.port) + narrow + b"\xed" + narrow + b"\xab"
+    return b"\xb8" + struct.pack("<I", step.value) + narrow + b"\xef"
 
 
-def _tables() -> bytes:
+def _in(step: In) -> bytes:
+    if step.size == 1:
+        return bytes([0xEC, 0x24, step.mask, 0xAA])  # in, and, stosb
+    narrow = b"\x66" if step.size == 2 else b""
+    return narrow + b"\xed" + narrow + b"\xab"
+
+
+def _faulting(step: Fault) -> bytes:
+    """Take gates away, let EBP say where to go on, fault, and put the gates back."""
+
+    def gates(access: int) -> bytes:
+        places = (struct.pack("<I", TABLES + 0x100 + 8 * vector + 5) for vector in step.absent)
+        return b"".join(b"\xc6\x05" + place + bytes([access]) for place in places)
+
+    jump = b"\xe8\0\0\0\0\x5d\x83\xc5" + bytes([4 + len(step.code)])  # call next; pop ebp; add
+    return gates(0x0E) + jump + step.code + gates(0x8E)
+
+
+def _handler(vector: int) -> bytes:
+    """Keep the vector, and come back; of an exception: go on where EBP says."""
+    keep = bytes([0xB0, vector, 0xAA])  # mov al, vector; stosb
+    if vector < 32:
+        return keep + b"\xbc" + struct.pack("<I", 0x90000) + b"\xff\xe5"  # mov esp; jmp ebp
+    return b"\x50" + keep + b"\x58\xcf"  # push eax; ...; pop eax; iret
+
+
+def tables() -> bytes:
     """Return GDT (0), the two pointers (0x40), IDT (0x100) and the handlers (0x900)."""
     gdt = bytes(8) + descriptor_bytes(0, 0xFFFFFFFF, 0x9B) + descriptor_bytes(0, 0xFFFFFFFF, 0x93)
     pointers = struct.pack("<HIxxHI", 23, TABLES, 0x7FF, TABLES + 0x100)
@@ -78,7 +123,7 @@ def _tables() -> bytes:
     for vector in range(256):
         at = TABLES + 0x900 + len(handlers)
         idt += struct.pack("<HHBBH", at & 0xFFFF, 8, 0, 0x8E, at >> 16)
-        handlers += bytes([0x50, 0xB0, vector, 0xAA, 0x58, 0xCF])  # push, mov al, stosb, pop, iret
+        handlers += _handler(vector)
     return gdt.ljust(0x40, b"\0") + pointers.ljust(0xC0, b"\0") + idt + handlers
 
 
@@ -99,7 +144,7 @@ def program(script: Sequence[Step]) -> bytes:
 def here(script: Sequence[Step], disk: bytes | None = None) -> tuple[bytes, bytes]:
     """Return what a script reads in our machine, and what its disk holds then."""
     computer = Computer(ram_mib=8, disk=disk, history=0)
-    computer.memory.write(TABLES, _tables())
+    computer.memory.write(TABLES, tables())
     computer.load_code(program(script), CODE)
     run = computer.run(200_000)
     assert (run.ended, run.exit_status) == ("exit", 1), run.explain()
@@ -109,7 +154,7 @@ def here(script: Sequence[Step], disk: bytes | None = None) -> tuple[bytes, byte
 def _elf(script: Sequence[Step]) -> bytes:
     """Return the same as a file for a Multiboot loader."""
     header = struct.pack("<III", 0x1BADB002, 0, -0x1BADB002 & 0xFFFFFFFF)
-    parts = [(CODE - 16, header.ljust(16, b"\0") + program(script)), (TABLES, _tables())]
+    parts = [(CODE - 16, header.ljust(16, b"\0") + program(script)), (TABLES, tables())]
     at = 52 + 32 * len(parts)
     headers, body = b"", b""
     for address, data in parts:

@@ -11,6 +11,8 @@ from tests.machine.port_scripts import (
     NO_QEMU,
     PIC_SET_UP,
     QEMU,
+    Fault,
+    Halt,
     In,
     Interrupts,
     Out,
@@ -163,3 +165,32 @@ def test_the_cursor_and_the_timers_bytes_do_as_qemus(tmp_path: Path) -> None:
     # A count so long that it does not change its high byte: one tick takes less than a µs.
     script += [Out(0x43, 0x30), Out(0x40, 0xFF), Out(0x40, 0xFF), In(0x80)]
     assert here(script)[0] == in_qemu(script, tmp_path)[0]
+
+
+@pytest.mark.parametrize("mode", [0, 2, 3])
+def test_the_timer_wakes_a_halted_processor_as_qemus(mode: int, tmp_path: Path) -> None:
+    script: list[Step] = [*PIC_SET_UP, Out(0x43, 0x30 | mode << 1), Out(0x40, 0), Out(0x40, 8)]
+    script += [Out(0x21, 0xFE), Halt(), Out(0x20, 0x0B), In(0x20), Out(0x20, 0x20), In(0x20)]
+    ours = here(script)[0]
+    assert ours == in_qemu(script, tmp_path)[0] == bytes([0x20, 1, 0])
+
+
+def test_the_disk_wakes_a_halted_processor_as_qemus(tmp_path: Path) -> None:
+    script: list[Step] = [*PIC_SET_UP, Out(0x3F6, 0), Out(0x21, 0xFB), Out(0xA1, 0xBF)]
+    script += [*sector(3, 0x20), Halt(), In(0x1F7), *[In(0x1F0, 4)] * 128]
+    ours = here(script, DISK)[0]
+    assert ours == in_qemu(script, tmp_path, DISK)[0]
+    assert ours[:10] == b"\x2e\x58sector 3"
+
+
+DIVIDE, UNKNOWN, CALL, BREAK = b"\x31\xc9\xf7\xf1", b"\x0f\x0b", b"\xcd\x30", b"\xcc"
+NO_SEGMENT = b"\x66\xb8\xf8\xff\x8e\xe0"  # mov ax, 0xfff8; mov fs, ax
+
+
+def test_faults_while_faults_are_delivered_go_where_qemus_go(tmp_path: Path) -> None:
+    script: list[Step] = []
+    for code, vector in ((DIVIDE, 0), (UNKNOWN, 6), (CALL, 0x30), (BREAK, 3), (NO_SEGMENT, 13)):
+        script += [Fault(code), Fault(code, (vector,)), Fault(code, (vector, 11))]
+    ours = here(script)[0]
+    assert ours == in_qemu(script, tmp_path)[0]
+    assert ours == bytes([0, 8, 8, 6, 11, 8, 0x30, 11, 8, 3, 11, 8, 13, 8, 8])

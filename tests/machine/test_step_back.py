@@ -10,8 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.machine.port_scripts import CODE, PIC_SET_UP, TABLES, In, Interrupts, Out, Step, program
-from tests.machine.port_scripts import _tables as tables
+from tests.machine.port_scripts import (
+    CODE,
+    PIC_SET_UP,
+    TABLES,
+    In,
+    Interrupts,
+    Out,
+    Step,
+    program,
+    tables,
+)
 from tests.machine.small_guests import EXIT, PAGING_ON, handle, map_pages, with_timer
 from virtlab.machine.computer import Computer
 from virtlab.machine.history import save_processor
