@@ -46,28 +46,26 @@ def pic_states() -> list[Step]:
 
 
 def random_pic_step(chance: random.Random) -> list[Step]:
-    kind = chance.randrange(6)
-    if kind == 0:
-        return [*raise_irq(chance.choice((4, 14)))]
-    if kind == 1:  # masks; the timer and the keyboard always are
-        return [
-            Out(0x21, chance.choice((0xFF, 0xFB, 0xEF, 0xEB))),
-            Out(0xA1, chance.choice((0xFF, 0xBF))),
-        ]
-    if kind == 2:
-        return [Interrupts()]
-    if kind == 3:
-        return [Out(chance.choice((0x20, 0xA0)), 0x20)]  # EOI
-    if kind == 4:
-        port, line = chance.choice(((0x20, 4), (0x20, 2), (0xA0, 6)))
-        return [Out(port, 0x60 | line)]
-    return [In(0x3FA), In(0x1F7)]  # the devices take their requests back
+    either = chance.choice((0x20, 0xA0))
+    port, served = chance.choice(((0x20, 4), (0x20, 2), (0xA0, 6)))
+    masks = chance.choice((0xFF, 0xFB, 0xEF, 0xEB)), chance.choice((0xFF, 0xBF))
+    lowest = chance.choice((0xC0, 0xE0)) | chance.randrange(8)
+    choices: list[list[Step]] = [
+        [*raise_irq(chance.choice((4, 14)))],
+        [Out(0x21, masks[0]), Out(0xA1, masks[1])],  # the timer and the keyboard always are masked
+        [Interrupts()],
+        [Out(either, 0x20)],  # the end of a service
+        [Out(port, 0x60 | served)],  # of one that is named
+        [Out(either, chance.choice((0xA0, lowest)))],  # priorities rotate
+        [In(0x3FA), In(0x1F7)],  # the devices take their requests back
+    ]
+    return chance.choice(choices)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_interrupt_controllers_do_as_qemus(seed: int, tmp_path: Path) -> None:
     chance = random.Random(seed)
-    script: list[Step] = [*PIC_SET_UP]
+    script: list[Step] = [*PIC_SET_UP, Out(0x1F6, 0xE0)]
     for _ in range(150):
         script += random_pic_step(chance)
         script += pic_states()
