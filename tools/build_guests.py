@@ -3,6 +3,7 @@
     python tools/build_guests.py                 all that are committed
     python tools/build_guests.py lab             the home lab's guest
     python tools/build_guests.py machine         the guest computer's programs, each in two sizes
+    python tools/build_guests.py kernel          the guest computer's kernel
     python tools/build_guests.py machine --size 20000 --into FOLDER
 
 The last builds programs of a size of one's own; what is committed stays as it is. It takes gcc and
@@ -16,18 +17,20 @@ import argparse
 import hashlib
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 LAB = ROOT / "virtlab/migration/lab/program"
 MACHINE = ROOT / "virtlab/machine/program"
+KERNEL = ROOT / "virtlab/machine/kernel"
 SHARED = ("start.S", "guest.c")  # what each program of the guest computer is linked with
 
 COMMON = (
     *("gcc", "-m32", "-O2", "-Wall", "-Wextra", "-Werror"),
     *("-ffreestanding", "-nostdlib", "-fno-pic", "-no-pie", "-fno-stack-protector"),
     *("-fno-asynchronous-unwind-tables", "-mgeneral-regs-only"),
-    *("-Wl,-T,guest.ld", "-Wl,--build-id=none", "-Wl,-z,noexecstack", "-Wl,--no-warn-rwx-segments"),
+    *("-Wl,--build-id=none", "-Wl,-z,noexecstack", "-Wl,--no-warn-rwx-segments"),
 )
 FOR_LAB = ("-march=i686", "-s", "-Wl,-z,max-page-size=4096")
 FOR_MACHINE = (
@@ -41,7 +44,8 @@ FOR_MACHINE = (
 
 def build(folder: Path, sources: tuple[str, ...], flags: tuple[str, ...], elf: Path) -> None:
     """Compile and link the sources of a folder."""
-    subprocess.run((*COMMON, *flags, "-o", str(elf), *sources), cwd=folder, check=True)
+    gcc = (*COMMON, "-Wl,-T,guest.ld", *flags)
+    subprocess.run((*gcc, "-o", str(elf), *sources), cwd=folder, check=True)
     elf.chmod(0o644)
 
 
@@ -60,6 +64,19 @@ def build_machine(into: Path, sizes: dict[str, str]) -> None:
             build(MACHINE, (*SHARED, source.name), flags, into / f"{source.stem}{end}.elf")
 
 
+def build_kernel() -> None:
+    """Build the guest computer's kernel where it is, from objects that its `kernel.ld` can name."""
+    gcc = (*COMMON, *FOR_MACHINE)
+    with tempfile.TemporaryDirectory() as folder:
+        objects = []
+        for source in sorted((*KERNEL.glob("*.c"), *KERNEL.glob("*.S"))):
+            objects.append(f"{folder}/{source.stem}.o")
+            subprocess.run((*gcc, "-c", "-o", objects[-1], source.name), cwd=KERNEL, check=True)
+        link = (*gcc, "-Wl,-T,kernel.ld", "-o", "kernel.elf", *objects)
+        subprocess.run(link, cwd=KERNEL, check=True)
+    (KERNEL / "kernel.elf").chmod(0o644)
+
+
 def write_sums(folder: Path) -> None:
     """Write `SHA256SUMS` of all its files (`sha256sum -c SHA256SUMS` holds it)."""
     sums = [
@@ -76,7 +93,7 @@ def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("which", nargs="?", choices=("lab", "machine"), help="only these")
+    parser.add_argument("which", nargs="?", choices=("lab", "machine", "kernel"), help="only these")
     parser.add_argument("--size", type=int, help="of the machine's programs, with --into")
     parser.add_argument("--into", type=Path, help="folder for programs of that size")
     asked = parser.parse_args(words)
@@ -86,10 +103,13 @@ def main(words: list[str] | None = None) -> int:
         asked.into.mkdir(parents=True, exist_ok=True)
         build_machine(asked.into.resolve(), {"": str(asked.size)})
         return 0
-    if asked.which != "machine":
+    if asked.which in (None, "lab"):
         build_lab()
         write_sums(LAB)
-    if asked.which != "lab":
+    if asked.which in (None, "kernel"):
+        build_kernel()
+        write_sums(KERNEL)
+    if asked.which in (None, "machine"):
         build_machine(MACHINE, {"": "SMALL", "-large": "LARGE"})
         write_sums(MACHINE)
     return 0

@@ -22,14 +22,14 @@ QEMU = shutil.which("qemu-system-i386") or shutil.which("qemu-system-x86_64")
 NO_QEMU = "there is no QEMU here to boot the guest programs in (Debian: qemu-system-x86)"
 
 
-def boot(elf: Path, ram_mib: int = 32) -> tuple[str, int]:
+def boot(elf: Path, ram_mib: int = 32, more: tuple[str, ...] = ()) -> tuple[str, int]:
     """Boot a program in QEMU, on a processor without anything newer than a 486 has."""
     assert QEMU is not None
     run = subprocess.run(
         [
             *(QEMU, "-kernel", str(elf), "-m", str(ram_mib), "-accel", "tcg", "-cpu", "486"),
             *("-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio"),
-            *("-device", "isa-debug-exit,iobase=0xf4,iosize=4"),
+            *("-device", "isa-debug-exit,iobase=0xf4,iosize=4", *more),
         ],
         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip

@@ -10,6 +10,9 @@ Sources and programs are in `program/`; `tools/build_guests.py` made the ones fr
 `program/SHA256SUMS` says from which bytes. Each is there in two sizes: one that an interpreter
 finishes in seconds, and a large one of about a hundred million instructions, for benchmarks.
 
+In `kernel/` there is **a small kernel** with what a kernel is made of: descriptor tables, paging, a
+timer that preempts, system calls, and two processes at ring 3. Begin with `kernel.c`.
+
 Outside this course they run in QEMU:
 
     qemu-system-i386 -kernel sieve.elf -display none -serial stdio
@@ -24,9 +27,10 @@ from pathlib import Path
 from virtlab.datasets import changed_files
 from virtlab.validate import one_of
 
-__all__ = ["FOLDER", "GUESTS", "Guest", "changed_since_built", "guest"]
+__all__ = ["FOLDER", "GUESTS", "KERNEL", "Guest", "changed_since_built", "guest", "kernel"]
 
 FOLDER = Path(__file__).with_name("program")
+KERNEL = Path(__file__).with_name("kernel")
 
 
 @dataclass(frozen=True)
@@ -119,8 +123,30 @@ fibonacci, shellsort, matrix, search, quicksort
     return GUESTS[names.index(one_of("name", name, names))]
 
 
+def kernel() -> Path:
+    """Return where the small kernel is.
+
+    It makes its descriptor tables, switches paging on, and lets two processes at ring 3 take turns
+    by the timer. One touches a page that is not there, and gets it; the other touches a page of the
+    kernel, and is ended. A run takes about 165,000 instructions.
+
+    Returns
+    -------
+    pathlib.Path
+        An ELF file; its sources are beside it.
+
+    Examples
+    --------
+    >>> from virtlab.machine.image import load
+    >>> image = load(kernel(), ram_bytes=2 * 2**20)
+    >>> image.multiboot is not None, "program" in image.symbols
+    (True, True)
+    """
+    return KERNEL / "kernel.elf"
+
+
 def changed_since_built() -> list[str]:
-    """Return the files of the guest programs that are not those of the last build.
+    """Return the files of the programs and the kernel that are not those of the last build.
 
     Returns
     -------
@@ -132,4 +158,4 @@ def changed_since_built() -> list[str]:
     >>> changed_since_built()
     []
     """
-    return changed_files(FOLDER)
+    return changed_files(FOLDER) + changed_files(KERNEL)
