@@ -254,18 +254,32 @@ def test_a_call_that_reads_where_nothing_is_ends_the_process() -> None:
     assert computer.processor.registers["CR3"] != before  # B goes on
 
 
-def test_what_only_ring_0_may_do_ends_a_process() -> None:
+NOT_ITS_OWN = "kernel: page fault at {}, error code {}: ring 3 {}"
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "faults"),
+    [
+        ("fa", "kernel: exception 13 at {place}", 0),  # cli
+        ("a3 00004000", NOT_ITS_OWN.format("0x00400000", 7, "writes to a page that is not"), 2),
+        ("a1 fcff4f00", NOT_ITS_OWN.format("0x004ffffc", 4, "reads a page that is not there"), 2),
+        ("a1 00005100", NOT_ITS_OWN.format("0x00510000", 4, "reads a page that is not there"), 2),
+    ],
+    ids=["cli", "its program is read only", "below the heap", "above the heap"],
+)
+def test_a_process_that_does_what_it_may_not_is_ended(code: str, said: str, faults: int) -> None:
     computer = Computer(2, history=0)
     image = image_of_it()
     computer.load(image)
     place = image.symbols["program"].address
-    computer.memory.write(PROGRAM_FRAME + place - 0x400000, b"\xfa")  # cli
+    computer.memory.write(PROGRAM_FRAME + place - 0x400000, bytes.fromhex(code))
     run = computer.run(50_000)
     assert (run.ended, run.exit_status) == ("exit", 1)
-    said = f"kernel: exception 13 at {place:#010x}"
-    ends = [said, "kernel: A is ended for that", said, "kernel: B is ended for that"]
-    assert run.text.splitlines()[len(STAGES) : -1] == ends
-    assert run.text.endswith("switches 1, system calls 0, page faults 0\n")
+    lines = run.text.splitlines()[len(STAGES) : -1]
+    assert lines[1::2] == ["kernel: A is ended for that", "kernel: B is ended for that"]
+    assert lines[0] == lines[2]
+    assert lines[0].startswith(said.format(place=f"{place:#010x}"))
+    assert run.text.endswith(f"switches 1, system calls 0, page faults {faults}\n")
 
 
 def test_a_mistake_of_the_kernel_ends_the_machine() -> None:
