@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections import Counter
 
 import pytest
@@ -12,6 +13,7 @@ from virtlab.machine.faults import Fault
 from virtlab.machine.patches import PATCHES
 from virtlab.machine.pcode import CONST, signed
 from virtlab.machine.processor import Processor
+from virtlab.validate import InvalidInputError
 
 CODE = 0x1000
 DECODER = Decoder()
@@ -181,6 +183,12 @@ def test_enter_copies_the_frames_around() -> None:
     assert pushed == [0x9000, 0xAAAA, 0xBBBB, 0x7FFC]
     assert processor.registers["EBP"] == 0x7FFC
     assert processor.registers["ESP"] == 0x7FF0 - 16
+
+
+def test_without_pypcode_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pypcode", None)
+    with pytest.raises(InvalidInputError, match=r"pypcode = 'missing': .*virtlab\[machine\]"):
+        Decoder()
 
 
 def test_a_prefix_twice_and_the_other_test() -> None:

@@ -50,13 +50,8 @@ def run(
 
 
 def _run(file: Path, ram_mib: int, max_instructions: int, disk: Path | None) -> GuestRun:
-    try:
-        from virtlab.machine.computer import Computer
-        from virtlab.machine.image import load
-    except ModuleNotFoundError as error:
-        if error.name != "pypcode":
-            raise
-        raise InvalidInputError("pypcode", "missing", "installed: virtlab[machine]") from error
+    from virtlab.machine.computer import Computer
+    from virtlab.machine.image import load
 
     integer("--ram-mib", ram_mib, minimum=1, maximum=3072)
     integer("--max-instructions", max_instructions, minimum=1)

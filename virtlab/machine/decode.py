@@ -19,6 +19,7 @@ from virtlab.machine.patches import patched
 from virtlab.machine.pcode import CONST, RAM, REGISTER, UNIQUE, Op, Var
 from virtlab.machine.registers import SIZE
 from virtlab.machine.sensitive import routine_of
+from virtlab.validate import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -76,6 +77,11 @@ class Decoder:
 
     It is remembered by its address and its bytes, so code that changes needs no rule of its own.
 
+    Raises
+    ------
+    InvalidInputError
+        If `pypcode` is not installed.
+
     Examples
     --------
     >>> jump = Decoder().decode(0x1000, bytes.fromhex("ebfe"))
@@ -84,8 +90,11 @@ class Decoder:
     """
 
     def __init__(self) -> None:
-        import pypcode
-
+        try:
+            import pypcode
+        except ModuleNotFoundError as error:
+            allowed = "installed: the extra virtlab[machine] brings it"
+            raise InvalidInputError("pypcode", "missing", allowed) from error
         self._context = pypcode.Context("x86:LE:32:default")
         self._errors = (pypcode.LowlevelError, pypcode.UnimplError, pypcode.BadDataError)
         self._known: dict[tuple[int, bytes], Instruction] = {}
