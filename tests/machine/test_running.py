@@ -17,6 +17,8 @@ from virtlab.machine.image import load
 from virtlab.validate import InvalidInputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from virtlab.machine.guests import Guest
 
 LOOP = "bb00000000 43 a3 00001800 ebf8"  # mov ebx, 0; inc ebx; mov [0x180000], eax; back to inc
@@ -95,6 +97,15 @@ class Nuisance(Device):
         self.times += 1
 
 
+@pytest.fixture
+def heeded() -> Iterator[None]:
+    """Let Ctrl-C be heard, also where the tests were started with it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeded")
 def test_ctrl_c_within_a_step_stops_after_it() -> None:
     computer, device = Computer(ram_mib=2), Nuisance()
     computer.bus.add(device)
@@ -106,6 +117,7 @@ def test_ctrl_c_within_a_step_stops_after_it() -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+@pytest.mark.usefixtures("heeded")
 def test_a_second_ctrl_c_is_raised_and_the_step_taken_back() -> None:
     class Stubborn(Nuisance):
         def write(self, port: int, size: int, value: int) -> None:
