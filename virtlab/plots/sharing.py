@@ -226,7 +226,7 @@ class _Stack:
             total.set(text=f"{end:.1f} %", visible=True)
             name.set(text=names[k], visible=True)
             total.xy, name.xy = (end, row), (0, row)
-        self.right = _round_up(1.3 * float(left.max()), 40, 60, 80, 130)
+        self.right = _round_up(1.3 * float(left.max()), 90, 130)
         self.axes.set(xlim=(0, self.right), ylim=(-0.6, len(frame) - 0.4))
 
     def _two_words(self) -> None:
@@ -319,7 +319,7 @@ class _Programs:
         middle = int(0.45 * (minutes.size - 1))
         self.saved_text.xy = (minutes[middle], saved[middle])
         self.time.set_xlim(0, _round_up(float(minutes[-1]), 1, 5, 10, 20, 60, 24 * 60))
-        self.time.set_ylim(0, _round_up(1.22 * could, 40, 55, 80, 100))
+        self.time.set_ylim(0, _round_up(1.22 * could, 40, 90))
         rows = frame.to_csv()
         if rows != self.bars:
             self.stack.show(frame)
