@@ -106,10 +106,13 @@ class Paging:
             return linear
         page = linear >> 12
         found = self.tlb.get(page)
-        if found is None or not self._right(found[1], write=write, user=user):
-            # What the TLB refuses is looked up anew: the kernel may have given more rights since.
-            found = self._walk(linear, write=write, user=user)
-        elif write and not found[1] & DIRTY:
+        if (
+            found is None
+            or not self._right(found[1], write=write, user=user)
+            or (write and not found[1] & DIRTY)
+        ):
+            # What the TLB refuses is looked up anew: the kernel may have given more rights since;
+            # and a first write has to be marked in the tables.
             found = self._walk(linear, write=write, user=user)
         return found[0] | linear & (PAGE - 1)
 

@@ -161,10 +161,11 @@ def _ltr(processor: Processor, instruction: Instruction) -> None:
 
 
 def _lar(processor: Processor, instruction: Instruction) -> None:
-    segment = visible(processor, read_operand(processor, instruction, 2), _LAR_KINDS)
-    processor.registers.set_flag("ZF", int(segment is not None))
-    place = find(processor, read_operand(processor, instruction, 2))
-    if segment is not None and place is not None:
+    selector = read_operand(processor, instruction, 2)
+    place = find(processor, selector)
+    known = place is not None and visible(processor, selector, _LAR_KINDS) is not None
+    processor.registers.set_flag("ZF", int(known))
+    if known and place is not None:
         rights = raw(processor, place) >> 32
         wide = instruction.encoding.operand_size == 4
         _set_reg(processor, instruction, rights & (0xF0FF00 if wide else 0xFF00))
@@ -185,9 +186,12 @@ def _set_reg(processor: Processor, instruction: Instruction, value: int) -> None
 
 def _verify(processor: Processor, instruction: Instruction, *, write: bool) -> None:
     segment = visible(processor, read_operand(processor, instruction, 2), frozenset())
-    found = segment is not None and segment.is_memory
-    if found and segment is not None:
-        found = segment.is_stack if write else not segment.is_code or bool(segment.access & 2)
+    if segment is None:
+        found = False
+    elif write:
+        found = segment.is_stack
+    else:
+        found = not segment.is_code or bool(segment.access & 2)
     processor.registers.set_flag("ZF", int(found))
 
 
