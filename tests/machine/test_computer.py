@@ -98,7 +98,8 @@ def test_a_fault_goes_to_its_handler_with_its_code() -> None:
     at = handle(computer, 13, "58 cf")
     computer.step()
     step = computer.step()
-    assert (step.kind, step.what) == ("trap", "MOV DS,AX")
+    assert step.kind == "trap"
+    assert step.what in {"MOV DS,AX", "MOV DS,EAX"}  # as pypcode 3 and 4 write it
     assert step.traps == (("#GP", "exception"),)
     assert computer.address == at
     computer.step()

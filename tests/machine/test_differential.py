@@ -94,6 +94,28 @@ def test_shr_by_one_shifts_the_sign_into_of() -> None:
     assert done("d1e8", EAX=0x7FFFFFFF, OF=1).registers.flag("OF") == 0
 
 
+@pytest.mark.parametrize("before", [0, 1])
+@pytest.mark.parametrize(
+    ("code", "value", "other", "of"),
+    [
+        ("c1e801", 0x80000000, 0, 1),  # shr eax, 1
+        ("c1e801", 0x7FFFFFFF, 0, 0),
+        ("c0e801", 0xFF80, 0, 1),  # shr al, 1
+        ("0facd801", 0x80000000, 0, 1),  # shrd eax, ebx, 1: the sign goes away
+        ("0facd801", 0x80000000, 1, 0),
+        ("0facd801", 0, 1, 1),
+        ("c1e800", 0x80000000, 0, None),  # by none: as it was
+        ("0facd820", 0x80000000, 0, None),
+    ],
+)
+def test_shifts_right_by_a_count(
+    code: str, value: int, other: int, of: int | None, before: int
+) -> None:
+    """OF of one step, and of none: pypcode 3 and 4 disagree, the manual does not."""
+    processor = done(code, EAX=value, EBX=other, OF=before)
+    assert processor.registers.flag("OF") == (before if of is None else of)
+
+
 def test_jumps_of_16_bits_stay_in_64_k() -> None:
     processor = Processor(decoder=DECODER)
     processor.registers["EIP"] = 0x2FFF0

@@ -168,10 +168,7 @@ def _with_rotated_overflow(instruction: Instruction) -> Iterator[Op]:
     """OF after one step: whether the highest bit changed; after more steps it is undefined."""
     yield from instruction.ops
     count = next(op.out for op in instruction.ops if op.code == "INT_AND" and op.out)
-    stored = [op.ins[1] for op in instruction.ops if op.code == "STORE"]
-    made = [op.out for op in instruction.ops if op.out]
-    named = [v for v in made if v.space == RAM or (v.space == REGISTER and v.offset < 32)]
-    result = stored[-1] if stored else named[0]
+    result = _result(instruction)
     negative, other, new, once, twice = (_temporary(k, 1) for k in range(5))
     doubled = _temporary(5, result.size)
     yield Op("INT_SLESS", negative, (result, Var(CONST, 0, result.size)))
@@ -186,6 +183,41 @@ def _with_rotated_overflow(instruction: Instruction) -> Iterator[Op]:
     yield Op("BOOL_NEGATE", twice, (once,))
     yield Op("BOOL_AND", twice, (twice, _OF))
     yield Op("BOOL_OR", _OF, (new, twice))
+
+
+def _shifts_right_by_a_count(instruction: Instruction) -> bool:
+    parts = instruction.encoding
+    single = parts.opcode in (0xC0, 0xC1, 0xD2, 0xD3) and parts.reg == 5
+    return single or parts.opcode in (0x0FAC, 0x0FAD)
+
+
+def _with_overflow_of_one_step(instruction: Instruction) -> Iterator[Op]:
+    """OF after one step: the sign before (SHR), or whether it changed (SHRD); else as it was."""
+    was = _temporary(4, 1)
+    yield Op("COPY", was, (_OF,))
+    yield from instruction.ops
+    count = next(op.out for op in instruction.ops if op.code == "INT_AND" and op.out)
+    size = instruction.encoding.operand_size
+    size = 1 if instruction.encoding.opcode in (0xC0, 0xD2) else size
+    before = next(op.out for op in instruction.ops if op.code == "COPY" and op.out.size == size)
+    old, new, once, kept = (_temporary(k, 1) for k in range(4))
+    yield Op("INT_SLESS", old, (before, Var(CONST, 0, size)))
+    if instruction.encoding.opcode in (0x0FAC, 0x0FAD):
+        yield Op("INT_SLESS", new, (_result(instruction), Var(CONST, 0, size)))
+        yield Op("INT_XOR", old, (old, new))
+    yield Op("INT_EQUAL", once, (count, Var(CONST, 1, count.size)))
+    yield Op("BOOL_AND", old, (old, once))
+    yield Op("BOOL_NEGATE", kept, (once,))
+    yield Op("BOOL_AND", kept, (kept, was))
+    yield Op("BOOL_OR", _OF, (old, kept))
+
+
+def _result(instruction: Instruction) -> Var:
+    """Return where an instruction with one operand leaves what it computed."""
+    stored = [op.ins[1] for op in instruction.ops if op.code == "STORE"]
+    made = [op.out for op in instruction.ops if op.out]
+    named = [v for v in made if v.space == RAM or (v.space == REGISTER and v.offset < 32)]
+    return stored[-1] if stored else named[0]
 
 
 def _scans_bits(instruction: Instruction) -> bool:
@@ -232,6 +264,12 @@ PATCHES: tuple[Patch, ...] = (
         "OF becomes 0, not the sign that was shifted",
         _shifts_right_by_one,
         _with_shifted_sign,
+    ),
+    Patch(
+        "SHR, SHRD",
+        "from pypcode 4 on, OF after one step and after none are mixed up",
+        _shifts_right_by_a_count,
+        _with_overflow_of_one_step,
     ),
     Patch("short jumps", "a target of 16 bits keeps its upper half", _jumps_short, _within_64k),
     Patch(
