@@ -199,7 +199,8 @@ def _with_overflow_of_one_step(instruction: Instruction) -> Iterator[Op]:
     count = next(op.out for op in instruction.ops if op.code == "INT_AND" and op.out)
     size = instruction.encoding.operand_size
     size = 1 if instruction.encoding.opcode in (0xC0, 0xD2) else size
-    before = next(op.out for op in instruction.ops if op.code == "COPY" and op.out.size == size)
+    copies = (op.out for op in instruction.ops if op.code == "COPY" and op.out)
+    before = next(copy for copy in copies if copy.size == size)
     old, new, once, kept = (_temporary(k, 1) for k in range(4))
     yield Op("INT_SLESS", old, (before, Var(CONST, 0, size)))
     if instruction.encoding.opcode in (0x0FAC, 0x0FAD):
