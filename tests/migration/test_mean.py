@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -10,8 +11,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from virtlab.migration.huge import StopRule, precopy
-from virtlab.migration.link import Link
-from virtlab.migration.mean import MeanRun, precopy_mean
+from virtlab.migration.link import MIB, Link
+from virtlab.migration.mean import MeanRun, _in_turn, precopy_mean
 from virtlab.migration.means import precopy_means
 from virtlab.migration.vm import Vm
 from virtlab.migration.workloads import HotCold, RoundRobin, Uniform, Zipf
@@ -109,6 +110,62 @@ def test_without_looks_it_is_within_a_thousandth_of_bits() -> None:
         assert mean.total_s == pytest.approx(page.total_s, rel=1e-3)
         assert mean.sent_mib == pytest.approx(page.sent_mib, rel=1e-3)
         assert mean.rounds == len(page.rounds) - 1
+
+
+def round_by_round(vm: Vm, writer: RoundRobin, link: Link, rule: StopRule) -> tuple[float, int]:
+    """Return seconds with the guest running and rounds, as the text of the module says it."""
+    pages_s = link.rate_mib_s * MIB / link.page_bytes
+    rest = link.rate_mib_s * MIB * rule.downtime_limit_ms / 1000 // 4096
+    looked = pages_s * rule.look_ms / 1000
+    left, behind, looks, rounds = float(vm.pages), float(vm.pages - writer.pages), 0, 0
+    while left > rest and rounds < rule.max_rounds:
+        step = math.ceil((left - rest) / looked - 1e-9)
+        looks, rounds, left = looks + step, rounds + 1, left - step * looked
+        behind = min(behind, left)
+        written = writer.dirty_pages_s * step * rule.look_ms / 1000
+        left = left + written if written < writer.pages else behind + writer.pages
+    return looks * rule.look_ms / 1000, rounds
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.integers(100_000, 3_000_000),
+    st.floats(0.05, 0.9),
+    st.floats(0, 1.2),
+    st.integers(0, 30),
+    st.sampled_from([100.0, 300.0, 2000.0]),
+)
+def test_a_hand_needs_no_rounds(
+    pages: int, part: float, speed: float, most: int, limit_ms: float
+) -> None:
+    """Its sum of all rounds is the sum round by round, where it holds; else rounds are gone by."""
+    vm, link, rule = Vm(ram_mib=pages / 256), Link(bandwidth_mib_s=300), StopRule(limit_ms, most)
+    pages_s = link.rate_mib_s * MIB / link.page_bytes
+    writer = RoundRobin(int(part * pages), speed * pages_s)
+    rest = link.rate_mib_s * MIB * limit_ms / 1000 // 4096
+    found = _in_turn(vm, writer, pages_s, rest, pages_s / 10, most)
+    if found:
+        seconds, rounds = round_by_round(vm, writer, link, rule)
+        assume(rounds == found[1])  # else a rounding decided
+        assert found[0] / pages_s == pytest.approx(seconds, rel=1e-9, abs=1e-9)
+        run = precopy_mean(vm, writer, link, rule)
+        assert (run.rounds, run.total_s - run.downtime_ms / 1000) == pytest.approx(
+            (rounds, seconds), rel=1e-9, abs=1e-9
+        )
+    else:
+        assert writer.pages + rest > pages or speed > 0.4 or part < 0.4
+
+
+def test_where_a_hand_needs_no_rounds_it_is_the_page_level() -> None:
+    """As long as it does not come round to what is left over, there is nothing else to know."""
+    vm, link, rule = Vm(ram_mib=65_536), Link(bandwidth_mib_s=1000), StopRule()
+    for phase in (0.0, 0.3, 0.8):
+        for speed in (20_000, 60_000, 110_000):
+            writer = RoundRobin(vm.pages // 3, speed, phase=phase)
+            page, mean = precopy(vm, writer, link, rule), precopy_mean(vm, writer, link, rule)
+            assert mean.rounds == len(page.rounds) - 1
+            assert mean.total_s == pytest.approx(page.total_s, rel=1e-5)
+            assert mean.sent_mib == pytest.approx(page.sent_mib, rel=1e-5)
 
 
 def test_it_says_what_it_found() -> None:
