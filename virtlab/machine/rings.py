@@ -24,23 +24,13 @@ D. Tsafrir, "Hardware and Software Support for Virtualization", 2017, table 2.2.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cache
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from virtlab.machine.decode import Decoder
-from virtlab.machine.faults import Fault
-from virtlab.machine.probes import PROBES, Probe
-from virtlab.machine.registers import ARITHMETIC, GENERAL
-from virtlab.machine.segments import Segment, Table
-from virtlab.machine.stage import CODE, LDT, LDT_SELECTOR, TSS, stage
+from virtlab.machine.probes import PROBES
+from virtlab.machine.processor import Processor
+from virtlab.machine.tried import Outcome, try_instruction
 from virtlab.results import Result
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from virtlab.machine.processor import Processor
 
 __all__ = ["NON_PRIVILEGED_SENSITIVE", "Outcome", "RingTable", "ring_table", "try_instruction"]
 
@@ -55,159 +45,6 @@ NON_PRIVILEGED_SENSITIVE = frozenset(
         *("CALLF", "JMPF", "RETF", "STR", "INT"),
     }
 )
-_SEGMENTS = ("es", "cs", "ss", "ds", "fs", "gs")
-_TABLES = ("gdtr", "idtr", "ldtr", "tr", "tlb")
-_MACHINE = ("cr0", "cr3", "cr4", *_TABLES, "IF", "IOPL", "ring", "halted", "bus")
-
-
-class _Recorder:
-    """A bus that remembers what was asked of it."""
-
-    def __init__(self) -> None:
-        self.traffic: list[tuple[str, int, int]] = []
-
-    def read(self, port: int, size: int) -> int:
-        self.traffic.append(("in", port, size))
-        return 0x5A5A5A5A & (1 << 8 * size) - 1
-
-    def write(self, port: int, size: int, value: int) -> None:
-        del value
-        self.traffic.append(("out", port, size))
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What an instruction did at a ring.
-
-    Attributes
-    ----------
-    probe
-        Which.
-    ring, iopl
-        Where.
-    fault
-        The exception, as the manual writes it; empty if it ran.
-    why
-        In words.
-    before, after
-        The state: registers, flags, memory written, and what the machine is.
-
-    Examples
-    --------
-    >>> from virtlab.machine.probes import named
-    >>> done = try_instruction(named("popf"), ring=1)
-    >>> done.fault, done.before["IF"], done.after["IF"]  # it was to be switched off
-    ('', 1, 1)
-    """
-
-    probe: Probe
-    ring: int
-    iopl: int
-    fault: str
-    why: str
-    before: dict[str, object]
-    after: dict[str, object]
-
-    @property
-    def told(self) -> dict[str, object]:
-        """What the program can see of it: what changed, but for the machine itself."""
-        return {
-            key: value
-            for key, value in self.after.items()
-            if key not in _MACHINE and value != self.before[key]
-        }
-
-    @property
-    def changed(self) -> dict[str, object]:
-        """What it changed in the machine."""
-        return {key: self.after[key] for key in _MACHINE if self.after[key] != self.before[key]}
-
-
-def _state(
-    processor: Processor, written: Iterable[tuple[int, bytes]], bus: _Recorder
-) -> dict[str, object]:
-    registers = processor.registers
-    places = sorted({(address, len(old)) for address, old in written})
-    hidden = zip(_SEGMENTS, processor.segments, strict=True)
-    return {
-        **{name: registers[name] for name in GENERAL},
-        "flags": registers.eflags & ARITHMETIC,
-        "memory": tuple((at, processor.memory.read(at, size).hex()) for at, size in places),
-        **{name: (s.base, s.limit, s.access) for name, s in hidden if name not in ("cs", "ss")},
-        "eip": registers["EIP"],
-        **{name.lower(): registers[name] for name in ("CR0", "CR3", "CR4")},
-        "gdtr": processor.gdtr,
-        "idtr": processor.idtr,
-        "ldtr": processor.ldtr.selector,
-        "tr": processor.tr.selector,
-        "tlb": tuple(processor.paging.tlb),
-        "IF": registers.flag("IF"),
-        "IOPL": registers.flag("IOPL"),
-        "ring": processor.cpl,
-        "halted": processor.halted,
-        "bus": tuple(bus.traffic),
-    }
-
-
-@cache
-def _decoder() -> Decoder:
-    return Decoder()
-
-
-def try_instruction(probe: Probe, ring: int, iopl: int = 0, *, moved: bool = False) -> Outcome:
-    """Run an instruction at a ring.
-
-    Parameters
-    ----------
-    probe
-        Which.
-    ring, iopl
-        Where.
-    moved
-        Whether in another machine: tables elsewhere, other selectors, interrupts off.
-
-    Returns
-    -------
-    Outcome
-        What it did.
-
-    Examples
-    --------
-    >>> from virtlab.machine.probes import named
-    >>> try_instruction(named("cli"), ring=3).fault
-    '#GP(0)'
-    >>> try_instruction(named("cli"), ring=3, iopl=3).changed
-    {'IF': 0}
-    """
-    processor = stage(ring, iopl, _decoder())
-    bus = _Recorder()
-    processor.bus = bus
-    if moved:
-        _move(processor)
-    probe.prepare(processor)
-    processor.memory.write(CODE, probe.bytes_at(ring))
-    processor.memory.journal = []
-    before = _state(processor, (), bus)
-    fault, why = "", ""
-    try:
-        processor.step()
-    except Fault as raised:
-        fault, _, why = str(raised).partition(": ")
-    after = _state(processor, processor.memory.journal or [], bus)
-    return Outcome(probe, ring, iopl, fault, why, before, after)
-
-
-def _move(processor: Processor) -> None:
-    """Give a program another machine, which it should not be able to tell."""
-    gdt = processor.memory.read(processor.gdtr.base, 0x60)
-    processor.memory.write(0x1800, gdt)
-    idt = processor.memory.read(processor.idtr.base, 0x800)
-    processor.memory.write(0xB800, idt)
-    processor.gdtr, processor.idtr = Table(0x1800, 0x5F), Table(0xB800, 0x7FF)
-    processor.ldtr = Segment(LDT_SELECTOR, LDT, 0xF, 0x82, big=False)
-    processor.tr = Segment(0x50, TSS, 0x67, 0x8B, big=False)
-    processor.registers["CR0"] |= 8  # TS
-    processor.registers.set_flag("IF", 0)
 
 
 @dataclass(frozen=True)
@@ -218,6 +55,8 @@ class RingTable(Result):
     ----------
     outcomes
         By probe's name, ring and IOPL.
+    kind
+        Of the processor that ran them.
 
     Examples
     --------
@@ -229,6 +68,7 @@ class RingTable(Result):
     """
 
     outcomes: dict[tuple[str, int, int], Outcome] = field(repr=False)
+    kind: type[Processor] = Processor
 
     def cell(self, name: str, ring: int, iopl: int) -> str:
         """Return what became of a probe.
@@ -276,7 +116,7 @@ class RingTable(Result):
         """
         top = self.outcomes[name, 0, 0]
         probe = top.probe
-        moved = try_instruction(probe, 0, moved=True)
+        moved = try_instruction(probe, 0, moved=True, kind=self.kind)
         control = bool(top.changed)
         by_ring = any(
             not _same(self.outcomes[name, ring, 0], top)
@@ -375,9 +215,16 @@ def _same(here: Outcome, top: Outcome) -> bool:
     return rest == {key: value for key, value in top.changed.items() if key != "ring"}
 
 
-@cache
-def ring_table() -> RingTable:
+_TABLES: dict[type[Processor], RingTable] = {}  # each kind runs them once
+
+
+def ring_table(kind: type[Processor] = Processor) -> RingTable:
     """Run all probes at all rings.
+
+    Parameters
+    ----------
+    kind
+        Of the processor; a subclass of ours may do something else.
 
     Returns
     -------
@@ -389,11 +236,12 @@ def ring_table() -> RingTable:
     >>> ring_table().summary()["sensitive_not_privileged"]
     19
     """
-    return RingTable(
-        {
-            (probe.name, ring, iopl): try_instruction(probe, ring, iopl)
+    if kind not in _TABLES:
+        outcomes = {
+            (probe.name, ring, iopl): try_instruction(probe, ring, iopl, kind=kind)
             for probe in PROBES
             for ring in range(4)
             for iopl in range(4)
         }
-    )
+        _TABLES[kind] = RingTable(outcomes, kind)
+    return _TABLES[kind]

@@ -104,7 +104,12 @@ def _tables(memory: Memory) -> None:
     memory.write(TSS, bytes(state))
 
 
-def stage(ring: int = 0, iopl: int = 0, decoder: Decoder | None = None) -> Processor:
+def stage(
+    ring: int = 0,
+    iopl: int = 0,
+    decoder: Decoder | None = None,
+    kind: type[Processor] = Processor,
+) -> Processor:
     """Make a machine that runs at a ring.
 
     Parameters
@@ -115,6 +120,8 @@ def stage(ring: int = 0, iopl: int = 0, decoder: Decoder | None = None) -> Proce
         The lowest ring that may use ports and the interrupt flag, 0 to 3.
     decoder
         One that has decoded before, to save time.
+    kind
+        Of the processor.
 
     Returns
     -------
@@ -132,7 +139,7 @@ def stage(ring: int = 0, iopl: int = 0, decoder: Decoder | None = None) -> Proce
     integer("ring", ring, minimum=0, maximum=3)
     integer("iopl", iopl, minimum=0, maximum=3)
     memory = Memory(RAM)
-    processor = Processor(memory, decoder=decoder or Decoder())
+    processor = kind(memory, decoder=decoder or Decoder())
     _tables(memory)
     processor.gdtr, processor.idtr = Table(GDT, 0x5F), Table(IDT, 0x7FF)
     processor.tr = Segment(TSS_SELECTOR, TSS, 0x67, 0x8B, big=False)
