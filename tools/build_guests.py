@@ -2,7 +2,8 @@
 
     python tools/build_guests.py                 all that are committed
     python tools/build_guests.py lab             the home lab's guest
-    python tools/build_guests.py machine         the guest computer's programs, each in two sizes
+    python tools/build_guests.py machine         the guest computer's programs, each in two sizes,
+                                                 and the same as processes of Linux
     python tools/build_guests.py kernel          the guest computer's kernel
     python tools/build_guests.py machine --size 20000 --into FOLDER
 
@@ -23,8 +24,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 LAB = ROOT / "virtlab/migration/lab/program"
 MACHINE = ROOT / "virtlab/machine/program"
+NATIVE = ROOT / "virtlab/machine/native"
 KERNEL = ROOT / "virtlab/machine/kernel"
 SHARED = ("start.S", "guest.c")  # what each program of the guest computer is linked with
+SHARED_NATIVE = ("start-linux.S", "guest.c")  # and as a process of Linux
 
 COMMON = (
     *("gcc", "-m32", "-O2", "-Wall", "-Wextra", "-Werror"),
@@ -40,6 +43,7 @@ FOR_MACHINE = (
     "-fno-optimize-sibling-calls",  # a recursive function calls itself
     "-Wl,-z,max-page-size=16",  # no page of zeros before the code
 )
+FOR_NATIVE = ("-DLINUX", "-s", "-Wl,-z,max-page-size=4096")  # Linux maps whole pages of the file
 
 
 def build(folder: Path, sources: tuple[str, ...], flags: tuple[str, ...], elf: Path) -> None:
@@ -54,14 +58,20 @@ def build_lab() -> None:
     build(LAB, ("boot.S", "guest.c"), FOR_LAB, LAB / "guest.elf")
 
 
-def build_machine(into: Path, sizes: dict[str, str]) -> None:
-    """Build each program of the guest computer, once for each end of its name and its size."""
+def build_machine(into: Path, sizes: dict[str, str], native: Path | None = None) -> None:
+    """Build each program of the guest computer, once for each end of its name and its size.
+
+    With `native` also as processes of Linux, into that folder.
+    """
     for source in sorted((*MACHINE.glob("*.c"), *MACHINE.glob("*.S"))):
-        if source.name in SHARED:
+        if source.name in {*SHARED, *SHARED_NATIVE}:
             continue
         for end, size in sizes.items():
-            flags = (*FOR_MACHINE, f"-DSIZE={size}")
-            build(MACHINE, (*SHARED, source.name), flags, into / f"{source.stem}{end}.elf")
+            flags, elf = (*FOR_MACHINE, f"-DSIZE={size}"), f"{source.stem}{end}.elf"
+            build(MACHINE, (*SHARED, source.name), flags, into / elf)
+            if native is not None:
+                sources = (*SHARED_NATIVE, source.name)
+                build(MACHINE, sources, (*flags, *FOR_NATIVE), native / elf)
 
 
 def build_kernel() -> None:
@@ -110,8 +120,10 @@ def main(words: list[str] | None = None) -> int:
         build_kernel()
         write_sums(KERNEL)
     if asked.which in (None, "machine"):
-        build_machine(MACHINE, {"": "SMALL", "-large": "LARGE"})
+        NATIVE.mkdir(exist_ok=True)
+        build_machine(MACHINE, {"": "SMALL", "-large": "LARGE"}, NATIVE)
         write_sums(MACHINE)
+        write_sums(NATIVE)
     return 0
 
 

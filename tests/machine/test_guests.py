@@ -12,7 +12,7 @@ import pytest
 
 from tests.machine.oracle import EXPECTED, NO_QEMU, QEMU, boot, expected, size_of
 from virtlab.machine import guests
-from virtlab.machine.guests import FOLDER, GUESTS, Guest, changed_since_built, guest
+from virtlab.machine.guests import FOLDER, GUESTS, NATIVE, Guest, changed_since_built, guest
 from virtlab.machine.image import load
 from virtlab.validate import InvalidInputError
 
@@ -44,10 +44,13 @@ def test_every_change_since_the_build_is_told(copy: Path) -> None:
 
 
 def test_each_program_is_there_in_both_sizes_with_its_source() -> None:
-    sources = {p.stem for p in FOLDER.iterdir() if p.suffix in {".c", ".S"}} - {"start", "guest"}
+    sources = {p.stem for p in FOLDER.iterdir() if p.suffix in {".c", ".S"}}
+    sources -= {"start", "start-linux", "guest"}
     assert {one.name for one in GUESTS} == sources == set(EXPECTED)
     built = {one.path(large=large) for one in GUESTS for large in (False, True)}
     assert built == set(FOLDER.glob("*.elf"))
+    native = {one.native_path(large=large) for one in GUESTS for large in (False, True)}
+    assert native == set(NATIVE.glob("*.elf"))
     for one in GUESTS:
         assert one.source.is_file()
         assert one.path().stat().st_size < 4096  # they travel in the package
@@ -161,8 +164,11 @@ def test_the_sources_build_without_a_warning_to_the_same_bytes(tool: Path, copy:
     assert {p.name for p in copy.iterdir()} == {p.name for p in FOLDER.iterdir()}
     for one in GUESTS:
         load(copy / one.path().name, 32 * MIB)
+    native = copy.with_name("native")
+    assert {p.name for p in native.iterdir()} == {p.name for p in NATIVE.iterdir()}
     if re.search(r"\(Debian 12\.2\.0-", compiler()):  # another compiler may choose other code
         assert (copy / "SHA256SUMS").read_bytes() == (FOLDER / "SHA256SUMS").read_bytes()
+        assert (native / "SHA256SUMS").read_bytes() == (NATIVE / "SHA256SUMS").read_bytes()
 
 
 @needs_gcc

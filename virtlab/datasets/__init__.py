@@ -5,7 +5,7 @@ In a checkout the files are in `data/`; in an installed wheel they are inside th
 """
 
 from virtlab.datasets.files import changed_files, data_path, folder
-from virtlab.datasets.machine import ring3_native
+from virtlab.datasets.machine import milestones, ring3_native, ways
 from virtlab.datasets.memory import (
     PAGE_KINDS,
     copies_pages,
@@ -32,6 +32,7 @@ __all__ = [
     "folder",
     "ksm_check",
     "ksm_rate",
+    "milestones",
     "process_pages",
     "reclaim_pages",
     "reclaim_steps",
@@ -39,5 +40,6 @@ __all__ = [
     "sharing_vs_copies",
     "touched_seconds",
     "trace_meta",
+    "ways",
     "wws_curves",
 ]

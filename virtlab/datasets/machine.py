@@ -1,4 +1,4 @@
-"""Data on processors: what instructions did on a real one."""
+"""Data on machines: what a real processor did, ways to run a program, what came when."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pandas as pd
 
 from virtlab.datasets.files import data_path
 
-__all__ = ["ring3_native"]
+__all__ = ["milestones", "ring3_native", "ways"]
 
 
 def ring3_native() -> pd.DataFrame:
@@ -32,3 +32,47 @@ def ring3_native() -> pd.DataFrame:
 
 def _numbers(column: pd.Series) -> pd.Series:
     return column if column.name in ("name", "mnemonic", "fault") else pd.to_numeric(column)
+
+
+def ways() -> pd.DataFrame:
+    """Return what eight programs took natively, under a monitor, in QEMU and interpreted.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each run: `program`, `way`, `turn`, `instructions` (of the guest), `seconds` (of
+        processor time, the monitor's with them), `traps`, `monitor_s`.
+
+    Notes
+    -----
+    Measured for this project (`data/README.md`) by `tools/measure_ways.py`.
+
+    Examples
+    --------
+    >>> found = ways()
+    >>> found["program"].nunique(), found["way"].unique().tolist()
+    (8, ['native', 'direct', 'translated', 'interpreted'])
+    """
+    return pd.read_csv(data_path("ways.csv"))
+
+
+def milestones() -> pd.DataFrame:
+    """Return what came when in virtualization, up to the talk and a little beyond.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each: `year`, `until` (the same but for what lasted), `what`, `kind` ('machine',
+        'theory' or 'product'), `slide` (empty if the talk does not say it) and `source`.
+
+    Notes
+    -----
+    Products and the 1960s are dated by the talk; all else by the publication that `source` names.
+
+    Examples
+    --------
+    >>> found = milestones()
+    >>> found.loc[found["slide"] != "", "year"].min(), found["source"].eq("").sum()
+    (np.int64(1965), np.int64(0))
+    """
+    return pd.read_csv(data_path("milestones.csv"), keep_default_na=False)

@@ -13,6 +13,10 @@ finishes in seconds, and a large one of about a hundred million instructions, fo
 In `kernel/` there is **a small kernel** with what a kernel is made of: descriptor tables, paging, a
 timer that preempts, system calls, and two processes at ring 3. Begin with `kernel.c`.
 
+In `native/` are the same eight as ordinary processes of Linux on x86: the same sources and the same
+compiler, but for how they speak. That is what a program costs where nothing is between it and the
+processor.
+
 Outside this course they run in QEMU:
 
     qemu-system-i386 -kernel sieve.elf -display none -serial stdio
@@ -27,9 +31,19 @@ from pathlib import Path
 from virtlab.datasets import changed_files
 from virtlab.validate import one_of
 
-__all__ = ["FOLDER", "GUESTS", "KERNEL", "Guest", "changed_since_built", "guest", "kernel"]
+__all__ = [
+    "FOLDER",
+    "GUESTS",
+    "KERNEL",
+    "NATIVE",
+    "Guest",
+    "changed_since_built",
+    "guest",
+    "kernel",
+]
 
 FOLDER = Path(__file__).with_name("program")
+NATIVE = Path(__file__).with_name("native")
 KERNEL = Path(__file__).with_name("kernel")
 
 
@@ -73,6 +87,21 @@ class Guest:
             An ELF file.
         """
         return FOLDER / f"{self.name}{'-large' if large else ''}.elf"
+
+    def native_path(self, *, large: bool = False) -> Path:
+        """Return where the same program is as a process of Linux.
+
+        Parameters
+        ----------
+        large
+            The one for benchmarks.
+
+        Returns
+        -------
+        pathlib.Path
+            An ELF file for Linux on x86.
+        """
+        return NATIVE / self.path(large=large).name
 
     @property
     def source(self) -> Path:
@@ -158,4 +187,4 @@ def changed_since_built() -> list[str]:
     >>> changed_since_built()
     []
     """
-    return changed_files(FOLDER) + changed_files(KERNEL)
+    return changed_files(FOLDER) + changed_files(NATIVE) + changed_files(KERNEL)

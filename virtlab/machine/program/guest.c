@@ -1,7 +1,10 @@
-/* How a guest program speaks: the serial port, a 16550 as the firmware left it. */
+/* How a guest program speaks: the serial port, a 16550 as the firmware left it. Built with -DLINUX it
+   is a process of Linux instead, and asks its kernel: one system call for a text, where the port
+   takes two accesses for each letter. */
 
 #include "guest.h"
 
+#ifndef LINUX
 enum {
     COM1 = 0x3F8,           /* the transmit register; its line status is five ports on */
     READY_TO_SEND = 1 << 5, /* of the line status */
@@ -24,6 +27,20 @@ void say(const char *text)
         outb(COM1, (u8)*text);
     }
 }
+#else
+enum { WRITE = 4, STDOUT = 1 }; /* Linux, arch/x86/entry/syscalls/syscall_32.tbl */
+
+void say(const char *text)
+{
+    u32 length = 0, done;
+    while (text[length])
+        length++;
+    __asm__ volatile("int $0x80"
+                     : "=a"(done)
+                     : "a"(WRITE), "b"(STDOUT), "c"(text), "d"(length)
+                     : "memory");
+}
+#endif
 
 void say_number(u32 value)
 {
