@@ -20,7 +20,10 @@ An instruction's way through the computer, from bytes to what it changes:
     sensitive    which instructions touch the machine itself; done by `system`, `ports`, `transfers`
     transfers    from ring to ring: interrupts, gates, returns
     rare         decimal digits and nested frames
-    rings        what each instruction does at each ring, found by running it (`probes`, `stage`)
+    rings        what each instruction does at each ring, found by running it (`probes`, `stage`,
+                 `tried`)
+    sensitivity  which instructions touch the machine, computed from p-code
+    theorem      of Popek and Goldberg: what follows from it, and the monitors that it promises
 
 And the rest of a PC around it:
 
