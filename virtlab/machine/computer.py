@@ -20,6 +20,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from virtlab.machine.bus import Bus
+from virtlab.machine.decode import Decoder
 from virtlab.machine.devices.disk import Disk
 from virtlab.machine.devices.exit_port import ExitPort
 from virtlab.machine.devices.pic import Pic
@@ -57,6 +58,8 @@ class Computer:
         How many steps can be taken back; 0 for none, which is faster.
     instructions_per_tick
         How long a tick of the timer is.
+    decoder
+        One that another computer has used before: to make one takes a tenth of a second.
 
     Attributes
     ----------
@@ -93,11 +96,12 @@ class Computer:
         disk: bytes | None = None,
         history: int = 10_000,
         instructions_per_tick: int = INSTRUCTIONS_PER_TICK,
+        decoder: Decoder | None = None,
     ) -> None:
         integer("ram_mib", ram_mib, minimum=1, maximum=3072)
         self.memory = Memory(ram_mib << 20)
         self.bus = Bus()
-        self.processor = Processor(self.memory, bus=self.bus)
+        self.processor = Processor(self.memory, decoder=decoder or Decoder(), bus=self.bus)
         self.clock = Clock(lambda: self.processor.instructions)
         self.pic = Pic()
         self.pit = Pit(self.clock, self.pic, instructions_per_tick)

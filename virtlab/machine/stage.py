@@ -28,6 +28,8 @@ __all__ = [
     "TSS",
     "code_selector",
     "data_selector",
+    "enter",
+    "make_tables",
     "stage",
 ]
 
@@ -80,8 +82,21 @@ def data_selector(ring: int) -> int:
     return 0x10 + 0x10 * ring | ring
 
 
-def _tables(memory: Memory) -> None:
-    """Write the tables that a kernel would have made."""
+def make_tables(memory: Memory) -> None:
+    """Write the tables that a kernel would have made.
+
+    Parameters
+    ----------
+    memory
+        Where to.
+
+    Examples
+    --------
+    >>> memory = Memory(RAM)
+    >>> make_tables(memory)
+    >>> memory.read(GDT + 8, 8).hex()  # code of ring 0
+    'ffff0000009bcf00'
+    """
     gdt = bytes(8)
     for ring in range(4):
         gdt += descriptor_bytes(0, _TOP, 0x9B | ring << 5)
@@ -140,7 +155,28 @@ def stage(
     integer("iopl", iopl, minimum=0, maximum=3)
     memory = Memory(RAM)
     processor = kind(memory, decoder=decoder or Decoder())
-    _tables(memory)
+    make_tables(memory)
+    enter(processor, ring, iopl)
+    return processor
+
+
+def enter(processor: Processor, ring: int, iopl: int = 0) -> None:
+    """Bring a processor to a ring, with the tables that `make_tables` has written.
+
+    Parameters
+    ----------
+    processor
+        Which; it will run what stands at `CODE`.
+    ring, iopl
+        Where to, 0 to 3.
+
+    Examples
+    --------
+    >>> processor = stage(ring=3)
+    >>> enter(processor, 1, iopl=2)
+    >>> processor.cpl, processor.registers.flag("IOPL")
+    (1, 2)
+    """
     processor.gdtr, processor.idtr = Table(GDT, 0x5F), Table(IDT, 0x7FF)
     processor.tr = Segment(TSS_SELECTOR, TSS, 0x67, 0x8B, big=False)
     code = Segment(code_selector(ring), 0, _TOP, 0x9B | ring << 5)
@@ -151,4 +187,3 @@ def stage(
     registers = processor.registers
     registers["EIP"], registers["ESP"] = CODE, STACK
     registers.eflags = 0x202 | iopl << 12
-    return processor

@@ -185,13 +185,27 @@ function buttons(model, root) {
   };
 }
 
-const KINDS = { slider, player, seed, choice, toggle, buttons };
+// A line of text; what is typed counts when one leaves it or presses Enter. What is wrong is said below.
+function entry(model, root) {
+  const { id, words } = head(root, model);
+  words.remove();
+  const input = element("input", "virtlab-entry", root, { type: "text", id, spellcheck: "false", autocomplete: "off" });
+  const fault = element("span", "virtlab-fault", root, { role: "alert" });
+  input.addEventListener("change", () => send(model, { typed: input.value }));
+  return () => {
+    input.value = model.get("typed");
+    fault.textContent = model.get("fault");
+    input.setAttribute("aria-invalid", String(model.get("fault") !== ""));
+  };
+}
+
+const KINDS = { slider, player, seed, choice, toggle, buttons, entry };
 
 function render({ model, el }) {
   const root = element("div", "virtlab-control", el);
   keepKeys(root);
   const show = KINDS[model.get("kind")](model, root);
-  const events = ["change:value", "change:index", "change:max", "change:playing", "change:labels", "change:enabled"];
+  const events = ["change:value", "change:index", "change:max", "change:playing", "change:labels", "change:enabled", "change:typed", "change:fault"];
   for (const name of events) model.on(name, show);
   show();
   return () => {
