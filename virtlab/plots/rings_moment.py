@@ -162,7 +162,7 @@ def draw_ride(ride: Ride, title: str = "", figure: Plate | None = None) -> Plate
     --------
     >>> from virtlab.machine.walk.programs import attempt
     >>> draw_ride(attempt(bytes.fromhex("90 cd80"), ring=3)).alt[:27]
-    'Which ring ran when, over 4'
+    'Which ring ran when, over 3'
     """
 
     def draw(figure: Plate) -> None:
@@ -178,7 +178,7 @@ def draw_ride(ride: Ride, title: str = "", figure: Plate | None = None) -> Plate
             axes.plot(at, [-1.1 - row] * len(at), _MARKERS[row % 4], color=HARDWARE.colour, ms=8)
         axes.set_ylim(-1.6 - max(0, len(kinds) - 1), max(rings) + 0.6)
         axes.set_xlim(0, ride.last)
-        ticks = {ring: f"ring {ring}" for ring in rings}
+        ticks = {float(ring): f"ring {ring}" for ring in rings}
         ticks |= {-1.1 - row: how for row, how in enumerate(kinds)}
         axes.set_yticks(list(ticks), list(ticks.values()))
         axes.locator_params(axis="x", nbins=3 if figure.narrow else 7)

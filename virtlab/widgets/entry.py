@@ -1,12 +1,12 @@
-"""A line that is typed: text that something can be read from, or a fault that is said below it.
+r"""A line that is typed: text that something can be read from, or a fault that is said below it.
 
 >>> from virtlab.machine.walk.programs import read_bytes
 >>> line = entry("Bytes", "cd 80", read_bytes)
 >>> line.value
-b'\\xcd\\x80'
+b'\xcd\x80'
 >>> line.typed = "cli"
 >>> line.value, line.fault[:23]
-(b'\\xcd\\x80', "bytes = 'cli': must be ")
+(b'\xcd\x80', "bytes = 'cli': must be ")
 """
 
 from __future__ import annotations

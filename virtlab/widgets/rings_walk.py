@@ -218,7 +218,7 @@ class AttemptWalk(Walk):
     --------
     >>> walk = AttemptWalk().set(program="halt: hlt", ring=0)
     >>> walk.ride.explain()
-    '2 steps, all at one ring, and nothing traps.'
+    'One step at one ring, and nothing traps.'
     """
 
     def __init__(self) -> None:

@@ -92,9 +92,9 @@ class StepperView(anywidget.AnyWidget):
         Examples
         --------
         >>> from virtlab.machine.walk.programs import attempt
-        >>> view = StepperView(attempt(b"x90", ring=1))
+        >>> view = StepperView(attempt(bytes.fromhex("90"), ring=1))
         >>> view.ride["rings"]
-        [1, 0]
+        [1]
         """
         rings = {ring for _, _, ring in ride.stretches()}
         with self.hold_sync():
@@ -192,8 +192,7 @@ NOP. Nothing has changed.'
     values = [value for value in (*moment.registers, *moment.flags) if value.changed]
     told = ", ".join(f"{value.name} from {value.before:#x} to {value.now:#x}" for value in values)
     words.append(f"Changed: {told}." if told else "Nothing has changed.")
-    for entry in moment.entries:
-        words.append(f"{entry.table} {entry.place}: {entry.says}.")
+    words += [f"{entry.table} {entry.place}: {entry.says}." for entry in moment.entries]
     if moment.frame is not None:
         way = "left on" if moment.frame.pushed else "taken from"
         names = ", ".join(name for name, _, _ in moment.frame.words)

@@ -7,12 +7,13 @@ hold, and all of memory, packed: most of a small guest's memory is zeros.
 from __future__ import annotations
 
 import zlib
-from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from virtlab.machine.history import ProcessorState, restore_processor, save_processor
 
 if TYPE_CHECKING:
+    from collections import Counter
+
     from virtlab.machine.computer import Computer
 
 __all__ = ["Checkpoint", "bring_back", "keep"]

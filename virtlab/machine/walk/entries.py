@@ -1,8 +1,8 @@
 """Which entries of the processor's tables a step went through (S17).
 
 To change the ring the processor looks in three tables that the kernel has made: in the **IDT** for
-the gate, in the **GDT** for the code that the gate leads to, and in the **TSS** for the stack of the
-inner ring. What it found there is shown with the rights that it checked.
+the gate, in the **GDT** for the code that the gate leads to, and in the **TSS** for the stack of
+the inner ring. What it found there is shown with the rights that it checked.
 
 Source: Intel SDM, volume 3, sections 3.4.5, 6.11, 6.12 and 7.2.1.
 """
@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from virtlab.machine.encoding import CS, SS
 from virtlab.machine.faults import NAMES
-from virtlab.machine.segments import Segment
 from virtlab.machine.walk.lines import peek
 
 if TYPE_CHECKING:
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from virtlab.machine.computer import Computer
     from virtlab.machine.history import Step
     from virtlab.machine.processor import Processor
+    from virtlab.machine.segments import Segment
     from virtlab.machine.walk.lines import Names
 
 __all__ = ["Entry", "Frame", "entries_of", "frame_of", "vector_of"]
@@ -218,7 +218,8 @@ def frame_of(computer: Computer, step: Step) -> Frame | None:
     )
     if step.what.startswith("IRET") and step.kind == "instruction":
         names = _OUTER if processor.cpl > step.ring else _SAME
-        return Frame(False, _words(processor, ss_before.base + esp_before, names), stacks)
+        words = _words(processor, ss_before.base + esp_before, names)
+        return Frame(pushed=False, words=words, stacks=stacks)
     vector = vector_of(step)
     if vector is None:
         return None
@@ -226,7 +227,8 @@ def frame_of(computer: Computer, step: Step) -> Frame | None:
     pushed = [at for at, _, _ in step.undo.written]
     error = ("error code",) if step.kind == "trap" and _has_code(step, vector) else ()
     where = processor.segments[SS].base + processor.registers["ESP"]
-    return Frame(True, _words(processor, where, (*error, *names)), stacks) if pushed else None
+    words = _words(processor, where, (*error, *names))
+    return Frame(pushed=True, words=words, stacks=stacks) if pushed else None
 
 
 def _has_code(step: Step, vector: int) -> bool:

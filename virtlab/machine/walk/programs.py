@@ -117,8 +117,8 @@ def read_bytes(text: str) -> bytes:
     'cd80'
     >>> read_bytes("cli")
     Traceback (most recent call last):
-    virtlab.validate.InvalidInputError: bytes = 'cli': must be 1 to 64 bytes in hexadecimal, such as \
-'cd 80'
+    virtlab.validate.InvalidInputError: bytes = 'cli': must be 1 to 64 bytes in hexadecimal, such \
+as 'cd 80'
     """
     allowed = f"1 to {MOST_BYTES} bytes in hexadecimal, such as 'cd 80'"
     try:
@@ -182,8 +182,8 @@ def attempt(
     places = {"code": CODE, "data": DATA, "stack": STACK}
     handlers = {f"handler of {fault_name(v)}": HANDLER + 4 * v for v in (*range(32), 0x80, 0x81)}
     start = (
-        f"A program of {len(code)} byte{'s' * (len(code) > 1)} at ring {ring}, with IOPL {iopl} and interrupts "
-        f"{'on' if interrupts else 'off'}. Nothing has run yet."
+        f"A program of {len(code)} byte{'s' * (len(code) > 1)} at ring {ring}, with IOPL {iopl} "
+        f"and interrupts {'on' if interrupts else 'off'}. Nothing has run yet."
     )
     return Ride(computer, {**places, **handlers, "end": end}, start,
                 lambda now: now.address == end and now.processor.cpl == ring, most)  # fmt: skip
@@ -196,8 +196,7 @@ def kernel_ride() -> Ride:
     Returns
     -------
     Ride
-        Of about 166,000 steps; the first call takes some seconds, and all calls give the same
-        ride.
+        Of about 166,000 steps; the first call takes some seconds, all calls give the same ride.
 
     Examples
     --------
@@ -225,8 +224,8 @@ def moments() -> dict[str, int]:
 
     Examples
     --------
-    >>> list(moments())[:3]
-    ['the boot loader hands over', 'tables are loaded: LGDT', 'the task\'s register: LTR']
+    >>> list(moments())[4]
+    'into ring 3, for the first time: IRET'
     """
     ride = kernel_ride()
     called = ride.first("int 0x80")

@@ -92,7 +92,7 @@ class Ride(Result):
     >>> from virtlab.machine.walk.programs import attempt
     >>> ride = attempt(bytes.fromhex("cd80 fa"), ring=3)
     >>> ride.explain()
-    '4 steps; 3 of them change the ring, or trap: int 0x80 1, iret 1, #GP 1.'
+    '5 steps; 3 of them change the ring, or trap: int 0x80 1, iret 1, #GP 1.'
     >>> [ride.go(n).ring for n in range(5)]
     [3, 0, 3, 0, 0]
     >>> ride.go(1).ring
@@ -310,8 +310,11 @@ class Ride(Result):
             counts[event.how] = counts.get(event.how, 0) + 1
         told = ", ".join(f"{how} {count}" for how, count in counts.items())
         if not told:
-            return f"{self.last:,} steps, all at one ring, and nothing traps."
-        many = f"{len(self.events)} of them change" if len(self.events) != 1 else "1 of them changes"
+            steps = f"{self.last:,} steps, all" if self.last > 1 else "One step"
+            return f"{steps} at one ring, and nothing traps."
+        many = (
+            f"{len(self.events)} of them change" if len(self.events) != 1 else "1 of them changes"
+        )
         trap = "trap" if len(self.events) != 1 else "traps"
         return f"{self.last:,} steps; {many} the ring, or {trap}: {told}."
 

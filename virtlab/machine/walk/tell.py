@@ -119,6 +119,19 @@ def tell(computer: Computer, step: Step, names: Names) -> str:
     'CLI at ring 3 with IOPL 0: it is not done. The processor traps (#GP, error code 0) into ring \
 0, by gate 0xd, to handler of #GP, and onto the stack of ring 0.'
     """
+    if ended := _end(computer, step):
+        return ended
+    if step.kind == "trap":
+        return _trap(computer, step, names)
+    if step.kind == "interrupt" or step.traps:
+        return _call(computer, step, names)
+    if how_named(step) and computer.processor.cpl != step.ring:
+        return _return(computer, step, names)
+    return _silence(computer, step) or _plain(step)
+
+
+def _end(computer: Computer, step: Step) -> str:
+    """Say that the machine stands still, or has ended."""
     ring = computer.processor.cpl
     if computer.shutdown:
         return f"{step.what} at ring {step.ring}: {computer.shutdown}."
@@ -126,16 +139,10 @@ def tell(computer: Computer, step: Step, names: Names) -> str:
         return f"The processor halts at ring {ring}, and nothing can wake it: this is the end."
     if step.kind == "wait":
         return "The processor is halted, until the next interrupt."
-    if step.kind == "trap":
-        return _trap(computer, step, names)
-    if step.kind == "interrupt" or step.traps:
-        return _call(computer, step, names)
-    if how_named(step) and ring != step.ring:
-        return _return(computer, step, names)
     if computer.exit_port.status is not None:
         status = computer.exit_port.status >> 1
         return f"{step.what}: the kernel writes {status} to port 0xf4, and the machine ends."
-    return _silence(computer, step) or _plain(step)
+    return ""
 
 
 def _lands(computer: Computer, step: Step, names: Names) -> str:
