@@ -4,6 +4,7 @@
     virtlab test --only unit,layers  some
     virtlab test --only unit -k zero what is not an option here goes to pytest
     virtlab test --ksm               also what changes a setting of the running kernel
+    virtlab test --coverage          say which lines no unit test ran; that takes twice as long
 
 What opens notebooks waits much and computes little, so it has a lane of its own; what that lane
 prints is kept until the other one is done. `--lanes 1` runs one part after another.
@@ -69,7 +70,7 @@ class Outcome:
 
 def parts() -> tuple[Part, ...]:
     """Return all parts, the quick ones first."""
-    unit = ("pytest", "-m", "not browser and not notebooks", "--cov", "--cov-report=term")
+    unit = ("pytest", "-m", "not browser and not notebooks")
     return (
         Part("style", "ruff", (("ruff", "check", "."), ("ruff", "format", "--check", "."))),
         Part("types", "mypy, strict", (("mypy",),)),
@@ -205,15 +206,17 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--only", help=f"some of {', '.join(known)}, with commas between")
     parser.add_argument("--lanes", type=int, choices=(1, 2), default=2, help="beside one another")
     parser.add_argument("--ksm", action="store_true", help="also compare with the kernel's KSM")
+    parser.add_argument("--coverage", action="store_true", help="which lines no unit test ran")
     chosen, options = parser.parse_known_args(arguments)
     names = chosen.only.split(",") if chosen.only else list(known)
     unknown = [name for name in names if name not in known]
     if unknown:
         parser.error(f"no part {', '.join(unknown)}: there are {', '.join(known)}")
     ARTIFACTS.mkdir(exist_ok=True)
-    ksm = ["--ksm"] if chosen.ksm else []
+    unit = ["--ksm"] if chosen.ksm else []
+    unit += ["--cov", "--cov-report=term"] if chosen.coverage else []
     began = time.monotonic()
-    wanted = [(known[name], options + (ksm if name == "unit" else [])) for name in names]
+    wanted = [(known[name], options + (unit if name == "unit" else [])) for name in names]
     outcomes = run_lanes(wanted, chosen.lanes)
     tell(outcomes, time.monotonic() - began)
     return int(any(outcome.failed for outcome in outcomes))

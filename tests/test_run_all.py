@@ -100,6 +100,28 @@ def test_only_what_is_asked_for_runs(capfd: pytest.CaptureFixture[str]) -> None:
     assert "no part none: there are first, broken, browser" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [([], []), (["--coverage", "--ksm"], ["--ksm", "--cov", "--cov-report=term"])],
+)
+def test_only_the_unit_tests_are_measured_and_only_when_asked(
+    asked: list[str],
+    given: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    tell = ("-c", "import sys; print(sys.argv[1:-1])")  # the last one is where the report goes
+    known = tuple(Part(name, "made up", (tell,), is_pytest=True) for name in ("unit", "browser"))
+    monkeypatch.setattr(run_all, "parts", lambda: known)
+    monkeypatch.setattr(run_all, "program", lambda name: [sys.executable, name])
+    monkeypatch.setattr(run_all, "ARTIFACTS", tmp_path)
+    monkeypatch.setattr(run_all, "missing_browser", lambda: "")
+    assert run_all.main([*asked, "--lanes", "1"]) == 0
+    told = [line for line in capfd.readouterr().out.splitlines() if line.startswith("[")]
+    assert told == [str(given), "[]"]
+
+
 @pytest.mark.usefixtures("made_up")
 @pytest.mark.parametrize(("ci", "status"), [("", 0), ("true", 1)])
 def test_no_browser_is_a_failure_only_in_ci(
