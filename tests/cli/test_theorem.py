@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from virtlab.cli import main
+from virtlab.machine.theorem import cost
+from virtlab.machine.theorem.cost import trap_cost
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,6 +59,13 @@ def test_a_program_that_can_tell(virtlab: Virtlab) -> None:
     assert json.loads(out) is None
     status, out, _ = virtlab("--set", "open-mode", "--counterexample", "--json")
     assert json.loads(out)["equivalent"] == 0
+
+
+def test_what_it_would_cost(virtlab: Virtlab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cost, "trap_cost", lambda: trap_cost(1500))
+    status, out, _ = virtlab("--cost")
+    assert status == 0
+    assert "147 are privileged and trap at ring 1. 4 break the theorem" in out
 
 
 @pytest.mark.parametrize("arguments", [("--set", "pdp-10"), ("--set", "i386", "--counterexample")])

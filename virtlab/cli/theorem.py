@@ -22,18 +22,26 @@ def run(
     hybrid: Annotated[
         bool, typer.Option(help="With --counterexample: under the hybrid monitor.")
     ] = False,
+    cost: Annotated[
+        bool, typer.Option("--cost", help="How often the small kernel would trap on the i386.")
+    ] = False,
     seed: Seed = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Apply Popek and Goldberg's theorem: each instruction is run, and said what it is."""
     del seed
-    from virtlab.machine.theorem import theorem
+    if cost:
+        from virtlab.machine.theorem.cost import trap_cost
+
+        show(trap_cost(), as_json=as_json)
+        return
+    from virtlab.machine.theorem import NAMES, theorem
     from virtlab.machine.theorem.equivalence import counterexample as look
     from virtlab.machine.theorem.instructions import SETS
     from virtlab.validate import one_of
 
     if not counterexample:
-        show(theorem(name), as_json=as_json)
+        show(theorem(one_of("--set", name, NAMES)), as_json=as_json)
         return
     monitor = "hybrid" if hybrid else "monitor"
     found = look(one_of("--set", name, tuple(SETS)), monitor)

@@ -11,6 +11,7 @@ paper's own small machine and on our i386, and what they are is what they did.
     monitor       the monitor itself, by traps; the hybrid one, which interprets kernels
     equivalence   a program on the bare machine and under a monitor; the shortest that can tell
     i386          the same questions to our processor, and to one that is repaired
+    cost          how many instructions of a real kernel trap, and how many more if it is repaired
 
 The theorem is one-way: where it fails, a monitor *by traps alone* is not promised, and for these
 sets `equivalence.counterexample` shows that ours goes wrong. Binary translation is the way round.
