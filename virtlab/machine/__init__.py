@@ -33,5 +33,9 @@ And the rest of a PC around it:
     running      many steps: breakpoints, watches, Ctrl-C; `guest_run` is what came of it
     start        what a boot loader leaves to the program
 
+And a monitor that takes ring 0 from a guest's kernel:
+
+    vmm          traps, emulation and injection; what lies, and how it is patched
+
 All but the image needs the extra `machine` (pypcode).
 """
