@@ -5,6 +5,7 @@
     python tools/build_guests.py machine         the guest computer's programs, each in two sizes,
                                                  and the same as processes of Linux
     python tools/build_guests.py kernel          the guest computer's kernel
+    python tools/build_guests.py driver          its kernel with a disk driver
     python tools/build_guests.py machine --size 20000 --into FOLDER
 
 The last builds programs of a size of one's own; what is committed stays as it is. It takes gcc and
@@ -26,6 +27,7 @@ LAB = ROOT / "virtlab/migration/lab/program"
 MACHINE = ROOT / "virtlab/machine/program"
 NATIVE = ROOT / "virtlab/machine/native"
 KERNEL = ROOT / "virtlab/machine/kernel"
+DRIVER = ROOT / "virtlab/machine/driver"
 SHARED = ("start.S", "guest.c")  # what each program of the guest computer is linked with
 SHARED_NATIVE = ("start-linux.S", "guest.c")  # and as a process of Linux
 
@@ -46,9 +48,15 @@ FOR_MACHINE = (
 FOR_NATIVE = ("-DLINUX", "-s", "-Wl,-z,max-page-size=4096")  # Linux maps whole pages of the file
 
 
-def build(folder: Path, sources: tuple[str, ...], flags: tuple[str, ...], elf: Path) -> None:
+def build(
+    folder: Path,
+    sources: tuple[str, ...],
+    flags: tuple[str, ...],
+    elf: Path,
+    script: str = "guest.ld",
+) -> None:
     """Compile and link the sources of a folder."""
-    gcc = (*COMMON, "-Wl,-T,guest.ld", *flags)
+    gcc = (*COMMON, f"-Wl,-T,{script}", *flags)
     subprocess.run((*gcc, "-o", str(elf), *sources), cwd=folder, check=True)
     elf.chmod(0o644)
 
@@ -87,6 +95,13 @@ def build_kernel() -> None:
     (KERNEL / "kernel.elf").chmod(0o644)
 
 
+def build_driver() -> None:
+    """Build the kernel with a disk driver where it is; its console is the other kernel's."""
+    sources = sorted(path.name for path in (*DRIVER.glob("*.c"), *DRIVER.glob("*.S")))
+    elf = DRIVER / "driver.elf"
+    build(DRIVER, (*sources, "../kernel/console.c"), FOR_MACHINE, elf, "driver.ld")
+
+
 def write_sums(folder: Path) -> None:
     """Write `SHA256SUMS` of all its files (`sha256sum -c SHA256SUMS` holds it)."""
     sums = [
@@ -103,7 +118,8 @@ def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("which", nargs="?", choices=("lab", "machine", "kernel"), help="only these")
+    kinds = ("lab", "machine", "kernel", "driver")
+    parser.add_argument("which", nargs="?", choices=kinds, help="only these")
     parser.add_argument("--size", type=int, help="of the machine's programs, with --into")
     parser.add_argument("--into", type=Path, help="folder for programs of that size")
     asked = parser.parse_args(words)
@@ -119,6 +135,9 @@ def main(words: list[str] | None = None) -> int:
     if asked.which in (None, "kernel"):
         build_kernel()
         write_sums(KERNEL)
+    if asked.which in (None, "driver"):
+        build_driver()
+        write_sums(DRIVER)
     if asked.which in (None, "machine"):
         NATIVE.mkdir(exist_ok=True)
         build_machine(MACHINE, {"": "SMALL", "-large": "LARGE"}, NATIVE)

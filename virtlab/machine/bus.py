@@ -220,6 +220,26 @@ port has it
         self._at.update(dict.fromkeys(device.ports, device))
         self.devices.append(device)
 
+    def at(self, port: int) -> Device | None:
+        """Return who answers a port.
+
+        Parameters
+        ----------
+        port
+            0 to 65535.
+
+        Returns
+        -------
+        Device or None
+            None where nothing is plugged in.
+
+        Examples
+        --------
+        >>> Bus().at(0x60) is None
+        True
+        """
+        return self._at.get(port)
+
     def read(self, port: int, size: int) -> int:
         """Do `in`.
 

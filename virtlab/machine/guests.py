@@ -11,7 +11,8 @@ Sources and programs are in `program/`; `tools/build_guests.py` made the ones fr
 finishes in seconds, and a large one of about a hundred million instructions, for benchmarks.
 
 In `kernel/` there is **a small kernel** with what a kernel is made of: descriptor tables, paging, a
-timer that preempts, system calls, and two processes at ring 3. Begin with `kernel.c`.
+timer that preempts, system calls, and two processes at ring 3. Begin with `kernel.c`. In `driver/`
+there is a smaller one that has **a disk driver**, and a program that reads through it.
 
 In `native/` are the same eight as ordinary processes of Linux on x86: the same sources and the same
 compiler, but for how they speak. That is what a program costs where nothing is between it and the
@@ -32,12 +33,14 @@ from virtlab.datasets import changed_files
 from virtlab.validate import one_of
 
 __all__ = [
+    "DRIVER",
     "FOLDER",
     "GUESTS",
     "KERNEL",
     "NATIVE",
     "Guest",
     "changed_since_built",
+    "driver",
     "guest",
     "kernel",
 ]
@@ -45,6 +48,7 @@ __all__ = [
 FOLDER = Path(__file__).with_name("program")
 NATIVE = Path(__file__).with_name("native")
 KERNEL = Path(__file__).with_name("kernel")
+DRIVER = Path(__file__).with_name("driver")
 
 
 @dataclass(frozen=True)
@@ -174,8 +178,28 @@ def kernel() -> Path:
     return KERNEL / "kernel.elf"
 
 
+def driver() -> Path:
+    """Return where the kernel with the disk driver is.
+
+    Its program at ring 3 asks for sectors and says their checksum; which ones is said in its
+    variable `task`. It has two drivers, for an ATA disk and for one that is virtual only.
+
+    Returns
+    -------
+    pathlib.Path
+        An ELF file; its sources are beside it.
+
+    Examples
+    --------
+    >>> from virtlab.machine.image import load
+    >>> load(driver(), ram_bytes=2 * 2**20).symbols["task"].bytes
+    20
+    """
+    return DRIVER / "driver.elf"
+
+
 def changed_since_built() -> list[str]:
-    """Return the files of the programs and the kernel that are not those of the last build.
+    """Return the files of the programs and the kernels that are not those of the last build.
 
     Returns
     -------
@@ -187,4 +211,5 @@ def changed_since_built() -> list[str]:
     >>> changed_since_built()
     []
     """
-    return changed_files(FOLDER) + changed_files(NATIVE) + changed_files(KERNEL)
+    folders = (FOLDER, NATIVE, KERNEL, DRIVER)
+    return [name for folder in folders for name in changed_files(folder)]
