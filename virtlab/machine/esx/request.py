@@ -191,7 +191,7 @@ def _finish(world: World, disk: PhysicalDisk, log: Log) -> None:
 
 
 @cache
-def record(layers: str, sectors: int, lba: int = 8) -> tuple[Event, ...]:
+def record(layers: str, sectors: int, lba: int) -> tuple[Event, ...]:
     """Run a guest once, and return what it reports up to the end of its request.
 
     Parameters
@@ -206,7 +206,7 @@ def record(layers: str, sectors: int, lba: int = 8) -> tuple[Event, ...]:
 
     Examples
     --------
-    >>> [event.kind for event in record("own", 1)][-3:]
+    >>> [event.kind for event in record("own", 1, 8)][-3:]
     ['privileged', 'privileged', 'return']
     """
     guest = _guest(RequestSetup(layers, sectors, lba=lba))

@@ -88,8 +88,8 @@ def _arrow(acts: Sequence[Act], begin_us: float) -> Arrow:
     """Make one arrow of some acts."""
     first, last = acts[0], acts[-1]
     names = list(dict.fromkeys(act.what for act in acts))
-    what = ", ".join(names)
-    if first.kind == "port" and len(names) > 1:
+    what = " and ".join(names) if first.kind == "port" else ", ".join(names)
+    if first.kind == "port" and len(names) > 2:
         what = f"{names[0]} to {names[-1].split()[1]}"
     return Arrow(
         0,
@@ -218,6 +218,8 @@ class RequestTrace(Result):
         for act in self.acts[: integer("acts", acts, minimum=0, maximum=len(self.acts))]:
             if act.kind == "service":  # the processor may have worked for a part of it
                 disk += max(act.end_us - at, 0.0)
+            elif act.kind == "queue":
+                queue += max(act.end_us - at, 0.0)
             else:
                 queue += max(act.start_us - at, 0.0)
                 own = self.costs.us("", act.instructions)

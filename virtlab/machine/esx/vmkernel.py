@@ -66,7 +66,7 @@ class Account:
     requests: int = 0
     moved_bytes: int = 0
     waited_us: float = 0.0
-    queue: deque[tuple[BlockRequest, float]] = field(default_factory=deque)
+    queue: deque[tuple[BlockRequest, float, str]] = field(default_factory=deque)
     ready: bool = True
     over: bool = False
     running: Iterator[Event] | None = None
@@ -285,8 +285,7 @@ class VMkernel:
         placed = account.place(request)
         others = sum(len(one.queue) for one in self.accounts.values()) + (self._served is not None)
         said = f"sector {request.lba} is {placed.lba} of the disk; {others} requests before it"
-        self.log.add(account.world.name, Event("vmkernel", "vmkernel", "queue", said))
-        account.queue.append((placed, self.log.now_us))
+        account.queue.append((placed, self.log.now_us, said))
         self._start()
 
     def _start(self) -> None:
@@ -300,14 +299,17 @@ class VMkernel:
         oldest = {key: self._asked(key, one.queue[0]) for key, one in waiting.items()}
         shares = [self.accounts[n].shares if n in self.accounts else 1.0 for n in names]
         account = waiting[self._policy.choose(oldest, shares)]
-        request, since = account.queue.popleft()
-        account.waited_us += self.log.now_us - since
+        request, since, said = account.queue.popleft()
+        waited = self.log.now_us - since
+        account.waited_us += waited
+        queued = Event("vmkernel", "vmkernel", "queue", said)
+        self.log.beside(account.world.name, queued, since, waited)
         self._served = account, request
         said = f"{'write' if request.write else 'read'} {request.sectors} at {request.lba}"
         self.log.add(account.world.name, Event("vmkernel", "hardware", "start", said))
         self.disk.start(request, self.log.now_us)
 
-    def _asked(self, key: int, queued: tuple[BlockRequest, float]) -> Request:
+    def _asked(self, key: int, queued: tuple[BlockRequest, float, str]) -> Request:
         size_kb = queued[0].sectors * SECTOR / 1024
         return Request(key, size_kb, self._units.of(size_kb), queued[1])
 

@@ -90,11 +90,10 @@ table are the host's, so the vmm has it first.
     """
     size = trace.setup.sectors
     sectors = f"{size} sector{'s' if size > 1 else ''}"
-    waited = trace.waited_us / 1000
     queued = (
-        f"It waits {waited:.1f} ms for its turn: VM1's shares are {trace.setup.shares:g} of "
-        f"{trace.setup.shares + 1000 * (trace.setup.vms - 1):g}."
-        if trace.waited_us
+        f"It has waited {arrow.us / 1000:.1f} ms for its turn: VM1 has {trace.setup.shares:g} "
+        f"shares of {trace.setup.shares + 1000 * (trace.setup.vms - 1):g}."
+        if arrow.us
         else "No other request waits: it is next."
     )
     plain = {
