@@ -305,17 +305,17 @@ def test_our_disk_takes_one_request_at_a_time_and_says_no() -> None:
 
 def test_the_table_of_parts_is_asked_of_the_bus() -> None:
     hardware = virtual_hardware()
-    frame = hardware.to_frame().set_index("name")
-    assert frame.loc["own disk", "ports"] == "0x600-0x603"
-    assert frame.loc["disk", "ports"] == "0x1f0-0x1f7, 0x3f6"
-    assert "440BX" in frame.loc["timer", "stands_for"]
-    assert frame["lines"].between(10, 100).all()
-    assert frame.loc["own disk", "lines"] < 45
+    parts = {part.name: part for part in hardware.parts}
+    assert parts["own disk"].ports == "0x600-0x603"
+    assert parts["disk"].ports == "0x1f0-0x1f7, 0x3f6"
+    assert "440BX" in parts["timer"].stands_for
+    assert all(10 < part.lines < 100 for part in hardware.parts)
+    assert parts["own disk"].lines < 45
     machine = Vmm("VM1", Task("own")).machine
     assert {part.name for part in virtual_hardware(machine.bus).parts} == {
         device.name for device in machine.bus.devices
     }
-    assert hardware.summary()["devices"] == len(frame)
+    assert hardware.summary()["devices"] == len(hardware.to_frame())
 
 
 # --- the guest ------------------------------------------------------------------------------------

@@ -66,9 +66,9 @@ class Disk(Device):
 
     name = "disk"
     ports: Sequence[int] = (*range(0x1F0, 0x1F8), _CONTROL)
-    kept: tuple[str, ...] = (
-        *("task", "error", "status", "control", "buffer", "at", "left", "writes", "written"),
-    )
+    kept: tuple[str, ...] = (  # a subclass has more
+        "task", "error", "status", "control", "buffer", "at", "left", "writes", "written",
+    )  # fmt: skip
 
     def __init__(self, pic: Pic, image: bytes) -> None:
         if not image or len(image) % SECTOR or len(image) // SECTOR >= 1 << 28:
