@@ -6,6 +6,7 @@
                                                  and the same as processes of Linux
     python tools/build_guests.py kernel          the guest computer's kernel
     python tools/build_guests.py driver          its kernel with a disk driver
+    python tools/build_guests.py mirror          its kernel that looks at itself
     python tools/build_guests.py machine --size 20000 --into FOLDER
 
 The last builds programs of a size of one's own; what is committed stays as it is. It takes gcc and
@@ -28,6 +29,8 @@ MACHINE = ROOT / "virtlab/machine/program"
 NATIVE = ROOT / "virtlab/machine/native"
 KERNEL = ROOT / "virtlab/machine/kernel"
 DRIVER = ROOT / "virtlab/machine/driver"
+MIRROR = ROOT / "virtlab/machine/mirror"
+WHICH = ("lab", "machine", "kernel", "driver", "mirror")
 SHARED = ("start.S", "guest.c")  # what each program of the guest computer is linked with
 SHARED_NATIVE = ("start-linux.S", "guest.c")  # and as a process of Linux
 
@@ -102,6 +105,14 @@ def build_driver() -> None:
     build(DRIVER, (*sources, "../kernel/console.c"), FOR_MACHINE, elf, "driver.ld")
 
 
+def build_mirror() -> None:
+    """Build the kernel that looks at itself, with what the programs have in common."""
+    shared = tuple(f"../program/{name}" for name in SHARED)
+    gcc = (*COMMON, *FOR_MACHINE, "-Wl,-T,../program/guest.ld", "-o", "mirror.elf")
+    subprocess.run((*gcc, *shared, "mirror.c"), cwd=MIRROR, check=True)
+    (MIRROR / "mirror.elf").chmod(0o644)
+
+
 def write_sums(folder: Path) -> None:
     """Write `SHA256SUMS` of all its files (`sha256sum -c SHA256SUMS` holds it)."""
     sums = [
@@ -118,8 +129,7 @@ def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    kinds = ("lab", "machine", "kernel", "driver")
-    parser.add_argument("which", nargs="?", choices=kinds, help="only these")
+    parser.add_argument("which", nargs="?", choices=WHICH, help="only these")
     parser.add_argument("--size", type=int, help="of the machine's programs, with --into")
     parser.add_argument("--into", type=Path, help="folder for programs of that size")
     asked = parser.parse_args(words)
@@ -132,6 +142,9 @@ def main(words: list[str] | None = None) -> int:
     if asked.which in (None, "lab"):
         build_lab()
         write_sums(LAB)
+    if asked.which in (None, "mirror"):
+        build_mirror()
+        write_sums(MIRROR)
     if asked.which in (None, "kernel"):
         build_kernel()
         write_sums(KERNEL)

@@ -14,6 +14,9 @@ In `kernel/` there is **a small kernel** with what a kernel is made of: descript
 timer that preempts, system calls, and two processes at ring 3. Begin with `kernel.c`. In `driver/`
 there is a smaller one that has **a disk driver**, and a program that reads through it.
 
+In `mirror/` is **a kernel that looks at itself**: it asks the processor by each instruction that
+may tell the truth at ring 0 and a lie elsewhere, and says what it hears.
+
 In `native/` are the same eight as ordinary processes of Linux on x86: the same sources and the same
 compiler, but for how they speak. That is what a program costs where nothing is between it and the
 processor.
@@ -37,18 +40,21 @@ __all__ = [
     "FOLDER",
     "GUESTS",
     "KERNEL",
+    "MIRROR",
     "NATIVE",
     "Guest",
     "changed_since_built",
     "driver",
     "guest",
     "kernel",
+    "mirror",
 ]
 
 FOLDER = Path(__file__).with_name("program")
 NATIVE = Path(__file__).with_name("native")
 KERNEL = Path(__file__).with_name("kernel")
 DRIVER = Path(__file__).with_name("driver")
+MIRROR = Path(__file__).with_name("mirror")
 
 
 @dataclass(frozen=True)
@@ -198,6 +204,26 @@ def driver() -> Path:
     return DRIVER / "driver.elf"
 
 
+def mirror() -> Path:
+    """Return where the kernel is that looks at itself.
+
+    It asks for its ring, its tables, its flags and CR0 by instructions that do not trap, and
+    whether `popf` lets the timer interrupt. A run takes about 13,000 instructions.
+
+    Returns
+    -------
+    pathlib.Path
+        An ELF file; its source is beside it.
+
+    Examples
+    --------
+    >>> from virtlab.machine.image import load
+    >>> "set_flags" in load(mirror(), ram_bytes=2 * 2**20).symbols
+    True
+    """
+    return MIRROR / "mirror.elf"
+
+
 def changed_since_built() -> list[str]:
     """Return the files of the programs and the kernels that are not those of the last build.
 
@@ -211,5 +237,5 @@ def changed_since_built() -> list[str]:
     >>> changed_since_built()
     []
     """
-    folders = (FOLDER, NATIVE, KERNEL, DRIVER)
+    folders = (FOLDER, NATIVE, KERNEL, DRIVER, MIRROR)
     return [name for folder in folders for name in changed_files(folder)]

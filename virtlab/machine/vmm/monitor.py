@@ -110,6 +110,8 @@ class Monitor(Computer):
         Instructions that lied to the guest, in order.
     entries
         Why the VMM was entered, to how often: an instruction, a fault, an interrupt.
+    entered
+        How often that was.
     injected
         What the guest's handlers were called for, to how often.
     patcher
@@ -157,6 +159,7 @@ class Monitor(Computer):
         self.log: list[Event] = []
         self.wrongs: list[Wrong] = []
         self.entries: Counter[str] = Counter()
+        self.entered = 0
         self.injected: Counter[str] = Counter()
         self._log_events = integer("log_events", log_events, minimum=0)
         self._where: Callable[[int], str] = hex
@@ -221,6 +224,10 @@ class Monitor(Computer):
             when, address = at or (self.clock.now, self.address)
             self.log.append(Event(when, address, self._where(address), layer, what, words))
 
+    def _count(self, why: str) -> None:
+        self.entries[why] += 1
+        self.entered += 1
+
     # --- traps ------------------------------------------------------------------------------------
 
     def trapped(self, fault: Fault) -> Instruction:
@@ -249,10 +256,10 @@ class Monitor(Computer):
         try:
             done = self._emulate(patch)
         except Fault as own:
-            self.entries[fault_name(own.vector)] += 1
+            self._count(fault_name(own.vector))
             raise
         name = _name(done)
-        self.entries[f"{name} (patched)" if patch else name] += 1
+        self._count(f"{name} (patched)" if patch else name)
         self._emulated = f"{said}; the vmm does it for the guest"
         self.note("vmm", "emulate", str(done), at)
         processor.leave()
@@ -279,7 +286,7 @@ class Monitor(Computer):
         """Inject a fault or an interrupt through the guest's own interrupt table."""
         name = f"int {fault.vector:#x}" if how == "device" else fault_name(fault.vector)
         if how == "device":
-            self.entries[f"interrupt {fault.vector:#x}"] += 1
+            self._count(f"interrupt {fault.vector:#x}")
             self.note("device", "interrupt", f"{fault.vector:#x}")
         self.processor.enter()
         try:
@@ -305,7 +312,7 @@ class Monitor(Computer):
             self.note("vmm", "patch", f"{patch.instruction} at {where}")
 
     def _traced(self, address: int) -> None:
-        self.entries["trace"] += 1
+        self._count("trace")
         self.note("vmm", "trace", f"the guest has written to its table at {address:#x}")
 
     def _direct(self, name: str, instruction: Instruction) -> int | None:
@@ -384,5 +391,6 @@ class Monitor(Computer):
         self.processor.put_back(own)
         del self.log[logged:], self.wrongs[wrongs:]
         self.entries, self.injected = counts
+        self.entered = sum(self.entries.values())
         if self.patcher is not None and patched is not None:
             self.patcher.patches, self.patcher.known = patched

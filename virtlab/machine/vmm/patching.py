@@ -218,6 +218,20 @@ class Patcher:
         if self.processor.memory.data[patch.place] == patch.byte:
             self.processor.memory.write(patch.place, bytes([INT3]))
 
+    def without(self) -> bytes:
+        """Return the guest's memory as it would be without the patches.
+
+        Returns
+        -------
+        bytes
+            All of it.
+        """
+        data = bytearray(self.processor.memory.data)
+        for patch in self.patches.values():
+            if data[patch.place] == INT3:
+                data[patch.place] = patch.byte
+        return bytes(data)
+
 
 def _goes_to(instruction: Instruction) -> list[int]:
     """Return where the processor may go on after an instruction, as far as its bytes tell."""
