@@ -122,10 +122,10 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = MappingProxyType(
             "one computer, one system",
             (
                 _HARDWARE,
-                Layer("system and driver", "host", 1, _ALL, "ring 0"),
+                Layer("system, driver", "host", 1, _ALL, "ring 0"),
                 Layer("program", "guest", 2, _ALL, "ring 3"),
             ),
-            (Crossing("system and driver", "host", "driver", _SEND, DRIVER_US),),
+            (Crossing("system, driver", "host", "driver", _SEND, DRIVER_US),),
         ),
         "hosted": Architecture(
             "Hosted",
@@ -174,13 +174,13 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = MappingProxyType(
             "ESX Server, Xen",
             (
                 _HARDWARE,
-                Layer("kernel and driver", "host", 1, _ALL, "ring 0"),
+                Layer("kernel, driver", "host", 1, _ALL, "ring 0"),
                 Layer("monitor", "monitor", 2, _ALL, "ring 0"),
                 Layer("guest", "guest", 3, _ALL, "ring 1, 3"),
             ),
             (
                 Crossing("monitor", "monitor", "trap", "OUT traps, and is looked at", _TRAP_US),
-                Crossing("kernel and driver", "host", "driver", _SEND, DRIVER_US),
+                Crossing("kernel, driver", "host", "driver", _SEND, DRIVER_US),
                 Crossing("guest", "monitor", "return", "goes on behind the OUT", _RETURN_US),
             ),
         ),
