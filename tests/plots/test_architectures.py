@@ -10,6 +10,7 @@ from virtlab.machine.io_paths import ARCHITECTURES
 from virtlab.plots import architectures, style
 from virtlab.plots.architectures import draw_architectures, draw_io
 from virtlab.plots.architectures_published import draw_published
+from virtlab.plots.stacks import points
 
 KEYS = list(ARCHITECTURES)
 WIDTHS = (style.WIDE_PX, style.NARROW_PX)
@@ -29,7 +30,7 @@ def test_each_architecture_is_drawn_with_all_its_layers_and_steps(key: str, widt
 
 @pytest.mark.parametrize("key", KEYS)
 def test_a_way_leads_through_the_layers_that_the_model_names(key: str) -> None:
-    corners, steps = architectures._points(key)
+    corners, steps = points(key)
     one = ARCHITECTURES[key]
     for (x, y), step in zip([corners[at] for at in steps], one.path, strict=True):
         layer = next(layer for layer in one.layers if layer.name == step.where)

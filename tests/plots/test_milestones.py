@@ -25,7 +25,9 @@ def test_each_row_is_tied_to_its_year(width: int) -> None:
     frame = milestones()
     axes = draw_milestones(frame, style.plate(width)).axes[0]
     years = sorted(
-        float(np.asarray(line.get_ydata())[0]) for line in axes.lines if np.size(line.get_xdata()) == 3
+        float(np.asarray(line.get_ydata())[0])
+        for line in axes.lines
+        if np.size(line.get_xdata()) == 3
     )
     shown = (
         frame if width == style.WIDE_PX else frame[(frame["slide"] != "") | (frame["year"] == 1974)]

@@ -20,7 +20,7 @@ __all__ = ["app", "main"]
 # In the order in which `virtlab --help` lists them: the course, then the models in the talk's.
 _TOPICS: tuple[str, ...] = (
     *("lab", "chapters", "questions", "test", "doctor"),
-    *("shares", "cpu", "guest", "theorem", "memory", "pages"),
+    *("architectures", "shares", "cpu", "guest", "theorem", "memory", "pages"),
     *("migrate", "migrate_sweep", "migrate_lab", "migrate_film", "hot_migration"),
 )
 

@@ -1,4 +1,4 @@
-"""`virtlab guest`: run a real i386 program in the guest computer (S5-S7, S16)."""
+"""`virtlab guest`: run a real i386 program in the guest computer, or in all ways (S5-S7, S16)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from virtlab.validate import InvalidInputError, integer
 if TYPE_CHECKING:
     from virtlab.machine.guest_run import GuestRun
 
-__all__ = ["register", "run"]
+__all__ = ["compare", "register", "run"]
 
 _STATUS = {"exit": 0, "halted": 0, "interrupted": 130}
 _DISK_LIMIT_MIB = 64
@@ -47,6 +47,29 @@ def run(
         else:
             typer.echo(f"\n{done.explain()}")
     raise typer.Exit(_STATUS.get(done.ended, 1))
+
+
+def compare(
+    program: Annotated[str, typer.Argument(help="isprime, sieve, crc32, fibonacci ...")] = "sieve",
+    *,
+    turns: Annotated[int, typer.Option(help="How often each way runs, in turns.")] = 3,
+    stored: Annotated[
+        bool, typer.Option("--stored", help="Show what was measured for the course.")
+    ] = False,
+    seed: Seed = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure a program natively, directly under a monitor, translated by QEMU, and interpreted.
+
+    What this machine can't do is said; the others run.
+    """
+    from virtlab.machine import ways
+
+    del seed  # the same program does the same each time
+    found = ways.stored(program) if stored else ways.compare(program, turns=turns, progress=True)
+    show(found, as_json=as_json)
+    if not as_json:
+        typer.echo(f"{found.where}")
 
 
 def _run(file: Path, ram_mib: int, max_instructions: int, disk: Path | None) -> GuestRun:
@@ -87,6 +110,7 @@ def register(app: typer.Typer) -> None:
     """
     guest = typer.Typer(help="Run programs in the guest computer.", no_args_is_help=True)
     guest.command()(run)
+    guest.command()(compare)
     guest.callback()(_keep_named)
     app.add_typer(guest, name="guest")
 

@@ -166,10 +166,15 @@ no QEMU here.
         """Say how much longer each way takes, and what is missing."""
         others = [way for way in self.samples if way != self.yardstick]
         times = ", ".join(
-            f"{way} takes {self.slowdown(way, self.yardstick):,.3g} times" for way in others
+            f"{way} takes {_factor(self.slowdown(way, self.yardstick))} times" for way in others
         )
         words = [f"{self.program}: {times} as long as {self.yardstick}."] if others else []
         if not np.isnan(self.trap_us):
             words.append(f"A trap costs {self.trap_us:.1f} us.")
         words += [f"No {way}: {why}." for way, why in self.missing.items()]
         return " ".join(words)
+
+
+def _factor(times: float) -> str:
+    """Write a factor to three digits, and never as a power of ten."""
+    return f"{times:.3g}" if times < 1000 else f"{round(times, 2 - int(np.log10(times))):,.0f}"

@@ -14,97 +14,21 @@ from matplotlib.collections import PolyCollection
 from matplotlib.patches import Rectangle
 
 from virtlab.machine.architectures import IoLoad, run_io
-from virtlab.machine.io_paths import ARCHITECTURES
 from virtlab.plots import style
-from virtlab.plots.palette import HARDWARE, HOST, PAGES, VMS, Mark, vm_mark
+from virtlab.plots.palette import HARDWARE, HOST, PAGES
+from virtlab.plots.stacks import WORLDS, discs, layers, points
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
     from virtlab.machine.architectures import IoRun
-    from virtlab.machine.io_paths import Architecture
     from virtlab.plots.style import Plate
 
-__all__ = ["WORLDS", "draw_architectures", "draw_io"]
+__all__ = ["draw_architectures", "draw_io"]
 
-# A monitor belongs to one VM, so it has a lighter shade of its colour.
-WORLDS = {
-    "guest": Mark(VMS[0].colour, "", "", "g", "guest"),
-    "monitor": Mark(vm_mark(8).colour, "", "..", "m", "monitor"),
-    "switch": Mark(PAGES["hint"].colour, "", "///", "s", "world switch"),
-    "host": Mark(PAGES["kernel"].colour, "", "", "h", "host"),
-    "idle": Mark("#FFFFFF", "", "", "i", "idle"),
-    "hardware": HARDWARE,
-}
 _THREE = ("hosted", "system", "dedicated")
-# Where the discs of a path stand: x of each step, from 0 to 1, beside the names; where the guest's
-# packet begins; and the corner that a path takes on its way to a step, to keep clear of a name.
-_PLACES = {
-    "native": (0.6,),
-    "hosted": (0.955, 0.515, 0.405, 0.405, 0.515, 0.87, 0.87),
-    "system": (0.955, 0.42, 0.42, 0.86),
-    "dedicated": (0.9, 0.76, 0.62),
-}
-_BEGINS = {"native": 0.6, "hosted": 0.955, "system": 0.955, "dedicated": 0.9}
-_CORNERS = {("hosted", 6): (0.57, 1.42)}
 _MOST_STEPS = 7
-_DISC = 0.3  # height of a disc above its layer's foot, in rows
-_CARD = 0.86  # where the packet reaches the card
-
-
-def _points(key: str) -> tuple[list[tuple[float, float]], list[int]]:
-    """Return the corners of a path, from the guest through all steps, and which are the steps."""
-    one = ARCHITECTURES[key]
-    rows = {layer.name: layer.row for layer in one.layers}
-    corners = [(_BEGINS[key], max(rows.values()) + _DISC)]
-    steps = []
-    for number, (x, step) in enumerate(zip(_PLACES[key], one.path, strict=True), 1):
-        if (key, number) in _CORNERS:
-            corners.append(_CORNERS[key, number])
-        corners.append((x, rows[step.where] + _DISC))
-        steps.append(len(corners) - 1)
-        if step.kind in ("driver", "system call"):  # down to the card, and back
-            corners += [(x, _CARD), (x, rows[step.where] + _DISC)]
-    return corners, steps
-
-
-def _layers(axes: Axes, one: Architecture, height: int, *, modes: bool, tight: bool) -> None:
-    """Draw the boxes, with the rings if there is room; tight ones have names half way up."""
-    for layer in one.layers:
-        mark, (left, right) = WORLDS[layer.world], layer.columns
-        dark = layer.world == "hardware"
-        foot, high = (0.5, 0.47) if dark else (layer.row + 0.03, 0.94)
-        for face in ({"facecolor": mark.colour, "alpha": 1 if dark else 0.28}, {"fill": False}):
-            edge: Any = {"edgecolor": HARDWARE.colour, "lw": 1, **face}
-            axes.add_patch(Rectangle((left, foot), right - left, high, **edge))
-        ink: Any = {"va": "center", "color": "white" if dark else HARDWARE.colour}
-        middle = foot + high * (0.5 if tight else 0.32 if dark else 0.76)
-        words = axes.text(left + 0.02, middle, layer.name, weight="bold", **ink)
-        if modes and layer.mode:
-            axes.annotate(
-                layer.mode, (1, 0.5), xycoords=words, xytext=(7, 0), textcoords="offset points",
-                fontsize=style.SMALL, **ink,
-            )  # fmt: skip
-    card = [x for x, y in _points(_key(one))[0] if y == _CARD]
-    axes.plot(card, [_CARD] * len(card), "o", color="white", ms=7, zorder=3)
-    axes.set(xlim=(-0.005, 1.005), ylim=(0.48, height))
-    axes.set_axis_off()
-
-
-def _key(one: Architecture) -> str:
-    return next(key for key, other in ARCHITECTURES.items() if other is one)
-
-
-def _discs(axes: Axes, key: str, size: float) -> None:
-    """Draw a path and its numbers."""
-    corners, steps = _points(key)
-    xs, ys = zip(*corners, strict=True)
-    axes.plot(xs, ys, color=HARDWARE.colour, lw=1.6, solid_joinstyle="round")
-    axes.plot(xs[:1], ys[:1], "s", color=HARDWARE.colour, ms=7)
-    for number, at in enumerate(steps, 1):
-        axes.plot(xs[at], ys[at], "o", ms=size, mfc="white", mec=HARDWARE.colour, mew=1.4)
-        axes.text(xs[at], ys[at] - 0.01, str(number), ha="center", va="center", weight="bold")
 
 
 def draw_architectures(figure: Plate | None = None) -> Plate:
@@ -138,8 +62,8 @@ def draw_architectures(figure: Plate | None = None) -> Plate:
             places = figure.subplots(1, 3, gridspec_kw={"wspace": 0.1})
         for axes, (key, run) in zip(places, runs.items(), strict=True):
             height = len({layer.row for layer in run.architecture.layers}) if narrow else 4
-            _layers(axes, run.architecture, height, modes=False, tight=narrow)
-            _discs(axes, key, 14 if narrow else 18)
+            layers(axes, run.architecture, height, modes=False, tight=narrow)
+            discs(axes, key, 14 if narrow else 18)
             _caption(axes, run, narrow=narrow)
         spared = runs["hosted"].path_us - runs["dedicated"].path_us
         title = (
@@ -295,8 +219,8 @@ class _Io:
             old.remove()  # clear() would make ticks that no one sees
         height = 1 + max(layer.row for layer in run.architecture.layers)
         narrow = self.figure.narrow
-        _layers(self.stack, run.architecture, height, modes=not narrow, tight=narrow)
-        corners, steps = _points(key)
+        layers(self.stack, run.architecture, height, modes=not narrow, tight=narrow)
+        corners, steps = points(key)
         xs, ys = zip(*corners, strict=True)
         self.stack.plot(xs, ys, color=HOST.colour, lw=1.2, alpha=0.6)
         (self.way,) = self.stack.plot([], [], color=HARDWARE.colour, lw=3.2)
@@ -316,7 +240,7 @@ class _Io:
         self.key = key
 
     def _light(self, run: IoRun, step: int) -> None:
-        corners, steps = _points(run.load.architecture)
+        corners, steps = points(run.load.architecture)
         last = steps[step - 1] if step else 0
         if step == len(steps):
             last = len(corners) - 1
