@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from virtlab.cli.guest_ways import ways
 from virtlab.cli.output import Seed, show
 from virtlab.validate import InvalidInputError, integer
 
@@ -111,6 +112,7 @@ def register(app: typer.Typer) -> None:
     guest = typer.Typer(help="Run programs in the guest computer.", no_args_is_help=True)
     guest.command()(run)
     guest.command()(compare)
+    guest.command()(ways)
     guest.callback()(_keep_named)
     app.add_typer(guest, name="guest")
 
