@@ -13,6 +13,8 @@ Follow: what each round sends, when it stops, the pause, the total.
 Why the number of its rounds scatters: by Xen's rule the run ends when a round sends more than the
 one before it. From about round 8 on rounds send the same but for chance, so every other run ends
 with each: of 60 seeds 45 took 8 to 10 rounds, 13 took 11 and 2 took 12. The paper's one run took 8.
+Xen peeks at the bitmap once for 1,024 pages, we each 10 ms: tried, it skips as much with at most 9
+writes a second to a page, and rounds scatter as much.
 
 Quake 3, 64 MB. Given: W(t) = 9 t^0.8 MB, fitted on rounds 1 to 6; 40 ms to resume.
 

@@ -115,15 +115,26 @@ def test_bubbling_takes_the_nearest(lacking: list[bool], data: st.DataObject) ->
     pivot = data.draw(st.integers(0, mask.size - 1))
     bubble = Bubbling()
     bubble.fault(pivot)
-    sent: list[int] = []
-    for _ in range(4):
+    for _ in range(6):
         pages = bubble.choose(mask, 7)
-        mask[pages] = False
-        sent += pages.tolist()
-    far = [abs(page - pivot) for page in sent]
-    assert far == sorted(far)
-    left = np.abs(np.flatnonzero(mask) - pivot)
-    assert not left.size or not far or left.min() >= max(far)
+        left = np.flatnonzero(mask)
+        nearest = sorted(left.tolist(), key=lambda page: (abs(page - pivot), page < pivot))
+        assert pages.tolist() == nearest[:7]
+        # A link that is full takes none of some, or the first ones; others may come damaged.
+        came = data.draw(st.lists(st.booleans(), min_size=pages.size, max_size=pages.size))
+        mask[pages[np.array(came, dtype=bool)]] = False
+
+
+@given(st.lists(st.booleans(), min_size=5, max_size=300), st.data())
+def test_in_order_is_in_order_whatever_the_link_takes(
+    lacking: list[bool], data: st.DataObject
+) -> None:
+    mask, pushing = np.array(lacking), InOrder()
+    for _ in range(6):
+        pages = pushing.choose(mask, 7)
+        assert pages.tolist() == np.flatnonzero(mask)[:7].tolist()
+        came = data.draw(st.lists(st.booleans(), min_size=pages.size, max_size=pages.size))
+        mask[pages[np.array(came, dtype=bool)]] = False
 
 
 def test_bad_input_is_named() -> None:

@@ -58,24 +58,40 @@ def test_the_aims_are_met(known: QemuComparison) -> None:
     assert found["ending_right_percent"] >= 99  # aim: 98
 
 
-def test_the_aims_for_medians_are_met_with_the_place_unknown(unknown: QemuComparison) -> None:
+def test_the_aims_are_met_with_the_place_unknown(unknown: QemuComparison) -> None:
     found = numbers(unknown)
     assert found["time_percent"] <= 1
     assert found["bytes_percent"] <= 0.7
     assert found["downtime_ms_capped"] <= 5
     assert found["downtime_ms_link"] <= 20
     assert found["ending_right_percent"] >= 98
-    # The aim of 6 % is met where the place is known, 1.5 %, and can't be hoped for where it is not:
-    assert found["time_percent_p90"] <= 10  # a model without fault: 7.9 %, see the next test
+    assert found["time_percent_p90"] <= 6
+    assert found["bytes_percent_p90"] <= 6
+
+
+@pytest.mark.parametrize("places", [13, 16, 25, 48])
+def test_how_many_places_are_tried_is_of_no_matter(places: int) -> None:
+    found = numbers(against_measured(model=QemuModel(phases=places), head_start_s=None))
+    assert found["time_percent_p90"] <= 6
+    assert found["bytes_percent_p90"] <= 6
+
+
+def test_the_median_over_all_places_would_be_further_off(unknown: QemuComparison) -> None:
+    every = numbers(against_measured(model=QemuModel(agree_percent=100), head_start_s=None))
+    for name in ("time_percent_p90", "bytes_percent_p90"):
+        assert every[name] > 1.5 * numbers(unknown)[name]
+    # And so it would, whatever the true places: nothing of this was fitted on what was measured.
+    every_place = place_unknown(model=QemuModel(agree_percent=100))["time_percent"].abs()
+    assert 7.5 < every_place.quantile(0.9) < 8.3
 
 
 def test_what_not_knowing_the_place_costs_a_model_without_fault(unknown: QemuComparison) -> None:
     off = place_unknown()
     assert off.groupby("run_id").size().unique().tolist() == [99]
     least = off[["time_percent", "bytes_percent"]].abs().quantile(0.9)
-    assert 7.5 < least["time_percent"] < 8.3
-    assert 6.8 < least["bytes_percent"] < 7.8
-    assert (off["time_percent"].abs() <= 6).mean() < 0.9  # so nine of ten within 6 % is luck
+    assert 4.7 < least["time_percent"] < 5.6
+    assert 5.0 < least["bytes_percent"] < 6.0
+    assert (off["time_percent"].abs() <= 6).mean() > 0.9
     runs = off.groupby("run_id")["time_percent"].agg(list)
     rng = np.random.default_rng(0)
     drawn = [np.quantile([abs(rng.choice(each)) for each in runs], 0.9) for _ in range(400)]

@@ -188,11 +188,28 @@ def test_the_same_question_has_the_same_answer() -> None:
     assert predict(spec).to_json() == predict(replace(spec)).to_json()
 
 
+@pytest.mark.parametrize("rate", [12_000, 16_000, 24_000, 30_000, 32_000])
+def test_the_answer_is_what_the_most_places_agree_on(rate: float) -> None:
+    spec = QemuParameters(256, 224, dirty_pages_s=rate, cap_mib_s=128)
+    run = predict(spec)
+    ended = [each.total_s for each in run.outcomes if each.converged == run.converged]
+    near = [time for time in ended if abs(time / run.total_s - 1) <= 0.12]
+
+    def agree(middle: float) -> int:
+        return sum(abs(middle / time - 1) <= 0.06 for time in ended)
+
+    assert len(near) >= max(agree(float(at)) for at in np.linspace(min(ended), max(ended), 500))
+    plain = predict(spec, QemuModel(agree_percent=100))
+    assert plain.total_s == np.median(ended)
+    assert ("that agree" in run.explain()) == (max(ended) / min(ended) > 1.06 / 0.94)
+    assert "that agree" not in plain.explain()
+
+
 def test_a_result_is_a_result() -> None:
     run = predict(QemuParameters(dirty_pages_s=8000, cap_mib_s=64))
     frame = run.to_frame()
     assert len(frame) == run.typical.rounds
     assert list(frame["round"]) == list(range(1, len(frame) + 1))
     assert run.summary()["rounds"] == run.rounds
-    assert "median" in run.explain()
+    assert "this is the median." in run.explain()
     assert "does not converge" in predict(QemuParameters(dirty_pages_s=1e5, cap_mib_s=1)).explain()

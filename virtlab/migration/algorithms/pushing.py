@@ -72,9 +72,7 @@ class InOrder:
     def choose(self, lacking: Mask, count: int) -> Pages:
         """Return the next pages by address."""
         found = self._at + _first(lacking[self._at :], count)
-        if found.size < count:  # a page that came damaged may lie behind
-            found, self._at = _first(lacking, count), 0
-        if found.size:
+        if found.size:  # it may not be sent now, or come damaged: then it is the first again
             self._at = int(found[0])
         return found
 
@@ -95,22 +93,17 @@ class Bubbling:
 
     def fault(self, page: int) -> None:
         """Start anew at this page."""
-        self._pivot, self._up, self._down = page, page, page  # [down, up) is done
+        self._pivot, self._up, self._down = page, page, page  # in [down, up) none is lacking
 
     def choose(self, lacking: Mask, count: int) -> Pages:
         """Return the pages nearest to the pivot."""
         up = self._up + _first(lacking[self._up :], count)
         down = self._down - 1 - _first(lacking[: self._down][::-1], count)
         both = np.concatenate([up, down])
+        # What is chosen may not be sent now, or come damaged: then it is the nearest again.
+        self._up = int(up[0]) if up.size else lacking.size
+        self._down = int(down[0]) + 1 if down.size else 0
         chosen: Pages = both[np.abs(both - self._pivot).argsort(kind="stable")[:count]]
-        if chosen.size < count and (self._up, self._down) != (self._pivot, self._pivot):
-            self.fault(self._pivot)  # a page that came damaged may lie behind
-            return self.choose(lacking, count)
-        if chosen.size:
-            self._up, self._down = (
-                max(self._up, int(chosen.max())),
-                min(self._down, int(chosen.min())),
-            )
         return chosen
 
 

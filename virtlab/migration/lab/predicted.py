@@ -3,8 +3,8 @@
 The model (`virtlab.migration.qemu`) has constants that were fitted to other measurements. The lab's
 runs were measured later, by a guest and a runner written anew, and the model is given their
 parameters alone. Where a guest that writes in turn stands at the start is not a parameter: it is
-drawn by chance, and the prediction is the median over all places. As the guest is ours, we know
-the place all the same, and can ask how much of the error is not knowing it (`known_place`).
+drawn by chance, and the prediction is the median over places that agree. As the guest is ours, we
+know the place all the same, and can ask how much of the error is not knowing it (`known_place`).
 
 Left out, and seen by the lab: pages that come to the target for the first time in the last stage
 cost it a page fault each, which makes pauses up to four times as long as predicted

@@ -11,13 +11,15 @@ nothing was fitted on.
 
 Where the writers stood is one of those constants (2.05 s of head start, for all runs). With it nine
 of ten clean runs are within 1.5 % in time. Where the place is not known, and the answer is the
-median over places, nine of ten are within 9.3 %: a model without fault would be within 7.9 %, were
-the true place drawn at random (`place_unknown`), so that is what not knowing costs.
+median over the places that agree, nine of ten are within 4.6 %; a model without fault would be
+within 5.1 %, were the true place drawn at random (`place_unknown`), so that is what not knowing
+costs. The median over all places is worse, 8.8 %, and 7.9 % without fault: with a true time of 2.0
+or 2.4 s, as likely as each other, it may well be 2.2.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -154,7 +156,7 @@ def against_measured(
     model
         Which effects count; all by default.
     head_start_s
-        How long the writers had been at it, s; None: unknown, medians over all places.
+        How long the writers had been at it, s; None: unknown, medians over places that agree.
 
     Returns
     -------
@@ -301,11 +303,13 @@ def hold_out(runs: pd.DataFrame | None = None) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def place_unknown(runs: pd.DataFrame | None = None, places: int = 99) -> pd.DataFrame:
+def place_unknown(
+    runs: pd.DataFrame | None = None, places: int = 99, model: QemuModel | None = None
+) -> pd.DataFrame:
     """Say how far off a model without fault is that does not know where the writers stood.
 
     Each run is migrated from every place, and each place in turn is taken for the true one, while
-    the answer is the median over all. So what is off is the place's doing alone.
+    the answer is the one over all. So what is off is the place's doing alone.
 
     Parameters
     ----------
@@ -313,6 +317,8 @@ def place_unknown(runs: pd.DataFrame | None = None, places: int = 99) -> pd.Data
         As measured; the clean completed ones count, as far as their parameters go.
     places
         Into how many a writer's way round is divided.
+    model
+        Which effects count, and which places agree; all by default, and those within 6 %.
 
     Returns
     -------
@@ -322,12 +328,16 @@ def place_unknown(runs: pd.DataFrame | None = None, places: int = 99) -> pd.Data
 
     Examples
     --------
-    >>> off = place_unknown(places=25)["time_percent"].abs()
-    >>> bool(off.quantile(0.9) > 6)
-    True
+    Three of ten runs depend on it at all; the median over all places is further off:
+
+    >>> for model in (QemuModel(), QemuModel(agree_percent=100)):
+    ...     off = place_unknown(places=25, model=model)["time_percent"].abs()
+    ...     print(round(off.quantile(0.9), 1))
+    5.1
+    7.9
     """
     chosen = clean_completed(qemu_migrations() if runs is None else runs)
-    model, parts = QemuModel(phases=places), []
+    model, parts = replace(model or QemuModel(), phases=places), []
     for row in chosen.to_dict("records"):
         predicted = predict(QemuParameters.from_row(row, head_start_s=None), model)
         ended = [o for o in predicted.outcomes if o.converged]  # as the measured one did

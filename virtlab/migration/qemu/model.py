@@ -7,7 +7,10 @@ without its cap. The textbook has the same loop and is a third off: it counts pa
 pages, forgets headers, looks all the time, and charges the rest at the cap.
 
 Where a round-robin writer stands when the migration starts decides which of its pages are sent
-before they are written again. If it is unknown, the prediction is the median over places.
+before they are written again. As rounds are whole, places fall into groups: from these it takes 4
+rounds, from those 6. If the place is unknown, the prediction is the median over the largest group
+of places that agree to within 6 %. The median over all places would lie on the edge of a group, or
+between two, where no run ends.
 
 Source: QEMU 7.2, `migration/migration.c` and `migration/ram.c`; the runs in
 `data/qemu_migrations.csv`. Left out: luck of random writers, the host's other load, compression.
@@ -16,7 +19,7 @@ Source: QEMU 7.2, `migration/migration.c` and `migration/ram.c`; the runs in
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -50,7 +53,9 @@ class QemuModel:
     address_order
         Whether it matters where a round-robin writer stands, or its writes are spread evenly.
     phases
-        Over how many places of the writer the median is taken.
+        How many places of the writer are tried.
+    agree_percent
+        Places agree whose times are all within this of one value. 100: all do.
     guest_catches_up
         Whether a guest that is slowed down makes up for it, as the one measured did: then
         auto-converge changes nothing.
@@ -70,7 +75,8 @@ class QemuModel:
     windows: bool = True
     uncapped_final: bool = True
     address_order: bool = True
-    phases: int = 9
+    phases: int = 19
+    agree_percent: float = 6.0
     guest_catches_up: bool = True
     time_limit_s: float = c.TIME_LIMIT_S
     stop_s: float = c.STOP_S
@@ -80,6 +86,7 @@ class QemuModel:
     def __post_init__(self) -> None:
         """Check the numbers."""
         integer("phases", self.phases, minimum=1, maximum=1000)
+        number("agree_percent", self.agree_percent, minimum=0, maximum=100)
         number("time_limit_s", self.time_limit_s, minimum=0.1, maximum=86400)
         for name in ("header_bytes", "stop_s", "resume_s", "zero_page_s"):
             number(name, getattr(self, name), minimum=0)
@@ -140,12 +147,13 @@ class QemuPrediction(Result):
 
     @property
     def typical(self) -> Outcome:
-        """The outcome nearest to the medians, whose rounds are shown."""
+        """The outcome nearest to the medians, the number of rounds first, as these are shown."""
         return min(
-            self._agreed(),
+            self._agreed,
             key=lambda outcome: (
+                abs(outcome.rounds - self.rounds),
                 abs(outcome.total_s / self.total_s - 1)
-                + abs(outcome.sent_bytes / c.MIB / max(self.sent_mib, 1e-9) - 1)
+                + abs(outcome.sent_bytes / c.MIB / max(self.sent_mib, 1e-9) - 1),
             ),
         )
 
@@ -190,9 +198,11 @@ class QemuPrediction(Result):
         spread = ""
         times = [outcome.total_s for outcome in self.outcomes]
         if max(times) > 1.01 * min(times):
+            agreed = len(self._agreed)
+            over = "" if agreed == len(times) else f" over the {agreed} of {len(times)} that agree"
             spread = (
                 f" Where the writer stands at the start makes it {min(times):.3g} to "
-                f"{max(times):.3g} s; this is the median."
+                f"{max(times):.3g} s; this is the median{over}."
             )
         if not self.converged:
             return (
@@ -207,12 +217,27 @@ class QemuPrediction(Result):
             f"feels it.{spread}"
         )
 
+    @cached_property
     def _agreed(self) -> list[Outcome]:
-        """Outcomes that end as most do."""
-        return [o for o in self.outcomes if o.converged == self.converged]
+        """Outcomes that end as most do, and of these the most whose times agree."""
+        ending = [o for o in self.outcomes if o.converged == self.converged]
+        return _most_that_agree(ending, self.model.agree_percent / 100)
 
     def _median(self, name: str) -> float:
-        return float(np.median([getattr(outcome, name) for outcome in self._agreed()]))
+        return float(np.median([getattr(outcome, name) for outcome in self._agreed]))
+
+
+def _most_that_agree(outcomes: list[Outcome], within: float) -> list[Outcome]:
+    """Return the largest group within a part of one time; of equals that nearest to the median."""
+    times = np.sort([outcome.total_s for outcome in outcomes])
+    if within >= 1 or times[0] * (1 + within) >= times[-1] * (1 - within):
+        return outcomes
+    ends = np.searchsorted(times * (1 - within), times * (1 + within), side="right")
+    sizes = ends - np.arange(len(times))
+    groups = [times[first : ends[first]] for first in np.flatnonzero(sizes == sizes.max())]
+    middle = np.median(times)
+    chosen = min(groups, key=lambda group: float(abs(np.median(group) - middle)))
+    return [outcome for outcome in outcomes if chosen[0] <= outcome.total_s <= chosen[-1]]
 
 
 def predict(spec: QemuParameters, model: QemuModel | None = None) -> QemuPrediction:
@@ -228,7 +253,7 @@ def predict(spec: QemuParameters, model: QemuModel | None = None) -> QemuPredict
     Returns
     -------
     QemuPrediction
-        Medians over the places where a round-robin writer may stand.
+        Medians over the places where a round-robin writer may stand, as far as most agree.
 
     Examples
     --------
@@ -256,10 +281,10 @@ def _places(spec: QemuParameters, model: QemuModel) -> tuple[float | None, ...]:
         return (0.0,)
     if not model.address_order:
         return (None,)
-    middles = (np.arange(model.phases) + 0.5) / model.phases
+    middles = ((np.arange(model.phases) + 0.5) / model.phases).tolist()
     if spec.head_start_s is None:
-        return tuple(middles.tolist())
-    starts = spec.head_start_s + (2 * middles[::4] - 1) * c.HEAD_START_SPREAD_S
+        return tuple(middles)
     if 2 * c.HEAD_START_SPREAD_S * walked >= pages:  # it may stand anywhere
-        return tuple(middles.tolist())
-    return tuple(float(start * walked / pages % 1.0) for start in starts)
+        return tuple(middles)
+    starts = [spec.head_start_s + off * c.HEAD_START_SPREAD_S for off in (-8 / 9, 0.0, 8 / 9)]
+    return tuple(start * walked / pages % 1.0 for start in starts)

@@ -43,7 +43,7 @@ def predict_all(
         Which effects count; all by default.
     head_start_s
         How long the writers had been at it, s; None if that is unknown, and medians are taken over
-        all places of a writer.
+        the most places of a writer that agree.
     progress
         Whether to show a bar.
 

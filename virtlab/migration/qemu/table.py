@@ -43,7 +43,7 @@ class QemuTable(Result):
     >>> from virtlab.migration.qemu import QemuParameters
     >>> spec = QemuParameters(ram_mib=256, filled_mib=224, dirty_pages_s=8000)
     >>> bandwidth_table(spec, (32, 64), (100, 300)).grid().values.tolist()
-    [['-', '-'], ['5.31', '4.91']]
+    [['-', '-'], ['5.31', '4.82']]
     """
 
     spec: QemuParameters
