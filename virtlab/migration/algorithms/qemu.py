@@ -7,9 +7,7 @@ a limiter. When all pages are sent it looks at the bitmap as well. What is still
 looks is not dirtied twice, which is why a round may end before all its pages have gone.
 
 A machine that writes faster than the link carries never gets there. **Auto-converge** then takes
-its processor away: when, at a look at the bitmap at least a second after the last, more than half
-as many bytes got dirty as were sent, for the second time, by 20 %, then 10 % more each time, up
-to 99 %.
+its processor away, step by step (`virtlab.migration.throttle`).
 
 Source: QEMU 7.2, `migration/migration.c` and `ram.c`. `virtlab.migration.qemu` predicts real runs,
 and faster; this one is to be read, and to be tried on every workload.
@@ -22,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from virtlab.migration.throttle import AutoConverge
 from virtlab.migration.vm import PAGE_BYTES
 from virtlab.validate import InvalidInputError, number
 
@@ -31,8 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["QemuPreCopy"]
 
-_WINDOW_S, _SYNC_S = 0.1, 1.0
-_FIRST, _MORE, _MOST = 0.2, 0.1, 0.99
+_WINDOW_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ class QemuPreCopy:
     def run(self, move: Move) -> None:
         """Move the machine."""
         move.create_target()
-        throttling = _AutoConverge(move) if self.auto_converge else None
+        rule = AutoConverge() if self.auto_converge else None
         todo, bandwidth = move.all_pages, 0.0
         while True:
             sent, start_s = move.sent_bytes, move.now_s
@@ -81,9 +79,9 @@ class QemuPreCopy:
                 bandwidth = (move.sent_bytes - sent) / max(seconds, 1e-9)
             threshold = bandwidth * self.downtime_limit_ms / 1000
             if todo.size == 0 or _size(todo) < threshold:
-                todo = move.join(todo, move.sync())
-                if throttling:
-                    throttling.look(todo.size)
+                before, todo = todo.size, move.join(todo, move.sync())
+                if rule:
+                    move.throttle = rule.look(move.now_s, move.sent_bytes, todo.size - before)
                 if _size(todo) < threshold:
                     break
         move.pause()
@@ -97,25 +95,3 @@ class QemuPreCopy:
 def _size(pages: Pages) -> int:
     """Return how much is pending, in bytes."""
     return int(pages.size) * PAGE_BYTES
-
-
-class _AutoConverge:
-    """Takes the processor away from a machine that writes too fast."""
-
-    def __init__(self, move: Move) -> None:
-        self.move = move
-        self.since_s, self.sent, self.dirty, self.times = 0.0, 0, 0, 0
-
-    def look(self, dirty_pages: int) -> None:
-        """Compare what got dirty with what was sent, at most once a second."""
-        move = self.move
-        self.dirty += dirty_pages
-        if move.now_s - self.since_s < _SYNC_S:
-            return
-        if self.dirty * PAGE_BYTES > (move.sent_bytes - self.sent) / 2:
-            self.times += 1
-            if self.times >= 2:
-                more = _MORE if move.throttle else _FIRST
-                move.throttle = min(move.throttle + more, _MOST)
-                self.times = 0
-        self.since_s, self.sent, self.dirty = move.now_s, move.sent_bytes, 0

@@ -23,10 +23,6 @@ SECTION_BYTES = 18
 WINDOW_S = 0.1
 # ram.c, MAX_WAIT: with no limit in the way, RAM is sent for this long before QEMU looks again.
 MAX_WAIT_S = 0.05
-# ram.c, migration_trigger_throttle and qapi/migration.json: auto-converge.
-THROTTLE_PERIOD_S = 1.0
-THROTTLE_TRIGGER = 0.5
-THROTTLE_FIRST, THROTTLE_STEP, THROTTLE_MOST = 0.20, 0.10, 0.99
 
 # --- Counted, exact, in all runs without a writer (`core`, `ram512`, `zero`) --------------------
 # The guest fills its memory from 16 MiB on. Below that 37 pages are not zeros; ROMs and video

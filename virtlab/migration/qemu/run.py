@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from virtlab.migration.qemu import constants as c
 from virtlab.migration.qemu.writer import memory, written
+from virtlab.migration.throttle import AutoConverge
 
 if TYPE_CHECKING:
     from virtlab.migration.qemu.dirty import Taken
@@ -117,10 +118,7 @@ class _Thread:
     guest_s: float = 0.0  # how long the guest has run
     guest_seen_s: float = 0.0
     wall_seen_s: float = 0.0
-    throttle: float = 0.0
-    high_periods: int = 0
-    period: tuple[float, float, float] = (0.0, 0.0, 0.0)  # start, bytes sent, pages dirtied
-    dirtied_pages: float = 0.0
+    slowing: AutoConverge = field(default_factory=AutoConverge)
     history: list[Round] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -159,7 +157,7 @@ class _Thread:
     def _sync(self) -> None:
         """Read the dirty bitmap: pages written since the last time are to be sent again."""
         before = self.dirty.pages
-        self.guest_s += (self.now_s - self.wall_seen_s) * (1 - self.throttle)
+        self.guest_s += (self.now_s - self.wall_seen_s) * (1 - self.slowing.throttle)
         self.wall_seen_s = self.now_s
         for stretch in written(self.spec, self.guest_seen_s, self.guest_s, self.place):
             self.dirty.add(*stretch)
@@ -167,27 +165,12 @@ class _Thread:
         if len(self.history) == 1:
             self.dirty.add(0.0, float(c.BIOS_PAGES), 1.0)
         new = self.dirty.pages - before
-        self.dirtied_pages += new
         self.history.append(
             Round(self.now_s, new, self.dirty.pages, self.sent_bytes, self.threshold_bytes)
         )
         self._pass(c.SYNC_S)
         if self.spec.auto_converge and not self.model.guest_catches_up:
-            self._auto_converge()
-
-    def _auto_converge(self) -> None:
-        """Slow the guest down once it has twice dirtied more than half of what was sent."""
-        start_s, sent, dirtied = self.period
-        if self.now_s <= start_s + c.THROTTLE_PERIOD_S:
-            return
-        period_bytes = (self.dirtied_pages - dirtied) * c.PAGE_BYTES
-        if period_bytes > c.THROTTLE_TRIGGER * (self.sent_bytes - sent):
-            self.high_periods += 1
-            if self.high_periods == 2:
-                self.high_periods = 0
-                step = c.THROTTLE_STEP if self.throttle else c.THROTTLE_FIRST
-                self.throttle = min(c.THROTTLE_MOST, self.throttle + step)
-        self.period = (self.now_s, self.sent_bytes, self.dirtied_pages)
+            self.slowing.look(self.now_s, self.sent_bytes, new)
 
     def _window(self) -> None:
         """Send until the window's bytes are used up, or QEMU has been at it for long enough."""
