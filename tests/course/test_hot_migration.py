@@ -88,6 +88,17 @@ class Endless:
         move.send(move.all_pages())
 
 
+class TooEarly:
+    """Reads the bitmap, and only then lets the transaction that runs finish."""
+
+    def run(self, move: Steps) -> None:
+        move.send(move.all_pages())
+        move.send(move.dirty())
+        left = move.dirty()
+        move.quiesce()
+        move.hand_over(left=left)
+
+
 @pytest.mark.parametrize(
     ("way", "hint"),
     [
@@ -97,7 +108,8 @@ class Endless:
         (PostCopy, "go before"),
         (Careless, "are old"),
         (Endless, "never came to"),
-        (int, "It stopped"),
+        (TooEarly, "are old"),
+        (int, "a class with `run(self, move)`"),
     ],
 )
 def test_a_way_is_judged_by_what_it_does(way: Any, hint: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import decimal
 import fractions
@@ -154,8 +155,11 @@ def test_a_right_number_is_right_in_whatever_type(answer: object) -> None:
         (7_000_000, "More than ten times too large"),
         (1, "More than ten times too small"),
         (True, "you gave True or False"),
-        ("eighty", "you gave a text"),
-        ("8 Gbit", "you gave a text"),
+        ("eighty", "you gave the text 'eighty'"),
+        ("8 Gbit", "you gave the text '8 Gbit'"),
+        ("80 %", "you gave the text"),
+        ("80,0", "decimals take a point"),
+        ("80,0,0", "you gave the text"),
         ([80, 80], "you gave 2"),
         ([], "the list is empty"),
         (float("nan"), "not a number"),
@@ -169,7 +173,10 @@ def test_a_wrong_number_gets_the_hint_that_fits(answer: object, hint: str) -> No
     verdict = HALF.check(answer)
     assert verdict.outcome == "wrong"
     assert hint in verdict.message
-    assert "80" not in verdict.message.replace("80 MB/s", "") or "times" in verdict.message
+    assert (
+        "80" not in verdict.message.replace(str(answer), "").replace("80 MB/s", "")
+        or "times" in verdict.message
+    )
 
 
 def test_a_list_is_judged_number_by_number() -> None:
@@ -357,3 +364,86 @@ def test_questions_show_themselves_without_trusting_their_text() -> None:
 def test_long_text_is_wrapped_for_a_terminal() -> None:
     question = Numeric(name="x", text="word " * 100, solve=lambda: 1)
     assert max(map(len, repr(question).splitlines())) <= 88
+
+
+@pytest.mark.parametrize("text", ["2,667", "2,667 MHz", "2666.67", "+2,666.67"])
+def test_a_number_may_be_written_as_the_course_writes_it(text: str) -> None:
+    question = Numeric(name="mhz", text="MHz?", unit="MHz", solve=lambda: 8000 / 3)
+    assert question.check(text).is_right
+    assert question.check(8000 / 3).message.startswith("2,667 MHz")
+
+
+def test_where_a_count_is_wanted_a_fraction_is_told_so() -> None:
+    count = Numeric(name="rounds", text="How many?", relative=0, solve=lambda: 4)
+    assert "whole number" in count.check(3.37).message
+    assert "Too small" in count.check(3).message
+    assert count.check(4).is_right
+    assert "whole" not in HALF.check(79.05).message
+
+
+def test_no_variant_takes_a_wrong_way_for_right() -> None:
+    def shares_of(first: int, second: int) -> Numeric:
+        return Numeric(
+            name="two",
+            text=f"100 MB/s, shares {first}:{second}: what does the first get?",
+            solve=lambda: 100 * first / (first + second),
+            mistakes=[Mistake(lambda: 50, "That is an equal split.")],
+            variant=lambda rng: shares_of(*(int(n) for n in rng.integers(1, 3, 2))),
+        )
+
+    asked = [shares_of(1, 2).problem(seed) for seed in range(30)]
+    assert {one.text for one in asked} == {shares_of(1, 2).text, shares_of(2, 1).text}
+
+
+def test_where_no_variant_tells_a_wrong_way_from_the_right_one_it_still_asks() -> None:
+    def one() -> Numeric:
+        return Numeric(
+            name="one",
+            text="1 * 1?",
+            solve=lambda: 1,
+            mistakes=[Mistake(lambda: 1 / 1, "Not divided.")],
+            variant=lambda _rng: one(),
+        )
+
+    assert not one().tells_apart()
+    assert one().problem(1).check(1).is_right
+
+
+WANTS_CLASS = Code(
+    name="order",
+    text="Write a class `Order` with `choose()`.",
+    test=lambda make: None if make().choose() == 1 else "It does not choose 1.",
+    wants="a class",
+    seconds=1,
+)
+
+
+def test_a_class_is_asked_for_where_one_is_wanted() -> None:
+    class Order:
+        def choose(self) -> int:
+            return 1
+
+    assert "a class (give its name" in repr(WANTS_CLASS)
+    assert WANTS_CLASS.check(Order).is_right
+    assert "wants a class" in WANTS_CLASS.check(Order()).message
+
+
+def test_an_error_in_a_class_is_found_in_its_method() -> None:
+    class Order:
+        def choose(self) -> float:
+            return 1 / 0
+
+    hint = WANTS_CLASS.check(Order).message
+    assert hint.startswith("Your class stopped with `ZeroDivisionError: division by zero` in its")
+    assert "method `choose`, line 2, `return 1 / 0`" in hint
+
+
+def test_an_abstract_base_does_not_make_an_empty_class_an_answer() -> None:
+    class Base(abc.ABC):
+        @abc.abstractmethod
+        def choose(self) -> int: ...
+
+    class Order(Base):
+        def choose(self) -> int: ...  # type: ignore[empty-body]  # as a student writes it
+
+    assert WANTS_CLASS.check(Order).outcome == "not answered"

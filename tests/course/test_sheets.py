@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,10 @@ from virtlab.validate import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from virtlab.course.talk import Chapter
+
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks" / "text"
 
 
 def _sheets() -> Iterator[Sheet]:
@@ -78,6 +83,20 @@ def test_variants_ask_other_things_and_the_same_for_the_same_seed(question: Ques
     assert len(texts) > 5
     assert question.problem(11).text == question.problem(11).text
     assert {type(question.problem(seed)) for seed in range(5)} == {type(question)}
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_no_variant_takes_a_foreseen_mistake_for_right(question: Question) -> None:
+    assert question.tells_apart()
+    for variant in _variants(question):
+        assert variant.tells_apart(), variant
+
+
+@pytest.mark.parametrize("chapter", the_talk().built, ids=lambda chapter: chapter.name)
+def test_a_sheet_lists_its_questions_in_the_notebooks_order(chapter: Chapter) -> None:
+    text = (NOTEBOOKS / f"{chapter.name}.md").read_text("utf-8")
+    places = [text.index(f"ask.{question.name}.check(") for question in load_sheet(chapter.name)]
+    assert places == sorted(places)
 
 
 @pytest.mark.parametrize("question", QUESTIONS)

@@ -76,6 +76,10 @@ def test_stop_rules_are_judged_by_what_they_cause() -> None:
         lambda dirty, before, _rounds: dirty < 64 or dirty >= before
     ).is_right
     assert "still shrink" in repr(ask.stop_rule.check(lambda _dirty, _before, rounds: rounds == 1))
+    for rounds in range(1, 12):  # no fixed number suits all three
+        assert not ask.stop_rule.check(
+            lambda _dirty, _before, done, most=rounds: done >= most
+        ).is_right
     assert "`before`" in repr(ask.stop_rule.check(lambda dirty, _before, _rounds: dirty < 64))
     assert "return True" in repr(ask.stop_rule.check(lambda dirty, _before, _rounds: dirty))
 
@@ -93,6 +97,11 @@ class Silent:
         move.resume()
         move.fetch(dirty, InOrder())
         move.delete_source()
+
+
+class Nameless:
+    def run(self, move: Move) -> None:
+        Silent().run(move)
 
 
 class Unresumed:
@@ -114,6 +123,7 @@ def told() -> Deck:
         (QemuPreCopy, "had not moved"),
         (told, "wrong on the target"),
         (Silent, "announce"),
+        (Nameless, "a class with `name`"),
         (Unresumed, "machine room says"),
     ],
 )

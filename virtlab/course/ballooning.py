@@ -312,6 +312,7 @@ controller = Code(
     "pages: `size`, `active` (estimated), `ballooned`, `balloon_most`, `guest_free`; and for the "
     "host `free` and `lacking`.",
     test=_try_controller,
+    wants="a class",
     seconds=60.0,
     why="It takes the memory that nobody misses.",
 )

@@ -269,6 +269,7 @@ policy = Code(
     "`used_us`, the time that it had. Who comes back from sleep must not have saved up: "
     "`add(self, vcpu, *, woke)` is called when one begins to wait (call `super().add` too).",
     test=try_policy,
+    wants="a class",
     why="It divides by shares within 2 %, and who slept does not lock the others out.",
 )
 sheet = Sheet(

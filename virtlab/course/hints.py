@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import dis
 import linecache
+import re
 import threading
 import traceback
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from types import FrameType
+    from types import CodeType, FrameType
 
     from numpy.typing import NDArray
 
@@ -43,6 +44,8 @@ _UNIT_RATIOS = {
     1_000_000: "Is the unit off by a million?",
     1024**2: "Bytes or MB?",
 }
+_THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")
+_COMMA = re.compile(r"[+-]?\d+,\d+")
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
 
 
@@ -134,11 +137,14 @@ def as_numbers(answer: object, unit: str = "") -> NDArray[np.float64]:
 
 
 def _number_in(text: str, unit: str) -> float:
-    bare = text.strip().removesuffix(unit).strip().removesuffix("%").strip()
+    bare = text.strip().removesuffix(unit or "%").strip()
+    if _THOUSANDS.fullmatch(bare):  # as the course itself writes them
+        bare = bare.replace(",", "")
     try:
         return float(bare)
     except ValueError as error:
-        raise NotNumbersError("a text") from error
+        point = ", and decimals take a point" if _COMMA.fullmatch(bare) else ""
+        raise NotNumbersError(f"the text {text[:40]!r}{point}".replace("`", "'")) from error
 
 
 def _to_float(answer: Real) -> float:
@@ -238,7 +244,8 @@ def is_empty(thing: object) -> bool:
     True
     """
     if isinstance(thing, type):
-        own = [value for name, value in vars(thing).items() if not name.startswith("__")]
+        # `_abc_impl` is what Python itself puts into a class that has an abstract base.
+        own = [v for name, v in vars(thing).items() if not name.startswith(("__", "_abc_"))]
         return all(is_empty(value) for value in own)
     if not isinstance(thing, FunctionType):
         return False
@@ -323,7 +330,8 @@ def run_hint(
         with time_limit(seconds):
             return test(function)
     except TooLongError:
-        return f"Your function ran for {seconds:g} s and was stopped: does a loop never end?"
+        kind = "class" if isinstance(function, type) else "function"
+        return f"Your {kind} ran for {seconds:g} s and was stopped: does a loop never end?"
     except (KeyboardInterrupt, GeneratorExit):
         raise
     except BaseException as error:  # noqa: BLE001 - SystemExit in a student's code is a hint too
@@ -333,20 +341,28 @@ def run_hint(
 def _error_hint(error: BaseException, function: Callable[..., object]) -> str:
     last = traceback.format_exception_only(error)[-1].strip()
     last = " ".join(last.split()).replace("`", "'")[:200]
-    code = getattr(function, "__code__", None)
-    own = [step for step in traceback.walk_tb(error.__traceback__) if step[0].f_code is code]
+    kind = "class" if isinstance(function, type) else "function"
+    codes = _codes(function)
+    own = [step for step in traceback.walk_tb(error.__traceback__) if step[0].f_code in codes]
     if own:
-        return f"Your function stopped with `{last}`{_where(*own[-1])}."
+        return f"Your {kind} stopped with `{last}`{_where(*own[-1])}."
     if "NoneType" in last:
-        return (
-            f"Your function returned nothing: does each way through it end in `return`? (`{last}`)"
-        )
-    if code is not None and f"{function.__name__}()" not in last:
+        return f"Your {kind} returned nothing: does each way through it end in `return`? (`{last}`)"
+    if codes and kind == "function" and f"{function.__name__}()" not in last:
         return f"What your function returned could not be used: `{last}`."
-    return f"Your function stopped with `{last}`."
+    return f"Your {kind} stopped with `{last}`."
+
+
+def _codes(thing: object) -> set[CodeType]:
+    """Return the code of a function, or of all methods of a class."""
+    parts = vars(thing).values() if isinstance(thing, type) else [thing]
+    return {part.__code__ for part in parts if isinstance(part, FunctionType)}
 
 
 def _where(frame: FrameType, line: int) -> str:
-    source = linecache.getline(frame.f_code.co_filename, line).strip().replace("`", "'")
-    within = line - frame.f_code.co_firstlineno + 1
-    return f" in its line {within}, `{source}`" if source else ""
+    code = frame.f_code
+    source = linecache.getline(code.co_filename, line).strip().replace("`", "'")
+    whose = f"line {line - code.co_firstlineno + 1}"
+    if "." in code.co_qualname.rpartition("<locals>.")[2]:  # of a class
+        whose = f"method `{code.co_name}`, {whose}"
+    return f" in its {whose}, `{source}`" if source else ""

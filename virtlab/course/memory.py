@@ -358,6 +358,7 @@ controller = Code(
     "`aim` and `lacking`, all in pages.\n\nIt will run a host on which a third VM starts. About "
     "as much memory as `view.aim` should come free, by balloons, and more from who uses less.",
     test=_try_controller,
+    wants="a class",
     seconds=20,
     why="It kept the host's memory free, hardly swapped, and took from the idle VM.",
 )

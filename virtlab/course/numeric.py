@@ -143,7 +143,29 @@ class Numeric(Question):
             taken = hints.as_numbers(mistake.gives())
             if taken.size == given.size and self._near(given, taken).all():
                 return wrong(mistake.hint)
+        if not (self.relative or self.absolute or self._is_whole(given)) and self._is_whole(wanted):
+            return self._wrong("A whole number is wanted.")
         return self._wrong(hints.number_hint(given, wanted, near))
+
+    def tells_apart(self) -> bool:
+        """Tell whether each foreseen mistake leads to another number.
+
+        Returns
+        -------
+        bool
+            False if one of them leads to the right one.
+
+        Examples
+        --------
+        See `Question.tells_apart`.
+        """
+        wanted = hints.as_numbers(self.solve())
+        taken = [hints.as_numbers(mistake.gives()) for mistake in self.mistakes]
+        return not any(one.size == wanted.size and self._near(one, wanted).all() for one in taken)
+
+    @staticmethod
+    def _is_whole(numbers: np.ndarray[Any, Any]) -> bool:
+        return bool((np.abs(numbers - np.round(numbers)) <= 1e-9 * np.abs(numbers)).all())
 
     def _near(self, given: np.ndarray[Any, Any], wanted: np.ndarray[Any, Any]) -> Any:
         # The last term forgives the rounding of floats where no interval is asked for.

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Question"]
 
+_DRAWS = 100  # of numbers for a variant, until no wrong way leads to the right answer
+
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Question(ABC):
@@ -104,7 +106,7 @@ class Question(ABC):
         >>> from virtlab.course import Numeric
         >>> question = Numeric(name="half", text="Half of 160?", solve=lambda: 80, unit="MB/s")
         >>> question.check("eighty")
-        ✘ Not yet. This wants a number (MB/s); you gave a text.
+        ✘ Not yet. This wants a number (MB/s); you gave the text 'eighty'.
         >>> len(question.attempts)
         1
         """
@@ -168,8 +170,32 @@ class Question(ABC):
         seed = integer("seed", seed, minimum=0)
         if self.variant is None:
             raise InvalidInputError("question", self.name, "one that has variants")
-        made = self.variant(np.random.default_rng(seed))
+        rng = np.random.default_rng(seed)
+        made = self.variant(rng)
+        for _ in range(_DRAWS):
+            if made.tells_apart():
+                break
+            made = self.variant(rng)
         return replace(made, name=self.name, seed=seed, variant=self.variant, attempts=[])
+
+    def tells_apart(self) -> bool:
+        """Tell whether who takes a foreseen wrong way gets another answer than the right one.
+
+        Returns
+        -------
+        bool
+            False if such a way is right by chance, as an equal split is where shares are equal.
+
+        Examples
+        --------
+        >>> from virtlab.course import Mistake, Numeric
+        >>> half = Mistake(lambda: 2 / 2, "Half of it.")
+        >>> Numeric(name="root", text="Root of 4?", solve=lambda: 2, mistakes=[half]).tells_apart()
+        True
+        >>> Numeric(name="root", text="Root of 1?", solve=lambda: 1, mistakes=[half]).tells_apart()
+        False
+        """
+        return True
 
     def explanation(self) -> str:
         """Return why the right answer is right.

@@ -182,6 +182,8 @@ class Code(Question):
         an endless loop become hints by themselves.
     seconds
         Time the test may take.
+    wants
+        What the answer is: a function or a class.
 
     Examples
     --------
@@ -199,6 +201,7 @@ class Code(Question):
 
     test: Callable[[Any], str | None]
     seconds: float = 10.0
+    wants: str = "a function"
 
     kind: ClassVar[str] = "code"
 
@@ -208,14 +211,14 @@ class Code(Question):
         Returns
         -------
         str
-            That it is a function.
+            That it is a function, or a class.
 
         Examples
         --------
         >>> Code(name="half", text="Write it.", test=lambda half: None).how()
         'a function (give its name, without brackets)'
         """
-        return "a function (give its name, without brackets)"
+        return f"{self.wants} (give its name, without brackets)"
 
     def is_blank(self, answer: object) -> bool:
         """Tell whether it is still `...`, or a function whose body is.

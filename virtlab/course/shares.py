@@ -332,6 +332,7 @@ policy = Code(
     "request of each VM that has one, by VM from 0; a request has `size_kb`. Return a VM. Keep "
     "your accounts in `__init__`. Who was idle must not have saved up.",
     test=_try_policy,
+    wants="a class",
     why="It divides bytes by shares within 3 MB/s, and whoever comes back starts afresh.",
 )
 sheet = Sheet("shares", [ratio, idle, doubled, zero, vcpus, pools, fifo, units, water, policy])

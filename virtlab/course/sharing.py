@@ -273,6 +273,7 @@ scan_order = Code(
     "since the scanner last saw it. Return the numbers of at most `count` different pages, at "
     "least one. Pages that are not fresh must have their turn as well.",
     test=_try_scan_order,
+    wants="a class",
     why="It shares a late VM sooner than a random order, and leaves no page out.",
 )
 sheet = Sheet(

@@ -158,8 +158,9 @@ class Rehearsal:
         self.rounds += 1
 
     def quiesce(self) -> None:
-        """Let the server stand still."""
+        """Let the server stand still, once the transaction that runs is over."""
         if self._quiesced_at is None:
+            self._pay(1 if self.traffic.payments_s else 0)  # who read the bitmap before misses it
             self._quiesced_at = self.clock_s
 
     def hand_over(self, left: NDArray[np.int64] | None = None) -> None:
@@ -183,7 +184,9 @@ class Rehearsal:
         self.clock_s += seconds
         if self._quiesced_at is not None:
             return
-        payments = self.rng.poisson(self.traffic.payments_s * seconds)
+        self._pay(self.rng.poisson(self.traffic.payments_s * seconds))
+
+    def _pay(self, payments: int) -> None:
         pages = self.rng.integers(0, self._account_pages, 2 * payments)
         np.add.at(self._source, pages, 1)
         self._dirty[pages] = True
