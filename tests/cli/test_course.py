@@ -145,8 +145,57 @@ def test_bad_input_is_one_line_and_status_2() -> None:
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("allocate abc --shares 1", "capacity = 'abc': must be a number"),
+        ("allocate 1 --shares 1 --seed x", "--seed = 'x': must be a whole number"),
+        ("allocate -5 --shares 1", "-5: must be a number >= 0, as it is none of the options"),
+        ("pages --copies x -- true", "--copies = 'x': must be a whole number"),
+        (
+            "migrate-film x.gif --dirty-pages-s 1e9",
+            "--dirty-pages-s = '1e9': must be less than or equal to 10000",
+        ),
+        ("allocate", "Missing argument 'capacity'. (`virtlab allocate --help` says more)"),
+        ("alocate 1", "No such command 'alocate'. Did you mean 'allocate'?"),
+        ("chapters --foo", "No such option: --foo"),
+    ],
+)
+def test_what_typer_finds_wrong_is_one_line_too(
+    arguments: str,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["virtlab", *arguments.split()])
+    with pytest.raises(SystemExit) as ended:
+        virtlab.cli.main()
+    assert ended.value.code == 2
+    out, err = capsys.readouterr()
+    assert not out
+    assert err.startswith(f"virtlab: {said}")
+    assert err.count("\n") == 1
+
+
+def test_no_command_shows_the_help(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["virtlab"])
+    with pytest.raises(SystemExit):
+        virtlab.cli.main()
+    assert "allocate" in "".join(capsys.readouterr())
+
+
+def test_a_command_that_ends_with_a_status_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for status in (0, 3):
+        monkeypatch.setattr(virtlab.cli, "app", lambda status=status, **_: status)
+        with pytest.raises(SystemExit) as ended:
+            virtlab.cli.main()
+        assert ended.value.code == status
+
+
 def test_ctrl_c_is_status_130(monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted() -> None:
+    def interrupted(**_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(virtlab.cli, "app", interrupted)

@@ -168,3 +168,51 @@ def test_post_copy_and_auto_converge(virtlab: Virtlab) -> None:
 def test_the_seed_is_of_the_guest(virtlab: Virtlab) -> None:
     options = (*SMALL, "--algorithm", "deck", "--pattern", "random", "--cap-mib-s", "64")
     assert virtlab.json(*options, "--seed", "3") == virtlab.json(*options, "--seed", "3")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--ram-mib", "64"), "--ram-mib = 64.0: must be left out with --runs"),
+        (("--table",), "--table = True: must be left out with --runs"),
+        (("--algorithm", "deck"), "--algorithm = 'deck': must be left out with --runs"),
+    ],
+)
+def test_what_a_file_says_is_not_said_twice(
+    virtlab: Virtlab, options: tuple[str, ...], said: str
+) -> None:
+    status, out, err = virtlab("--runs", str(data_path("qemu_migrations.csv")), *options)
+    assert (status, out) == (2, "")
+    assert said in err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--bandwidths", "32"), "--bandwidths = '32': must be given with --table"),
+        (("--measure", "rounds"), "--measure = 'rounds': must be given with --table"),
+        (("--anywhere",), "--anywhere = True: must be given with --runs"),
+    ],
+)
+def test_no_option_is_given_in_vain(virtlab: Virtlab, options: tuple[str, ...], said: str) -> None:
+    status, out, err = virtlab(*options)
+    assert (status, out) == (2, "")
+    assert said in err
+
+
+def test_a_run_must_say_how_much_memory_it_has(virtlab: Virtlab, tmp_path: Path) -> None:
+    missing = tmp_path / "missing.csv"
+    assert virtlab("--runs", str(missing)) == (2, "", f"virtlab: no file {missing}\n")
+    file = tmp_path / "runs.csv"
+    file.write_text("run_id,ram_mib,fill_mib\na,256,224\nb,,224\n")
+    status, _, err = virtlab("--runs", str(file))
+    assert status == 2
+    assert f"{file}, line 3, column ram_mib = '': must be a number" in err
+
+
+@pytest.mark.parametrize("rate", ["500", "20000"])
+def test_the_talks_pause_is_state_and_bitmap_over_the_cap(virtlab: Virtlab, rate: str) -> None:
+    options = ("--algorithm", "deck", "--ram-mib", "512", "--dirty-pages-s", rate)
+    for bandwidth in ("--cap-mib-s", "--link-mib-s"):
+        found = virtlab.json(*options, bandwidth, "64")
+        assert found["downtime_ms"] == pytest.approx(1000 * (1 + 1 / 64) / 64, rel=0.05)

@@ -32,6 +32,15 @@ def test_each_algorithm_can_be_filmed(algorithm: str, tmp_path: Path) -> None:
     assert ("wrong" in result.stdout) == (algorithm == "deck-as-told")
 
 
+def test_what_can_not_be_filmed_is_said_before_it_is_drawn(tmp_path: Path) -> None:
+    nowhere = tmp_path / "no" / "film.gif"
+    result = RUNNER.invoke(app, ["migrate-film", str(nowhere)])
+    assert isinstance(result.exception, FileNotFoundError)
+    assert str(result.exception) == f"no folder {nowhere.parent}"
+    result = RUNNER.invoke(app, ["migrate-film", str(tmp_path / "a.gif"), "--dirty-pages-s", "1e9"])
+    assert result.exit_code == 2
+
+
 def test_json_says_what_the_film_shows(tmp_path: Path) -> None:
     path = tmp_path / "film.gif"
     options = ["--every", "60", "--width", "320", "--seed", "4", "--json"]

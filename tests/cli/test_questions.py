@@ -64,6 +64,11 @@ def test_an_answer_is_checked(answer: str, said: str) -> None:
     assert said in done.output
 
 
+@pytest.mark.parametrize("answer", ["2,667", "2,667 MHz", "2666.67"])
+def test_a_number_may_have_its_thousands_apart(answer: str) -> None:
+    assert _json("problem", "shares", "vcpus", "--answer", answer)["outcome"] == "right"
+
+
 def test_code_is_answered_in_the_notebook() -> None:
     told = _json("problem", "welcome", "equal_split", "--solve", "--answer", "[1, 2]")
     assert told["right_answer"] == "see the notebook"

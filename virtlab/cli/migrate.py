@@ -26,6 +26,7 @@ ALGORITHMS = ("deck", "stop", "clark", "qemu", "postcopy", "hybrid")
 
 
 def migrate(
+    context: typer.Context,
     *,
     ram_mib: Annotated[float, typer.Option(help="Memory of the machine, MiB.")] = 512.0,
     filled_mib: Annotated[
@@ -93,9 +94,11 @@ def migrate(
 
     'qemu' predicts what QEMU does, and is held against 167 measured runs. The others copy a memory
     page by page: the talk's seven steps (deck), stop and copy, pre-copy after Clark, post-copy, a
-    hybrid. What they have no such setting for (the downtime limit) they do not look at.
+    hybrid; to them the cap is the link. What they have no such setting for (the downtime limit)
+    they do not look at.
     """
     one_of("--algorithm", algorithm, ALGORITHMS)
+    _no_option_in_vain(context, runs=runs is not None, table=table)
     if runs is not None:
         _predict_file(runs, anywhere=anywhere, as_json=as_json)
         return
@@ -122,6 +125,23 @@ def migrate(
         show(predict(spec, QemuModel(guest_catches_up=not auto_converge)), as_json=as_json)
     else:
         show(_move(spec, algorithm, seed), as_json=as_json)
+
+
+def _no_option_in_vain(context: typer.Context, *, runs: bool, table: bool) -> None:
+    """Refuse what was given and would not be looked at."""
+    given = {
+        name
+        for name in context.params
+        if (source := context.get_parameter_source(name)) and source.name == "COMMANDLINE"
+    }
+    wanted = {"runs", "anywhere", "seed", "as_json"} if runs else set(context.params) - {"anywhere"}
+    wanted -= set() if table else {"measure", "bandwidths", "limits"}
+    for name in sorted(given - wanted):
+        if runs:
+            allowed = "left out with --runs, whose rows say it"
+        else:
+            allowed = f"given with {'--runs' if name == 'anywhere' else '--table'}"
+        raise InvalidInputError("--" + name.replace("_", "-"), context.params[name], allowed)
 
 
 def _spec(**values: object) -> QemuParameters:
@@ -151,6 +171,8 @@ def _predict_file(path: Path, *, anywhere: bool, as_json: bool) -> None:
     from virtlab.migration.qemu.runs import predict_all, read_runs
 
     head_start_s = None if anywhere else HEAD_START_S
+    if not path.exists():
+        raise FileNotFoundError(f"no file {path}")
     frame = predict_all(read_runs(str(path)), head_start_s=head_start_s, progress=True)
     if as_json:
         typer.echo(json.dumps(plain(frame.to_dict("records")), ensure_ascii=False))
@@ -202,10 +224,8 @@ def _move(spec: QemuParameters, algorithm: str, seed: int) -> MigrationRun:
         workload = w.HotCold(
             pages, rate, hot_pages=spec.hot_pages, hot_write_percent=spec.hot_write_percent
         )
-    link = Link(
-        bandwidth_mib_s=spec.line_bytes_s / 2**20,
-        cap_mib_s=spec.cap_mib_s if math.isfinite(spec.cap_mib_s) else None,
-    )
+    # That its last part is not held to the cap is QEMU's own: for the others the cap is the link.
+    link = Link(bandwidth_mib_s=min(spec.line_bytes_s / 2**20, spec.cap_mib_s))
     vm = Vm(ram_mib=spec.ram_mib, filled_mib=spec.filled_mib)
     return move(vm, workload, link, _algorithm(algorithm, link), seed=seed)
 

@@ -20,7 +20,7 @@ def migrate_film(
     *,
     algorithm: Annotated[str, typer.Option(help=", ".join(ALGORITHMS) + ".")] = "deck",
     dirty_pages_s: Annotated[
-        float, typer.Option(help="Pages that the VM writes, a second.", min=1)
+        float, typer.Option(help="Pages that the VM writes, a second.", min=1, max=10_000)
     ] = 120.0,
     every: Annotated[int, typer.Option(help="Take one picture of so many.", min=1)] = 1,
     width: Annotated[int, typer.Option(help="Of the pictures, pixels.", min=320)] = 960,
@@ -34,6 +34,8 @@ def migrate_film(
     one_of("algorithm", algorithm, ALGORITHMS)
     if file.suffix.lower() != ".gif":
         raise InvalidInputError("FILE.gif", str(file), "a name that ends in .gif")
+    if not file.parent.is_dir():
+        raise FileNotFoundError(f"no folder {file.parent}")
     try:
         from virtlab.plots.vmotion_film import save_gif
     except ImportError as error:

@@ -57,7 +57,7 @@ def register(app: typer.Typer) -> None:
             _list(sheet, as_json=as_json)
             return
         question = sheet[name] if seed is None else sheet[name].problem(seed)
-        verdict = None if answer is None else question.check(_read(answer))
+        verdict = None if answer is None else question.check(_read(answer, question))
         solution = getattr(question, "right_answer", "see the notebook") if solve else None
         if as_json:
             told = _tell(sheet.chapter, question, verdict, solution)
@@ -99,8 +99,10 @@ def _list(sheet: Sheet, *, as_json: bool) -> None:
         typer.echo(f"{row['question']:<24} {row['kind']:<8} {endless}".rstrip())
 
 
-def _read(answer: str) -> Any:
+def _read(answer: str, question: Question) -> Any:
     """Read an answer as Python would (a number, a list), or leave it the text it is."""
+    if isinstance(getattr(question, "right_answer", None), float) and "," in answer:
+        return answer  # 2,667 is one number here, and for Python two
     try:
         return ast.literal_eval(answer)
     except (ValueError, SyntaxError, MemoryError, RecursionError):

@@ -144,4 +144,8 @@ def read_runs(path: str) -> pd.DataFrame:
             raise InvalidInputError(f"{path}, line 1", header, f"a header with {name}")
     if frame.empty:
         raise InvalidInputError(path, "no rows", "a CSV file with a header and rows")
+    for name in _NEEDED:
+        if frame[name].isna().any():  # the default would be a guess at what was forgotten
+            line = 2 + int(frame[name].isna().to_numpy().argmax())
+            raise InvalidInputError(f"{path}, line {line}, column {name}", "", "a number")
     return frame
