@@ -4,6 +4,7 @@
 const STEP_MS = 280;
 const ROW_PX = 26;
 const HEAD_PX = 34;
+const SHORT_PX = 106; // lanes that are nearer have their short names
 const SVG = "http://www.w3.org/2000/svg";
 const smooth = (t) => t * t * (3 - 2 * t);
 
@@ -148,7 +149,7 @@ class Sequence {
       "data-lane": lane.key, "data-lit": lit });
     const text = shape("text", svg, { x, y: HEAD_PX / 2 + 4, "text-anchor": "middle", "font-size": 14,
       "font-weight": 700, fill: lit ? "white" : lane.colour });
-    text.textContent = narrow ? lane.short : lane.name;
+    text.textContent = gap < SHORT_PX ? lane.short : lane.name;
   }
 
   drawArrow(group, arrow, at, colour, y, part) {

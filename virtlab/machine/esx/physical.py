@@ -5,15 +5,14 @@ The **disk** is a SCSI disk with an arm that moves and plates that turn. A reque
     controller + seek(distance) + rotation(until the sector comes by) + transfer
 
 and in that time no other is served. `HP97560` has the published figures of one real disk, the best
-described of its time; disks of 2004 were two to four times faster in each term. The bytes are real
-too: they are read from a file, and written to it.
+described of its time; a disk of 2004 is faster in each term. The bytes are real too: they are read
+from a file, and written to it.
 
 Memory and disk are handed out in **ranges** that never overlap.
 
 Source: C. Ruemmler, J. Wilkes, "An introduction to disk drive modeling", IEEE Computer, March 1994.
 Left out: the disk's cache and its read-ahead, skew between tracks, zones, the SCSI bus (10 MB/s,
-faster than the plates), spare sectors. Of memory: all that chapters
-07 to 09 are about.
+faster than the plates), spare sectors. Of memory: all that chapters 07 to 09 are about.
 """
 
 from __future__ import annotations

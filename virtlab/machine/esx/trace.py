@@ -314,9 +314,10 @@ class RequestTrace(Result):
         ms = {key: f"{value / 1000:.1f} ms" for key, value in parts.items()}
         count = len(self.others)
         others = f"{count} request{'' if count == 1 else 's'} of other VMs"
+        queued = f"{ms['queue']} behind {others}" if count else "no other was before it"
         return (
             f"{self.vm}'s program waited {self.us / 1000:.1f} ms for {self.bytes:,} bytes: "
-            f"{ms['disk']} for the disk, {ms['queue']} behind {others}. "
+            f"{ms['disk']} for the disk, {queued}. "
             f"{self.traps} traps; {name} took {layers:.1f} µs, "
             f"{100 * layers / self.us:.2g} % of the time."
         )
