@@ -16,8 +16,8 @@ from virtlab.machine.esx.physical import (
     BlockRequest,
     Geometry,
     PhysicalDisk,
-    Ranges,
 )
+from virtlab.machine.esx.ranges import Ranges
 from virtlab.validate import InvalidInputError
 
 

@@ -12,13 +12,13 @@ from virtlab.machine.esx.request import KINDS, RequestSetup, demo_disk, trace_re
 from virtlab.plots import style
 from virtlab.plots.esx import (
     draw_costs,
-    draw_layers,
     draw_sequence,
     headline,
     label,
     lanes_of,
     time_words,
 )
+from virtlab.plots.esx_layers import draw_layers
 from virtlab.validate import InvalidInputError
 
 

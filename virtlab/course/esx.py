@@ -8,7 +8,8 @@ from virtlab.course.esx_code import try_device, try_ports
 from virtlab.course.questions import Choice, Code, Mistake, Numeric
 from virtlab.course.sheet import Sheet
 from virtlab.machine.esx.hypervisor import Hypervisor
-from virtlab.machine.esx.physical import HP97560, SECTOR, PhysicalDisk, Ranges
+from virtlab.machine.esx.physical import HP97560, SECTOR, PhysicalDisk
+from virtlab.machine.esx.ranges import Ranges
 from virtlab.machine.esx.request import RequestSetup, trace_request
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from virtlab.widgets.app import Answer
 from virtlab.widgets.sequence import Lane, SequenceView, Step
 
 if TYPE_CHECKING:
-    from virtlab.machine.esx.trace import Arrow, Moment, RequestTrace
+    from virtlab.machine.esx.arrows import Arrow
+    from virtlab.machine.esx.trace import Moment, RequestTrace
 
 __all__ = ["DISKS", "SIZES", "RequestPlayer", "request"]
 

@@ -1,132 +1,30 @@
 """The trace of one request: every act on its way, and where the time went (S15).
 
-The acts are what the objects noted when they did them (`virtlab.machine.esx.acts`). An **arrow** is
-a run of acts of one kind between the same two layers: six `out` that fill registers, 128 `in` that
-fetch a sector.
+The acts are what the objects noted when they did them (`virtlab.machine.esx.acts`); drawn together
+they are arrows (`virtlab.machine.esx.arrows`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from virtlab.machine.esx.acts import BASIS, LAYERS, Act, Costs
-from virtlab.machine.esx.words import REGISTERS, sentence
+from virtlab.machine.esx.arrows import Arrow, drawn_together
+from virtlab.machine.esx.words import sentence
 from virtlab.results import Result
 from virtlab.validate import integer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
 
     import pandas as pd
 
     from virtlab.machine.esx.request import RequestSetup
 
-__all__ = ["PARTS", "Arrow", "Moment", "RequestTrace"]
+__all__ = ["PARTS", "Moment", "RequestTrace"]
 
 PARTS = ("disk", "queue", "traps and crossings", "guest's instructions")
-
-
-class Arrow(NamedTuple):
-    """Acts of one kind, one after the other, between two layers.
-
-    Attributes
-    ----------
-    number
-        From 1.
-    source, target, kind, ring
-        As the acts have them.
-    what
-        In words.
-    times, bytes, instructions
-        How many acts, bytes, and instructions of the guest.
-    start_us, us
-        From the request's first act on; how long.
-
-    Examples
-    --------
-    >>> Arrow(1, "kernel", "vmm", "port", 1, "out 0x1f2 to 0x1f7", 6, 6, 40, 0.0, 3.2).verb
-    'out'
-    """
-
-    number: int
-    source: str
-    target: str
-    kind: str
-    ring: int
-    what: str
-    times: int
-    bytes: int
-    instructions: int
-    start_us: float
-    us: float
-
-    @property
-    def verb(self) -> str:
-        """The first word: 'in' or 'out' of a port access."""
-        return self.what.split()[0]
-
-    @property
-    def about(self) -> str:
-        """What the port is for."""
-        return (
-            REGISTERS.get(int(self.what.split()[1], 16), "another") if self.kind == "port" else ""
-        )
-
-
-def _group(act: Act) -> tuple[str, ...]:
-    """Return what acts have in common that make one arrow."""
-    if act.kind != "port":
-        return act.source, act.target, act.kind
-    verb, port = act.what.split()[:2]
-    return act.source, act.target, act.kind, verb, REGISTERS.get(int(port, 16), "another")
-
-
-def _arrow(acts: Sequence[Act], begin_us: float) -> Arrow:
-    """Make one arrow of some acts."""
-    first, last = acts[0], acts[-1]
-    names = list(dict.fromkeys(act.what for act in acts))
-    what = " and ".join(names) if first.kind == "port" else ", ".join(names)
-    if first.kind == "port" and len(names) > 2:
-        what = f"{names[0]} to {names[-1].split()[1]}"
-    return Arrow(
-        0,
-        first.source,
-        first.target,
-        first.kind,
-        first.ring,
-        what,
-        len(acts),
-        sum(act.bytes for act in acts),
-        sum(act.instructions for act in acts),
-        first.start_us - begin_us,
-        last.end_us - first.start_us,
-    )
-
-
-def _folded(arrows: list[Arrow]) -> list[Arrow]:
-    """Put what repeats for each further sector into one arrow."""
-    starts = [k for k, arrow in enumerate(arrows) if arrow.kind == "inject"]
-    if len(starts) < 2:
-        return arrows
-    end = 1 + max(k for k, arrow in enumerate(arrows) if arrow.about == "interrupt controller")
-    rest = arrows[starts[1] : end]
-    again = Arrow(
-        0,
-        "kernel",
-        rest[1].target,
-        "again",
-        rest[1].ring,
-        f"{len(starts) - 1} sectors more",
-        sum(arrow.times for arrow in rest),
-        sum(arrow.bytes for arrow in rest if arrow.about == "data"),
-        sum(arrow.instructions for arrow in rest),
-        rest[0].start_us,
-        rest[-1].start_us + rest[-1].us - rest[0].start_us,
-    )
-    return [*arrows[: starts[1]], again, *arrows[end:]]
 
 
 @dataclass(frozen=True)
@@ -189,9 +87,7 @@ class RequestTrace(Result):
     @cached_property
     def arrows(self) -> tuple[Arrow, ...]:
         """Its acts, drawn together."""
-        runs = [list(run) for _, run in groupby(self.acts, _group)]
-        arrows = _folded([_arrow(run, self.acts[0].start_us) for run in runs])
-        return tuple(arrow._replace(number=k) for k, arrow in enumerate(arrows, 1))
+        return drawn_together(self.acts)
 
     def parts_us(self, acts: int) -> dict[str, float]:
         """Return where the time went.

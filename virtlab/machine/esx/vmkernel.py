@@ -22,7 +22,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from virtlab.machine.esx.acts import VIRTUAL, Costs, Event, Log
-from virtlab.machine.esx.physical import SECTOR, BlockRequest, PhysicalDisk, Range, Ranges
+from virtlab.machine.esx.physical import SECTOR, BlockRequest, PhysicalDisk
+from virtlab.machine.esx.ranges import Range, Ranges
 from virtlab.machine.esx.vmm import END, WAIT, World
 from virtlab.resources.disk_policies import Policy, Request, StartTimeFair, Units
 from virtlab.validate import InvalidInputError, number

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from virtlab.machine.esx.trace import Arrow, RequestTrace
+    from virtlab.machine.esx.arrows import Arrow
+    from virtlab.machine.esx.trace import RequestTrace
 
 __all__ = ["REGISTERS", "sentence"]
 
