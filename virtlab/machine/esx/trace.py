@@ -17,7 +17,6 @@ from virtlab.results import Result
 from virtlab.validate import integer
 
 if TYPE_CHECKING:
-
     import pandas as pd
 
     from virtlab.machine.esx.request import RequestSetup
