@@ -2,115 +2,32 @@
 
 from __future__ import annotations
 
-from functools import cache
-from typing import TYPE_CHECKING, Any
-
-import pypcode
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.machine.small_guests import CODE, GDT, IDT, KERNEL_STACK, TSS, out
+from tests.machine.small_guests import CODE, GDT, out
+from tests.machine.vmm_guests import (
+    EXIT,
+    POINTERS,
+    assert_same,
+    le,
+    memory,
+    monitored,
+    native,
+    one_decoder,
+    state,
+    tables,
+)
 from virtlab.machine.computer import Computer
 from virtlab.machine.faults import Fault
 from virtlab.machine.history import save_processor
-from virtlab.machine.segments import descriptor_bytes
 from virtlab.machine.vmm import LAYERS, Monitor
 from virtlab.machine.vmm.host import GDT as HOST_GDT
 from virtlab.machine.vmm.judge import guest_view
 from virtlab.machine.vmm.worlds import VMM_BASE
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-EXIT = out(0xF4, 0)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_decoder() -> Iterator[None]:
-    """Make pypcode's tables once: that takes longer than most runs here."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pypcode, "Context", cache(pypcode.Context))
-        yield
-
-
-def le(value: int, size: int = 4) -> str:
-    return value.to_bytes(size, "little").hex()
-
-
-def tables() -> str:
-    """Return the code with which a guest loads its own tables, as a kernel does."""
-    far = CODE + len(bytes.fromhex(_LOAD)) + 7
-    segments = "66b81000 8ed0 8ed8 8ec0 66b82800 0f00d8"
-    return f"{_LOAD} ea {le(far)} 0800 {segments}"
-
-
-_POINTERS = 0x83000
-_LOAD = f"0f0115{le(_POINTERS)} 0f011d{le(_POINTERS + 8)}"
-
-
-def furnish(computer: Computer) -> None:
-    """Put tables into a guest's memory: rings 0 and 3, a task state, gates that lead to iret."""
-    kinds = (0x9A, 0x92, 0xFA, 0xF2)
-    gdt = bytes(8) + b"".join(descriptor_bytes(0, 0xFFFFFFFF, kind) for kind in kinds)
-    gdt += descriptor_bytes(TSS, 0x67, 0x89, big=False)
-    memory = computer.memory
-    memory.write(GDT, gdt)
-    memory.write(TSS + 4, bytes.fromhex(le(KERNEL_STACK) + "1000"))
-    memory.write(TSS + 0x66, bytes.fromhex("6800"))
-    for vector in range(256):
-        at = 0x110000 + 16 * vector
-        errors = "83c404" if vector in (8, 10, 11, 12, 13, 14, 17) else ""
-        # A handler counts in ESI, and goes on after the instruction: all that fault have two bytes.
-        skip = "83042402" if vector in (0, 6, 13) else ""
-        memory.write(at, bytes.fromhex(f"{errors} 46 {skip} cf"))
-        access = 0xEE if vector in (3, 0x80) else 0x8E
-        gate = f"{le(at & 0xFFFF, 2)} 0800 00 {access:02x} {le(at >> 16, 2)}"
-        memory.write(IDT + 8 * vector, bytes.fromhex(gate))
-    memory.write(_POINTERS, bytes.fromhex(f"{le(len(gdt) - 1, 2)}{le(GDT)}"))
-    memory.write(_POINTERS + 8, bytes.fromhex(f"ff07{le(IDT)}"))
-
-
-def native(code: str) -> Computer:
-    computer = Computer(2, history=0)
-    furnish(computer)
-    computer.load_code(bytes.fromhex(tables() + code), CODE)
-    return computer
-
-
-def monitored(code: str, **more: Any) -> Monitor:
-    monitor = Monitor(2, **more)
-    furnish(monitor)
-    monitor.load_code(bytes.fromhex(tables() + code), CODE)
-    return monitor
-
-
-def state(computer: Computer) -> dict[str, object]:
-    """Return what a guest's machine is at the end, as the guest would see it."""
-    processor = computer.processor
-    return {
-        **guest_view(processor),
-        "output": bytes(computer.uart.output),
-        "devices": computer.bus.save(),
-    }
-
-
-def memory(computer: Computer) -> bytes:
-    """Return the guest's memory without the monitor's patches."""
-    data = bytearray(computer.memory.data)
-    if isinstance(computer, Monitor) and computer.patcher is not None:
-        for patch in computer.patcher.patches.values():
-            if data[patch.place] == 0xCC:
-                data[patch.place] = patch.byte
-    return bytes(data)
-
-
-def assert_same(one: Computer, other: Computer) -> None:
-    first, second = state(one), state(other)
-    assert {key: (first[key], second[key]) for key in first if first[key] != second[key]} == {}
-    assert memory(one) == memory(other)
-    assert one.clock.now == other.clock.now
-    assert one.traps == other.traps
+__all__ = ["one_decoder"]  # pytest finds it here
 
 
 # --- one instruction at a time --------------------------------------------------------------------
@@ -136,8 +53,8 @@ def test_a_guest_kernel_runs_at_ring_1_and_believes_in_ring_0() -> None:
         ("0f20d8 0f22d8", "MOV CR"),
         ("0f06", "CLTS"),
         ("0f01f0", "LMSW"),
-        (f"0f0115{le(_POINTERS)}", "LGDT"),
-        (f"0f011d{le(_POINTERS + 8)}", "LIDT"),
+        (f"0f0115{le(POINTERS)}", "LGDT"),
+        (f"0f011d{le(POINTERS + 8)}", "LIDT"),
         ("0f013d00100000", "INVLPG"),
         ("e460", "IN"),
         ("cd80", "INT"),
@@ -284,77 +201,6 @@ def test_cli_keeps_interrupts_away_though_the_host_has_them_on() -> None:
     assert other.pic.pending()
 
 
-# --- random programs ------------------------------------------------------------------------------
-
-PLAIN = [
-    *("01d8", "29c3", "31ca", "0fafc3", "c1e003", "d1f9", "f7d8", "40", "4b", "87d1", "0fb6c0"),
-    *("50", "5b", "6a07", "59", "8b0424", "891c24", "0f94c0", "a300400800", "8b1500400800"),
-    *("1e", "1f", "06", "07", "f8", "f5", "fc", "98", "99"),
-]
-TRAPPING = ["fa", "fb", "0f20c0", "0f06", "e460", "cd80", "cd33", "cc", "f7f7", "0f0b", "0f20d8"]
-LYING = ["9c", "9d", "0e58", "1658", "8cc8", "8cd3", "0f01e0", "0f00c8", "0f00c1", "0f02c3"]
-LYING += ["0f0105 00400800", "0f010d 00400800", "0f03c3", "9c9d", "fa9c58", "6a029d"]
-
-
-def program(parts: list[str]) -> str:
-    # 16 words on the stack, so that what is popped is always there; EDI is 0, a bad divisor.
-    return "31f6 31ff bb10000000" + "6a10" * 16 + "".join(parts) + EXIT
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.lists(st.sampled_from(PLAIN + TRAPPING), max_size=16))
-def test_a_program_that_only_traps_runs_as_at_ring_0(parts: list[str]) -> None:
-    one, other = native(program(parts)), monitored(program(parts))
-    first, second = one.run(2000), other.run(2000)
-    if other.wrongs:  # a fault's handler ends in iret, which may lie
-        assert {wrong.routine for wrong in other.wrongs} == {"IRET"}
-        return
-    assert (first.ended, first.why) == (second.ended, second.why)
-    assert_same(one, other)
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.lists(st.sampled_from(PLAIN + TRAPPING + LYING), max_size=16))
-def test_a_patched_program_runs_as_at_ring_0_whatever_it_asks(parts: list[str]) -> None:
-    one, other = native(program(parts)), monitored(program(parts), patch=True)
-    first, second = one.run(2000), other.run(2000)
-    assert other.wrongs == []
-    assert (first.ended, first.why) == (second.ended, second.why)
-    assert_same(one, other)
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.lists(st.sampled_from(PLAIN + TRAPPING + LYING), max_size=12))
-def test_what_differs_from_ring_0_was_found_as_a_lie(parts: list[str]) -> None:
-    """Completeness of the judge: where it accuses nobody, nothing differs."""
-    one, other = native(program(parts)), monitored(program(parts))
-    one.run(2000)
-    other.run(2000)
-    if not other.wrongs:
-        assert_same(one, other)
-
-
-@settings(max_examples=8, deadline=None)
-@given(parts=st.lists(st.sampled_from(PLAIN + TRAPPING + LYING), max_size=12), patch=st.booleans())
-def test_a_monitors_steps_are_taken_back_exactly(parts: list[str], *, patch: bool) -> None:
-    other = monitored(program(parts), patch=patch, history=1000)
-
-    def whole() -> tuple[object, ...]:
-        processor = other.processor
-        own = bytes(processor.own.data[: HOST_GDT + 0x100])
-        counts = dict(other.entries), dict(other.injected), len(other.log), len(other.wrongs)
-        memory = bytes(other.memory.data)
-        return save_processor(processor), processor.virtual, own, memory, counts
-
-    marks: list[tuple[object, ...]] = []
-    while not other.ended and len(marks) < 120:
-        marks.append(whole())
-        other.step()
-    for mark in reversed(marks):
-        other.step_back()
-        assert whole() == mark
-
-
 # --- the monitor's memory, ports and log ----------------------------------------------------------
 
 
@@ -420,8 +266,8 @@ def test_the_log_tells_one_request_layer_by_layer() -> None:
     ]
     assert [(event.layer, event.what) for event in places[:3]] == [
         ("guest kernel", "trap"),
-        ("device", "out"),
         ("vmm", "emulate"),
+        ("device", "out"),
     ]
     assert "#GP(0): OUT at ring 1 with IOPL 0" in places[0].words
     assert all(event.layer in LAYERS for event in monitor.log)

@@ -19,11 +19,13 @@ from virtlab.machine.computer import Computer
 from virtlab.machine.guests import FOLDER, MIRROR, guest, kernel, mirror
 from virtlab.machine.image import load
 from virtlab.machine.start import MachineCode
+from virtlab.machine.theorem.cost import trap_cost
 from virtlab.machine.vmm import Monitor
 from virtlab.machine.vmm.judge import guest_view
+from virtlab.machine.vmm.outcome import TRAP_CYCLES, WAYS, Ways
 from virtlab.machine.vmm.patching import could_lie
 from virtlab.machine.vmm.protection import touch_the_vmm, try_to_touch
-from virtlab.machine.vmm.ways import TRAP_CYCLES, WAYS, Ways, first_lie, run_ways
+from virtlab.machine.vmm.ways import first_lie, run_ways
 from virtlab.validate import InvalidInputError
 
 if TYPE_CHECKING:
@@ -156,6 +158,29 @@ def test_what_traps_is_counted_by_reason(of_kernel: Ways) -> None:
     frame = of_kernel.traps_frame()
     assert list(frame.columns) == ["reason", *WAYS[1:]]
     assert frame["patched"].sum() == of_kernel.patched.total_entries
+
+
+def test_the_traps_are_those_that_a_count_at_ring_0_foresees(of_kernel: Ways) -> None:
+    """The theorem's count looks at the native run alone, and knows no monitor."""
+    cost = trap_cost()
+    entries = of_kernel.patched.entries
+    privileged = ("OUT", "IN", "MOV CR", "LGDT", "LIDT", "LTR")
+    assert sum(entries[name] for name in privileged) == cost.kernel_traps
+    assert entries["INT"] == cost.calls
+
+
+def test_the_patches_as_a_table(of_mirror: Ways) -> None:
+    frame = of_mirror.patches_frame()
+    assert len(frame) == len(of_mirror.patched.patches) == 12
+    assert set(frame["replaced_by"]) == {"cc"}
+    by_name = frame.set_index("instruction")["bytes"]
+    assert (by_name["POPFD"], by_name["IRETD"], by_name["PUSH CS"], by_name["SMSW ESI"]) == (
+        1,
+        1,
+        1,
+        3,
+    )
+    assert list(frame["symbol"])[:2] == ["on_timer+0xc", "set_flags+0x1"]
 
 
 def test_it_says_so(of_kernel: Ways) -> None:

@@ -8,8 +8,14 @@ as a story, or drawn as a sequence.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-__all__ = ["LAYERS", "Difference", "Event", "Wrong"]
+from virtlab.machine.sensitive import routine_of
+
+if TYPE_CHECKING:
+    from virtlab.machine.decode import Instruction
+
+__all__ = ["LAYERS", "Difference", "Event", "Wrong", "counted_as"]
 
 LAYERS = ("guest user", "guest kernel", "vmm", "VMkernel", "device")
 
@@ -32,6 +38,13 @@ _REASONS = {
     "CALLF": "A far call pushes CS, whose low two bits are the ring that runs: 1.",
     "VERR": "VERR answers for the copy of the table.",
     "VERW": "VERW answers for the copy of the table.",
+}
+_COUNTED_AS = {
+    "MOVCR": "MOV CR",
+    "MOVFROMSEG": "MOV from segment",
+    "MOVTOSEG": "MOV to segment",
+    "PUSHSEG": "PUSH segment",
+    "POPSEG": "POP segment",
 }
 _OTHERWISE = (
     "It touches the machine, and did so at ring 1, where the guest believes to be at ring 0."
@@ -140,3 +153,25 @@ interrupts back.
             f"{self.ring} and did not trap.\n{'; '.join(map(str, self.differences))}.\n"
             f"{_REASONS.get(self.routine, _OTHERWISE)}"
         )
+
+
+def counted_as(instruction: Instruction) -> str:
+    """Return what a trap is counted as: the mnemonic, where that says enough.
+
+    Parameters
+    ----------
+    instruction
+        What trapped.
+
+    Returns
+    -------
+    str
+        Such as 'OUT', or 'MOV CR'.
+
+    Examples
+    --------
+    >>> from virtlab.machine.decode import Decoder
+    >>> counted_as(Decoder().decode(0, bytes.fromhex("0f20c0")))
+    'MOV CR'
+    """
+    return _COUNTED_AS.get(routine_of(instruction.encoding) or "", instruction.mnemonic)

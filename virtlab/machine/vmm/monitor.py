@@ -36,8 +36,7 @@ from virtlab.machine.computer import Computer
 from virtlab.machine.devices.pit import INSTRUCTIONS_PER_TICK
 from virtlab.machine.faults import Fault, fault_name
 from virtlab.machine.processor import Processor
-from virtlab.machine.sensitive import routine_of
-from virtlab.machine.vmm.events import Event, Wrong
+from virtlab.machine.vmm.events import Event, Wrong, counted_as
 from virtlab.machine.vmm.host import Deprivileged
 from virtlab.machine.vmm.judge import do_and_judge
 from virtlab.machine.vmm.patching import Patch, Patcher
@@ -54,20 +53,6 @@ if TYPE_CHECKING:
 __all__ = ["Monitor"]
 
 _LOG_EVENTS = 200_000
-
-
-_NAMES = {
-    "MOVCR": "MOV CR",
-    "MOVFROMSEG": "MOV from segment",
-    "MOVTOSEG": "MOV to segment",
-    "PUSHSEG": "PUSH segment",
-    "POPSEG": "POP segment",
-}
-
-
-def _name(done: Instruction) -> str:
-    """Return what an instruction is counted as; MOV alone would say too little."""
-    return _NAMES.get(routine_of(done.encoding) or "", done.mnemonic)
 
 
 class _Ports:
@@ -163,7 +148,7 @@ class Monitor(Computer):
         self.injected: Counter[str] = Counter()
         self._log_events = integer("log_events", log_events, minimum=0)
         self._where: Callable[[int], str] = hex
-        self._emulated = ""
+        self._said = ""
         self._past: deque[tuple[Any, ...]] = deque(maxlen=history)
 
     def load(self, program: Program) -> None:
@@ -176,6 +161,8 @@ class Monitor(Computer):
         """
         super().load(program)
         self._where = getattr(program, "where", hex)
+        if self.patcher is not None:
+            self.patcher.where = self._where
         self._resume()
 
     # --- the guest's state ------------------------------------------------------------------------
@@ -253,15 +240,18 @@ class Monitor(Computer):
         # The processor's reason names the patch; what is meant is the instruction beneath it.
         said = f"int3 over {patch.instruction}" if patch else str(fault)
         self.note(self.layer, "trap", said, at)
+        noted = len(self.log)
         try:
             done = self._emulate(patch)
         except Fault as own:
             self._count(fault_name(own.vector))
             raise
-        name = _name(done)
+        name = counted_as(done)
         self._count(f"{name} (patched)" if patch else name)
-        self._emulated = f"{said}; the vmm does it for the guest"
+        self._said = f"{said}; the vmm does it for the guest"
         self.note("vmm", "emulate", str(done), at)
+        if self.log:  # what devices did comes after it: it is because of it
+            self.log.insert(noted, self.log.pop())
         processor.leave()
         self._resume()
         return done
@@ -300,7 +290,7 @@ class Monitor(Computer):
 
     def _after(self, done: Instruction, traps: list[tuple[str, str]], *, traced: bool) -> str:
         why = super()._after(done, traps, traced=traced)
-        words, self._emulated = self._emulated, ""
+        words, self._said = self._said, ""
         return "; ".join(word for word in (words, why) if word)
 
     def _resume(self) -> None:
@@ -308,8 +298,7 @@ class Monitor(Computer):
         if self.patcher is None:
             return
         for patch in self.patcher.scan(self.address):
-            where = self._where(patch.address)
-            self.note("vmm", "patch", f"{patch.instruction} at {where}")
+            self.note("vmm", "patch", f"{patch.instruction} at {patch.symbol}")
 
     def _traced(self, address: int) -> None:
         self._count("trace")
@@ -324,6 +313,7 @@ class Monitor(Computer):
             self.note(self.layer, "silent", f"{instruction}: {differences[0]}")
             wrong = Wrong(when, address, where, ring, str(instruction), name, differences)
             self.wrongs.append(wrong)
+            self._said = f"no trap, and {'; '.join(map(str, differences))}"
         return after
 
     # --- devices ----------------------------------------------------------------------------------

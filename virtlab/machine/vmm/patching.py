@@ -39,6 +39,8 @@ from virtlab.machine.sensitive import routine_of
 from virtlab.machine.vmm.shadow import peek, peek_place
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from virtlab.machine.decode import Instruction
     from virtlab.machine.processor import Processor
 
@@ -87,16 +89,22 @@ class Patch:
         Physical address.
     address
         Linear address at which it was found.
+    symbol
+        The function's name with a distance.
     byte
         What stood there.
     instruction
         What it is, as an assembler writes it.
+    size
+        How many bytes it has.
     """
 
     place: int
     address: int
+    symbol: str
     byte: int
     instruction: str
+    size: int
 
 
 class Patcher:
@@ -113,6 +121,8 @@ class Patcher:
         By physical address.
     known
         Physical addresses of all instructions that were looked at.
+    where
+        Names an address.
 
     Examples
     --------
@@ -130,6 +140,7 @@ class Patcher:
         self.processor = processor
         self.patches: dict[int, Patch] = {}
         self.known: set[int] = set()
+        self.where: Callable[[int], str] = hex
 
     def scan(self, address: int) -> list[Patch]:
         """Follow the code from an address, and patch it.
@@ -173,7 +184,8 @@ class Patcher:
 
     def _patch(self, place: int, address: int, instruction: Instruction) -> Patch:
         memory = self.processor.memory
-        patch = Patch(place, address, memory.data[place], str(instruction))
+        byte, size = memory.data[place], len(instruction.code)
+        patch = Patch(place, address, self.where(address), byte, str(instruction), size)
         self.patches[place] = patch
         memory.write(place, bytes([INT3]))
         return patch
