@@ -82,3 +82,14 @@ def test_a_missing_notebook_is_named(tmp_path: Path) -> None:
 def test_no_notebooks_are_an_empty_table() -> None:
     assert Grades(()).to_frame().empty
     assert Grades(()).summary() == {"notebooks": 0}
+
+
+def test_two_students_may_hand_in_files_of_one_name(tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in ("ann", "bob")]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "05-shares.ipynb").write_text("no notebook", encoding="utf-8")
+    grades = grade([folder / "05-shares.ipynb" for folder in folders])
+    names = [(folder / "05-shares").as_posix() for folder in folders]
+    assert [one.name for one in grades.grades] == names
+    assert grades.to_json()["trouble"] == dict.fromkeys(names, "This is not a notebook.")

@@ -389,3 +389,10 @@ def test_equal_vms_get_equal_parts(case: Case) -> None:
     result = allocate(float(capacity), shares, low, high).allocation
     half = result.size // 2
     assert (result[:half] == result[half:]).all()
+
+
+def test_what_is_left_beside_zero_shares_is_said_as_it_is() -> None:
+    left = allocate(160, [0, 1000], minimum=[20, 0], maximum=[np.inf, 30])
+    assert "110 are left, for no VM that has shares can use more." in left.explain()
+    full = allocate(160, [0, 1000], minimum=[20, 0], maximum=[20, 30])
+    assert "110 are left, for no VM can use more." in full.explain()

@@ -38,7 +38,7 @@ class Grade:
     Attributes
     ----------
     name
-        The notebook's file name, without its ending.
+        The notebook's file name, without its ending; its path, if another has the same name.
     rows
         A dict for each question: chapter, question, kind, state, tries.
     trouble
@@ -109,6 +109,22 @@ class Grades(Result):
         """
         return {"notebooks": len(self.grades), **{one.name: one.right for one in self.grades}}
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the rows, and why a notebook has none, in built-in types.
+
+        Returns
+        -------
+        dict
+            As `Result.to_json`, and `trouble`, a sentence by name.
+
+        Examples
+        --------
+        >>> Grades((Grade("bob", trouble="It holds no questions."),)).to_json()["trouble"]
+        {'bob': 'It holds no questions.'}
+        """
+        trouble = {one.name: one.trouble for one in self.grades if one.trouble}
+        return {**super().to_json(), "trouble": trouble}
+
     def explain(self) -> str:
         """Return a sentence for each notebook.
 
@@ -160,10 +176,22 @@ def grade(notebooks: Sequence[Path | str], seconds: float = 120) -> Grades:
         raise FileNotFoundError(f"no notebook {', '.join(missing)}")
     if importlib.util.find_spec("nbclient") is None:
         raise FileNotFoundError("nbclient is not installed here: pip install '.[lab]' brings it")
-    return Grades(tuple(_grade(path, seconds) for path in paths))
+    names = _names(paths)
+    return Grades(
+        tuple(_grade(path, name, seconds) for path, name in zip(paths, names, strict=True))
+    )
 
 
-def _grade(path: Path, seconds: float) -> Grade:
+def _names(paths: Sequence[Path]) -> list[str]:
+    """Name each notebook by its file; where two have one name, by their folders too."""
+    stems = [path.stem for path in paths]
+    return [
+        stem if stems.count(stem) == 1 else path.with_suffix("").as_posix()
+        for stem, path in zip(stems, paths, strict=True)
+    ]
+
+
+def _grade(path: Path, name: str, seconds: float) -> Grade:
     import nbformat
     from nbclient.exceptions import DeadKernelError
 
@@ -171,16 +199,16 @@ def _grade(path: Path, seconds: float) -> Grade:
         notebook = nbformat.read(path, as_version=4)
         nbformat.validate(notebook)
     except Exception:  # noqa: BLE001 - a hand-in may be anything, and nbformat raises anything
-        return Grade(path.stem, trouble="This is not a notebook.")
+        return Grade(name, trouble="This is not a notebook.")
     notebook.cells = [cell for cell in notebook.cells if not _is_solution(cell)]
     notebook.cells.append(nbformat.v4.new_code_cell(_REPORT))
     try:
         _run(notebook, path.parent, seconds)
     except DeadKernelError:
-        return Grade(path.stem, trouble="Its Python died while it ran.")
+        return Grade(name, trouble="Its Python died while it ran.")
     scores = _scores(notebook.cells[-1])
     rows = tuple({"chapter": one["chapter"], **row} for one in scores for row in one["rows"])
-    return Grade(path.stem, rows, trouble="" if rows else "It holds no questions that ran.")
+    return Grade(name, rows, trouble="" if rows else "It holds no questions that ran.")
 
 
 def _is_solution(cell: Any) -> bool:

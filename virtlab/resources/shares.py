@@ -177,7 +177,9 @@ class Allocation(Result):
                 for i, (name, amount) in enumerate(pairs)
             ]
             parts = f"{', '.join(words)}{unit}."
-        rest = f" {self.unused:.4g}{unit} are left, for no VM can use more." if self.unused else ""
+        idle = ((self.shares == 0) & (self.allocation < self.maximum)).any()
+        who = "no VM that has shares" if idle else "no VM"
+        rest = f" {self.unused:.4g}{unit} are left, for {who} can use more." if self.unused else ""
         return f"{divided} {parts}{self._clamped()}{rest}"
 
     def _clamped(self) -> str:
