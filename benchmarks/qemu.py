@@ -33,7 +33,7 @@ def all_runs() -> Race:
 
     return race(
         "Predict 167 runs",
-        {"place of the writer known": known, "place unknown (9 each)": unknown},
+        {"place of the writer known": known, "place unknown (19 each)": unknown},
         turns=3,
     )
 
