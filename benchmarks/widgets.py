@@ -95,17 +95,24 @@ def kernel_side() -> None:
 
 
 def each_control() -> None:
-    """Time what the kernel does for one move of each control of chapter 06's widgets."""
-    from virtlab.widgets import cpu
+    """Time what the kernel does for one move of each control of the widgets of 02 and 06."""
+    from virtlab.widgets import cpu, rings
 
-    apps: dict[str, Any] = {"live": cpu.live(), "cores": cpu.cores(), "together": cpu.together()}
+    apps: dict[str, Any] = {
+        "live": cpu.live(),
+        "cores": cpu.cores(),
+        "together": cpu.together(),
+        "kernel": rings.kernel(),
+        "attempt": rings.attempt(),
+        "table": rings.table(),
+    }
     for name, app in apps.items():
         if hasattr(app, "picture"):
             app.picture.pixels = 960  # as in a browser of that width
         for key, control in app.controls.items():
             if hasattr(control, "min"):
                 values = [control.min, control.min + control.step]
-            elif hasattr(control, "labels") and key != "power":
+            elif hasattr(control, "labels") and key not in ("power", "go"):
                 values = _first_two(control)
             elif hasattr(control, "max"):
                 values = [5, 6]

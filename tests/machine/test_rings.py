@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.machine.ring_judge import Judge, taken
+from virtlab.datasets import rings_unicorn
 from virtlab.machine.probes import PROBES, Probe, named
 from virtlab.machine.registers import GENERAL
 from virtlab.machine.rings import (
@@ -15,95 +17,12 @@ from virtlab.machine.rings import (
     ring_table,
     try_instruction,
 )
-from virtlab.machine.stage import (
-    CODE,
-    GDT,
-    IDT,
-    RAM,
-    STACK,
-    TSS,
-    code_selector,
-    data_selector,
-    stage,
-)
-
-unicorn: Any = pytest.importorskip("unicorn", reason="Unicorn is not installed")
-const: Any = pytest.importorskip("unicorn.x86_const")
+from virtlab.machine.stage import STACK
 
 # What Unicorn 2.1 does otherwise than the manual, by what it is about.
 NO_PORT_CHECK = {"in", "out", "ins", "outs"}  # SDM 1, 19.5: IOPL and the task's map are not checked
 NO_DELIVERY = {"int 0x80", "int 0x81"}  # SDM 3, 6.12: a hook is called, with no gate, nor its ring
 SETTLED = NO_PORT_CHECK | NO_DELIVERY
-
-
-class Judge:
-    """Unicorn on the same small machine, brought to a ring by an IRET of its own."""
-
-    def __init__(self, probe: Probe, ring: int, iopl: int) -> None:
-        ours = stage(ring, iopl)
-        probe.prepare(ours)
-        ours.memory.write(CODE, probe.bytes_at(ring))
-        self.uc = unicorn.Uc(unicorn.UC_ARCH_X86, unicorn.UC_MODE_32)
-        self.uc.mem_map(0, RAM)
-        self.uc.mem_write(0, bytes(ours.memory.data))
-        self.vector = -1
-        self.uc.hook_add(unicorn.UC_HOOK_INTR, self._interrupted)
-        self.uc.reg_write(const.UC_X86_REG_GDTR, (0, GDT, 0x5F, 0))
-        self.uc.reg_write(const.UC_X86_REG_IDTR, (0, IDT, 0x7FF, 0))
-        self._come_to(ours, ring)
-        for name in ("CR0",):
-            self.uc.reg_write(const.UC_X86_REG_CR0, ours.registers[name])
-        self.before = self.state()
-
-    def _interrupted(self, uc: Any, vector: int, _data: Any) -> None:
-        self.vector = vector
-        uc.emu_stop()
-
-    def _come_to(self, ours: Any, ring: int) -> None:
-        """Load the segments at ring 0, and return to the ring."""
-        write, uc = self.uc.reg_write, self.uc
-        for name, selector in (("CS", 0x08), ("SS", 0x10)):
-            write(getattr(const, f"UC_X86_REG_{name}"), selector)
-        uc.reg_write(const.UC_X86_REG_TR, (0x48, TSS, 0x67, 0x8B00))
-        words = [CODE, code_selector(ring), ours.registers.eflags, ours.registers["ESP"]]
-        words.append(data_selector(ring))
-        top = 0x9F00
-        uc.mem_write(top, b"".join(word.to_bytes(4, "little") for word in words))
-        uc.mem_write(0x9E00, b"\xcf")  # iret
-        write(const.UC_X86_REG_ESP, top)
-        write(const.UC_X86_REG_EFLAGS, 2)
-        uc.emu_start(0x9E00, 0, count=1)
-        if ring == 0:
-            write(const.UC_X86_REG_ESP, ours.registers["ESP"])
-        for name in ("DS", "ES", "FS", "GS"):
-            write(getattr(const, f"UC_X86_REG_{name}"), data_selector(ring))
-        for name in GENERAL[:4] + GENERAL[5:]:
-            write(getattr(const, f"UC_X86_REG_{name}"), ours.registers[name])
-        assert uc.reg_read(const.UC_X86_REG_CS) == code_selector(ring)
-
-    def state(self) -> dict[str, Any]:
-        read = self.uc.reg_read
-        return {
-            **{name: read(getattr(const, f"UC_X86_REG_{name}")) for name in GENERAL},
-            "flags": read(const.UC_X86_REG_EFLAGS) & 0x8D5,
-            "IF": read(const.UC_X86_REG_EFLAGS) >> 9 & 1,
-            "IOPL": read(const.UC_X86_REG_EFLAGS) >> 12 & 3,
-            "ring": read(const.UC_X86_REG_CS) & 3,
-            "eip": read(const.UC_X86_REG_EIP),
-            "cr0": read(const.UC_X86_REG_CR0),
-            "cr3": read(const.UC_X86_REG_CR3),
-            "gdtr": read(const.UC_X86_REG_GDTR)[1:3],
-            "idtr": read(const.UC_X86_REG_IDTR)[1:3],
-            "memory": bytes(self.uc.mem_read(0, 0x9E00)),
-        }
-
-    def run(self) -> str:
-        """Run the instruction; return how the fault is called, if it faults."""
-        try:
-            self.uc.emu_start(CODE, 0, count=1)
-        except unicorn.UcError as error:
-            return "#UD" if error.errno == unicorn.UC_ERR_INSN_INVALID else "?"
-        return {-1: "", 13: "#GP", 12: "#SS", 11: "#NP"}.get(self.vector, f"{self.vector}")
 
 
 CASES = [
@@ -192,3 +111,12 @@ def test_the_words_and_the_rows() -> None:
     row = frame[(frame["mnemonic"] == "LGDT") & (frame["ring"] == 1)].iloc[0]
     assert (row["outcome"], row["fault"]) == ("faults", "#GP(0)")
     assert "ring 0's" in row["why"]
+
+
+def test_what_is_stored_of_unicorn_is_what_it_does() -> None:
+    stored = rings_unicorn()
+    assert len(stored) == len(PROBES) * 16
+    cells = zip(stored["name"], stored["ring"], stored["iopl"], stored["fault"], strict=True)
+    for name, ring, iopl, fault in cells:
+        if ring in (0, 3) and iopl in (0, 3):
+            assert taken(Judge(named(name), int(ring), int(iopl)).run()) == fault, (name, ring)

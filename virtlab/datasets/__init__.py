@@ -5,7 +5,7 @@ In a checkout the files are in `data/`; in an installed wheel they are inside th
 """
 
 from virtlab.datasets.files import changed_files, data_path, folder
-from virtlab.datasets.machine import milestones, ring3_native, ways
+from virtlab.datasets.machine import milestones, ring3_native, rings_unicorn, ways
 from virtlab.datasets.memory import (
     PAGE_KINDS,
     copies_pages,
@@ -37,6 +37,7 @@ __all__ = [
     "reclaim_pages",
     "reclaim_steps",
     "ring3_native",
+    "rings_unicorn",
     "sharing_vs_copies",
     "touched_seconds",
     "trace_meta",

@@ -6,7 +6,7 @@ import pandas as pd
 
 from virtlab.datasets.files import data_path
 
-__all__ = ["milestones", "ring3_native", "ways"]
+__all__ = ["milestones", "ring3_native", "rings_unicorn", "ways"]
 
 
 def ring3_native() -> pd.DataFrame:
@@ -28,6 +28,28 @@ def ring3_native() -> pd.DataFrame:
     [['', 1.0]]
     """
     return pd.read_csv(data_path("ring3_native.csv"), keep_default_na=False).apply(_numbers)
+
+
+def rings_unicorn() -> pd.DataFrame:
+    """Return what the probes of `virtlab.machine.probes` did in Unicorn, at each ring and IOPL.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each: `name`, `ring`, `iopl`, `fault` (empty if it ran; 'hook 0x80' where it hands
+        an interrupt to a hook).
+
+    Notes
+    -----
+    Measured for this project (`data/README.md`) by `tools/measure_rings_unicorn.py`.
+
+    Examples
+    --------
+    >>> found = rings_unicorn()
+    >>> found.loc[(found["name"] == "in") & (found["ring"] == 3), "fault"].tolist()
+    ['', '', '', '']
+    """
+    return pd.read_csv(data_path("rings_unicorn.csv"), keep_default_na=False)
 
 
 def _numbers(column: pd.Series) -> pd.Series:

@@ -24,6 +24,7 @@ D. Tsafrir, "Hardware and Software Support for Virtualization", 2017, table 2.2.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import pandas as pd
 
@@ -90,10 +91,19 @@ class RingTable(Result):
         >>> ring_table().cell("cli", 3, 3)
         'works'
         """
-        here, top = self.outcomes[name, ring, iopl], self.outcomes[name, 0, iopl]
-        if here.fault and here.fault != top.fault:
-            return "faults"
-        return "works" if _same(here, top) else "differs"
+        return self._cells[name, ring, iopl]
+
+    @cached_property
+    def _cells(self) -> dict[tuple[str, int, int], str]:
+        """All cells, compared once: a slider asks for them again and again."""
+        found = {}
+        for (name, ring, iopl), here in self.outcomes.items():
+            top = self.outcomes[name, 0, iopl]
+            trapped = here.fault and here.fault != top.fault
+            found[name, ring, iopl] = (
+                "faults" if trapped else "works" if _same(here, top) else "differs"
+            )
+        return found
 
     def sensitive(self, name: str) -> tuple[bool, bool]:
         """Return whether a probe controls the machine, and whether what it tells depends on it.
@@ -114,6 +124,14 @@ class RingTable(Result):
         >>> table.sensitive("lgdt"), table.sensitive("smsw"), table.sensitive("add")
         ((True, False), (False, True), (False, False))
         """
+        return self._sensitive[name]
+
+    @cached_property
+    def _sensitive(self) -> dict[str, tuple[bool, bool]]:
+        return {probe.name: self._ask(probe.name) for probe in PROBES}
+
+    def _ask(self, name: str) -> tuple[bool, bool]:
+        """Run a probe in another machine, too, and see whether it can tell."""
         top = self.outcomes[name, 0, 0]
         probe = top.probe
         moved = try_instruction(probe, 0, moved=True, kind=self.kind)

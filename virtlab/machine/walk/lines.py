@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from virtlab.machine.decode import LONGEST
 from virtlab.machine.faults import Fault
 from virtlab.machine.memory import PAGE
-from virtlab.machine.paging import PRESENT
+from virtlab.machine.vmm.shadow import peek_place
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["END", "Line", "Names", "listing", "peek"]
 
 END = "end"  # the name after the last instruction: what stands behind it is no code
-_LARGE, _PSE = 0x80, 1 << 4
 _FARTHEST = 600  # bytes from a name to what follows it
 
 
@@ -129,28 +128,11 @@ def peek(processor: Processor, linear: int, size: int) -> bytes:
     found = b""
     while len(found) < size:
         at = linear + len(found) & 0xFFFFFFFF
-        place = _place(processor, at)
+        place = peek_place(processor, at)
         if place is None or place >= len(processor.memory.data):
             break
         found += processor.memory.read(place, min(size - len(found), PAGE - at % PAGE))
     return found
-
-
-def _place(processor: Processor, linear: int) -> int | None:
-    """Return the physical address, or None."""
-    if not processor.paging.on:
-        return linear
-    registers, memory = processor.registers, processor.memory
-
-    def entry(table: int, number: int) -> int:
-        return int.from_bytes(memory.read((table & ~0xFFF) + 4 * number, 4), "little")
-
-    found = entry(registers["CR3"], linear >> 22)
-    if found & PRESENT and found & _LARGE and registers["CR4"] & _PSE:
-        return found & 0xFFC00000 | linear & 0x3FFFFF
-    if found & PRESENT:
-        found = entry(found, linear >> 12 & 0x3FF)
-    return found & ~0xFFF | linear & 0xFFF if found & PRESENT else None
 
 
 def listing(

@@ -248,6 +248,8 @@ def _plain(step: Step) -> str:
     for name, (old, new) in step.changes().items():
         if name != "EFLAGS":
             parts.append(f"{name} is {new:#x} now")
+        elif (old ^ new) & _IF:
+            parts.append(f"IF is {new >> 9 & 1} now")
         elif (old ^ new) & ~ARITHMETIC:
             parts.append(f"EFLAGS is {new:#x} now")
     written = step.undo.written if step.undo else ()
