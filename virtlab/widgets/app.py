@@ -95,6 +95,7 @@ def table_of(result: Result) -> str:
     frame = result.to_frame()
     words = frame.columns.str.replace("_", " ").str.replace(r" per s$", "/s", regex=True)
     words = words.str.replace(r"\bpercent$", "%", regex=True)
+    words = words.str.replace(r"\bus$", "µs", regex=True)
     frame.columns = words.str.replace(r"\bmb/s$", "MB/s", regex=True)
     return table_html(frame, max_rows=12, number_format=_in_words)
 

@@ -63,7 +63,7 @@ class RequestPlayer(widgets.VBox):
         self.controls: dict[str, Any] = {
             "vms": controls.slider("VMs on the host", "", 1, 1, 4, 1),
             "sectors": controls.choice("VM1 reads", SIZES, 1),
-            "shares": controls.slider("Shares of VM1", "(others 1000)", 1000, 250, 4000, 250),
+            "shares": controls.slider("VM1's shares, others 1000", "", 1000, 250, 4000, 250),
             "layers": controls.choice("Its guest sees", DISKS, "ata"),
             "step": controls.player("Step", "", 1, interval_ms=900),
         }

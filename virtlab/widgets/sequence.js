@@ -3,8 +3,9 @@
 
 const STEP_MS = 280;
 const ROW_PX = 26;
+const TALL_PX = 46; // a row where words stand below their arrow, for want of room beside it
 const HEAD_PX = 34;
-const SHORT_PX = 106; // lanes that are nearer have their short names
+const SHORT_PX = 102; // lanes that are nearer have their short names
 const SVG = "http://www.w3.org/2000/svg";
 const smooth = (t) => t * t * (3 - 2 * t);
 
@@ -94,7 +95,7 @@ class Sequence {
       const button = item.firstChild;
       const [number, label, time] = button.children;
       number.textContent = String(i + 1);
-      label.textContent = this.narrow ? arrow.short : arrow.label;
+      label.textContent = this.width < 330 ? arrow.short : arrow.label;
       time.textContent = arrow.time;
       button.title = `Go to step ${i + 1}: ${arrow.label}`;
       item.dataset.state = i + 1 < this.step ? "done" : i + 1 === this.step ? "now" : "";
@@ -118,8 +119,9 @@ class Sequence {
   draw(progress) {
     if (!this.width) return;
     const { svg, lanes, arrows, step, narrow } = this;
-    const wide = narrow ? 208 : Math.min(560, this.width * 0.58);
-    const high = HEAD_PX + ROW_PX * arrows.length + 6;
+    const wide = narrow ? this.width : Math.min(560, this.width * 0.58);
+    const row = narrow ? TALL_PX : ROW_PX;
+    const high = HEAD_PX + row * arrows.length + 6;
     svg.setAttribute("viewBox", `0 0 ${wide} ${high}`);
     svg.setAttribute("width", wide);
     svg.setAttribute("height", high);
@@ -132,7 +134,7 @@ class Sequence {
     const lit = now ? (progress < 0.5 ? now.source : now.target) : lanes[0].key;
     for (const lane of lanes) this.drawLane(lane, at[lane.key], gap, high, lane.key === lit);
     arrows.slice(0, step).forEach((arrow, i) => {
-      const y = HEAD_PX + ROW_PX * (i + 0.5);
+      const y = HEAD_PX + row * i + ROW_PX / 2 - (narrow ? 2 : 0);
       const part = i + 1 === step ? progress : 1;
       const group = shape("g", svg, { opacity: i + 1 === step ? 1 : 0.5 });
       this.drawArrow(group, arrow, at, colour[arrow.source], y, part);
