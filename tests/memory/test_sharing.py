@@ -76,6 +76,24 @@ class Guests(RuleBasedStateMachine):
         self.by_number.write(np.array([self.memory.number(vm, page)]), content)
 
     @rule(data=st.data())
+    def write_what_no_other_has(self, data: st.DataObject) -> None:
+        vm, page = data.draw(st.sampled_from(self.keys))
+        self.own = getattr(self, "own", 0) + 1
+        new = b"own" + self.own.to_bytes(8, "big") + bytes(PAGE_BYTES - 11)
+        self.memory.write(vm, page, new)
+        self.plain[vm, page] = new
+        self.by_number.write_own(np.array([self.memory.number(vm, page)] * 2))
+
+    @rule(data=st.data())
+    def visit_a_stretch(self, data: st.DataObject) -> None:
+        pages = len(self.keys)
+        ring = np.array(data.draw(st.permutations(range(pages))))
+        start, stop = sorted(data.draw(st.tuples(*[st.integers(0, pages)] * 2)))
+        for page in ring[start:stop].tolist():
+            self.memory.visit(page)
+        self.by_number.visit_stretch(ring, start, stop)
+
+    @rule(data=st.data())
     def free(self, data: st.DataObject) -> None:
         vm, page = data.draw(st.sampled_from(self.keys))
         self.memory.free(vm, page)

@@ -15,8 +15,8 @@ content that nobody else has.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache, cached_property
-from typing import TYPE_CHECKING
+from functools import cache, cached_property, lru_cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -33,6 +33,8 @@ from virtlab.validate import InvalidInputError, integer, number, one_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from numpy.typing import NDArray
 
     from virtlab.memory.scan.orders import ScanOrder
 
@@ -68,20 +70,58 @@ def choose_pages(copies: Mapping[str, int], *, random_addresses: bool = True) ->
     >>> pages["vm"].nunique(), len(pages)
     (2, 1559)
     """
+    chosen, vms = _choose(_checked(copies), random_addresses=random_addresses)
+    pages = copies_pages(random_addresses=random_addresses).loc[chosen]
+    return pages.assign(vm=vms).reset_index(drop=True)
+
+
+def _checked(copies: Mapping[str, int]) -> tuple[int, ...]:
+    """Return how many copies of each of `PROGRAMS` are wanted."""
     wanted = {
-        PROGRAMS.index(one_of("program", program, PROGRAMS)): integer(
-            program, count, minimum=0, maximum=_COPIES
-        )
+        one_of("program", program, PROGRAMS): integer(program, count, minimum=0, maximum=_COPIES)
         for program, count in copies.items()
     }
-    pages = copies_pages(random_addresses=random_addresses)
-    program, copy = np.divmod(pages["process"].cat.codes.to_numpy(), _COPIES)
-    limits = np.array([wanted.get(index, 0) for index in range(len(PROGRAMS))])
-    if not limits.any():
+    if not any(wanted.values()):
         raise InvalidInputError("copies", dict(copies), "at least one copy of a program")
-    chosen = pages[copy < limits[program]]
-    number = np.cumsum(np.bincount(chosen["process"].cat.codes) > 0) - 1  # of each process
-    return chosen.assign(vm=number[chosen["process"].cat.codes]).reset_index(drop=True)
+    return tuple(wanted.get(program, 0) for program in PROGRAMS)
+
+
+def _choose(
+    counts: tuple[int, ...], *, random_addresses: bool
+) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """Return which of the measured pages are wanted, and the VM of each of these."""
+    processes, _, _ = _measured(random_addresses=random_addresses)
+    program, copy = np.divmod(np.arange(len(PROGRAMS) * _COPIES), _COPIES)
+    wanted = copy < np.array(counts)[program]
+    vm = np.cumsum(wanted) - 1
+    chosen = wanted[processes]
+    return chosen, vm[processes[chosen]]
+
+
+@cache
+def _measured(*, random_addresses: bool) -> tuple[NDArray[Any], ...]:
+    """Return the process of each measured page, its content, and whether it is private."""
+    pages = copies_pages(random_addresses=random_addresses)
+    process, private = pages["process"].cat.codes.to_numpy(), (pages["kind"] != "file").to_numpy()
+    return process, pages["content"].to_numpy(), private
+
+
+@dataclass(frozen=True)
+class _Machines:
+    """What does not depend on the scanner or on time."""
+
+    contents: NDArray[np.int64]
+    vms: NDArray[np.int64]
+    private: NDArray[np.int64]
+    available: Savings
+
+
+@lru_cache(maxsize=4)  # a slider that moves time or writes needn't wait for this again
+def _machines(counts: tuple[int, ...], *, random_addresses: bool) -> _Machines:
+    chosen, vms = _choose(counts, random_addresses=random_addresses)
+    _, content, private = _measured(random_addresses=random_addresses)
+    contents = content[chosen]
+    return _Machines(contents, vms, np.flatnonzero(private[chosen]), savings(contents, vms))
 
 
 @dataclass(frozen=True)
@@ -96,8 +136,6 @@ class ProgramSharing(Result):
         Whether addresses are random.
     scanner
         Whose rate the scanner has.
-    pages
-        All pages, as `choose_pages` returns them.
     available
         What could be saved before anyone writes.
     history
@@ -107,7 +145,6 @@ class ProgramSharing(Result):
     copies: Mapping[str, int]
     random_addresses: bool
     scanner: ScanRate
-    pages: pd.DataFrame
     available: Savings
     history: ScanHistory
 
@@ -156,8 +193,8 @@ class ProgramSharing(Result):
 @cache
 def _alone(program: str, count: int, *, random_addresses: bool) -> Savings:
     """Count what copies of one program could save."""
-    pages = choose_pages({program: count}, random_addresses=random_addresses)
-    return savings(pages["content"].to_numpy(), pages["vm"].to_numpy())
+    chosen = _machines(_checked({program: count}), random_addresses=random_addresses)
+    return chosen.available
 
 
 def _row(name: str, found: Savings) -> dict[str, object]:
@@ -217,18 +254,15 @@ def share_programs(
     >>> round(found.summary()["available_percent"], 1), round(found.summary()["saved_percent"], 1)
     (29.5, 29.5)
     """
-    pages = choose_pages(copies, random_addresses=random_addresses)
-    contents, vms = pages["content"].to_numpy(), pages["vm"].to_numpy()
+    chosen = _machines(_checked(copies), random_addresses=random_addresses)
     rng = np.random.default_rng(seed)
-    memory = ContentMemory(contents, vms, patient=scanner == KSM)
-    private = np.flatnonzero(pages["kind"] != "file")
-    available = savings(contents, vms)
+    available = chosen.available
     history = scan(
-        memory,
+        ContentMemory(chosen.contents, chosen.vms, patient=scanner == KSM),
         order or RandomOrder(rng),
-        scanner.pages_per_s(int(vms.max()) + 1),
+        scanner.pages_per_s(available.owners),
         60 * number("minutes", minutes, minimum=0, maximum=24 * 60),
-        Writes(writes_per_s, private, rng) if writes_per_s else None,
+        Writes(writes_per_s, chosen.private, rng) if writes_per_s else None,
         available=available.saved,
     )
-    return ProgramSharing(dict(copies), random_addresses, scanner, pages, available, history)
+    return ProgramSharing(dict(copies), random_addresses, scanner, available, history)

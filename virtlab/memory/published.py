@@ -35,6 +35,7 @@ import pandas as pd
 from virtlab.memory.hashing import PAGE_BYTES
 from virtlab.memory.scan.content_memory import ContentMemory
 from virtlab.memory.scan.orders import RandomOrder
+from virtlab.memory.scan.scanning import scan
 from virtlab.results import Result
 from virtlab.validate import integer
 
@@ -309,7 +310,7 @@ def _scanned(
 ) -> tuple[float, float]:
     """Scan all pages once; return megabytes shared and reclaimed."""
     memory = ContentMemory(contents, owners)
-    memory.visit(RandomOrder(rng).choose(memory.fresh, contents.size))
+    scan(memory, RandomOrder(rng), contents.size, seconds=1, steps=1, available=0)
     return memory.shared / _PAGES_PER_MIB, memory.reclaimed / _PAGES_PER_MIB
 
 

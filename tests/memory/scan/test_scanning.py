@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from virtlab.datasets import ksm_rate
-from virtlab.memory.frames import SHARED, USED, ZEROS
+from virtlab.memory.frames import HINT, SHARED, STATES, USED, ZEROS
 from virtlab.memory.ksm.replay import replay_ksm
 from virtlab.memory.pages import savings
 from virtlab.memory.programs import PROGRAMS, choose_pages, share_programs
@@ -82,14 +81,17 @@ def test_a_random_pass_visits_each_page_once(size: int, seed: int, data: st.Data
     for _ in range(3):
         visited: list[int] = []
         while len(visited) < size:
-            count = data.draw(st.integers(1, size - len(visited)))
-            visited += order.choose(fresh, count).tolist()
+            count = data.draw(st.integers(1, size))
+            pages = order.choose(fresh, count)
+            assert 1 <= pages.size <= count
+            visited += pages.tolist()
         assert sorted(visited) == list(range(size))
 
 
 def test_random_passes_begin_anywhere() -> None:
     order, fresh = RandomOrder(np.random.default_rng(1)), np.ones(20, dtype=bool)
-    firsts = [int(order.choose(fresh, 20)[0]) for _ in range(400)]
+    visits = [int(order.choose(fresh, 1)[0]) for _ in range(400 * 20)]
+    firsts = visits[::20]
     counts = np.bincount(firsts, minlength=20)
     assert ((counts - 20) ** 2 / 20).sum() < 43.8  # chi-square, 19 degrees of freedom, 0.1 %
 
@@ -119,14 +121,111 @@ def test_writes_undo_sharing_where_they_fall() -> None:
     assert np.unique(memory.contents[:100]).size == 100
 
 
-def test_a_write_always_changes_the_page() -> None:
-    memory = ContentMemory([5])
-    writes = Writes(1, np.array([0]), np.random.default_rng(1))
-    seen = [int(memory.contents[0])]
-    for _ in range(4):
-        writes.happen(memory, 1)
-        seen.append(int(memory.contents[0]))
-    assert all(before != after for before, after in pairwise(seen))
+def test_a_page_that_is_written_again_and_again_is_never_old_enough() -> None:
+    memory, pages = ContentMemory([5], patient=True), np.array([0])
+    writes = Writes(1, pages, np.random.default_rng(1))
+    for visits in (1, 1, 1, 2):
+        writes.happen(memory, 3)
+        assert memory.fresh.all()
+        for _ in range(visits):
+            memory.visit(pages)
+        assert not memory.fresh.any()
+        assert memory.states().tolist() == [HINT if visits == 2 else USED]
+
+
+class OneByOne:
+    """The rules of both scanners for one page after another, with dictionaries: slow and plain."""
+
+    def __init__(self, contents: list[int], *, patient: bool) -> None:
+        self.contents, self.patient = list(contents), patient
+        self.fresh = np.ones(len(contents), dtype=bool)
+        self.frames: dict[int, set[int]] = {}  # by content: the pages that map to its frame
+        self.hints: dict[int, int] = {}  # by content: the page that is its hint
+        self.hint_of: dict[int, int] = {}
+        self.copied, self.newest = 0, max(contents)
+
+    def write(self, page: int) -> None:
+        sharers = self.frames.get(self.contents[page], set())
+        self.copied += page in sharers and len(sharers) > 1
+        sharers.discard(page)
+        self.newest += 1
+        self.contents[page], self.fresh[page] = self.newest, True
+
+    def visit(self, page: int) -> None:
+        content, fresh = self.contents[page], self.fresh[page]
+        self.fresh[page] = False
+        sharers = self.frames.setdefault(content, set())
+        if page in sharers or self.hint_of.get(page) == content:
+            return
+        self.drop_hint(page)
+        if sharers:
+            sharers.add(page)
+        elif not (self.patient and fresh):
+            other = self.hints.get(content, page)
+            self.drop_hint(other)
+            if other != page and self.contents[other] == content:
+                sharers.update((page, other))
+            else:
+                self.hints[content], self.hint_of[page] = page, content
+
+    def drop_hint(self, page: int) -> None:
+        if page in self.hint_of:
+            del self.hints[self.hint_of.pop(page)]
+
+    def states(self) -> list[int]:
+        shared = set().union(*self.frames.values())
+        return [
+            (SHARED if content else ZEROS)
+            if page in shared
+            else (HINT if page in self.hint_of else USED)
+            for page, content in enumerate(self.contents)
+        ]
+
+    @property
+    def reclaimed(self) -> int:
+        return sum(len(sharers) - 1 for sharers in self.frames.values() if sharers)
+
+
+@settings(max_examples=150)
+@given(
+    contents=st.lists(st.integers(0, 9), min_size=1, max_size=60),
+    patient=st.booleans(),
+    name=st.sampled_from(ORDERS),
+    rates=st.tuples(st.sampled_from([1, 7, 40, 300]), st.sampled_from([0, 1, 10, 90])),
+    steps=st.integers(1, 12),
+    seed=st.integers(0, 99),
+)
+def test_many_pages_at_once_are_as_one_after_the_other(
+    contents: list[int],
+    patient: bool,  # noqa: FBT001 - drawn
+    name: str,
+    rates: tuple[int, int],
+    steps: int,
+    seed: int,
+) -> None:
+    visits, writes = rates
+    written = np.arange(0, len(contents), 2)
+    memory, plain = ContentMemory(contents, patient=patient), OneByOne(contents, patient=patient)
+    rng = np.random.default_rng(seed)
+    order = order_named(name, np.random.default_rng(seed))
+    history = scan(memory, order, visits, steps, Writes(writes, written, rng), steps=steps)
+    rng = np.random.default_rng(seed)
+    order = order_named(name, np.random.default_rng(seed))
+    for row in range(1, steps + 1):
+        for page in written[rng.integers(0, written.size, writes)].tolist() if writes else []:
+            plain.write(page)
+        left = visits
+        while left:
+            chosen = order.choose(plain.fresh.copy(), left).tolist()
+            left -= len(chosen)
+            for page in chosen:
+                plain.visit(page)
+        counted = np.bincount(plain.states(), minlength=len(STATES))
+        assert history.states[row].tolist() == counted.tolist()
+        assert history.reclaimed[row] == plain.reclaimed
+    assert memory.states().tolist() == plain.states()
+    assert memory.fresh.tolist() == plain.fresh.tolist()
+    assert history.copied == plain.copied
 
 
 def test_history_tells_times() -> None:

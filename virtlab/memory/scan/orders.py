@@ -55,6 +55,11 @@ class ScanOrder(Protocol):
 class SequentialOrder:
     """Page after page, from the first to the last, and again.
 
+    Attributes
+    ----------
+    ring
+        All pages in this order.
+
     Examples
     --------
     >>> order = SequentialOrder()
@@ -63,7 +68,33 @@ class SequentialOrder:
     """
 
     def __init__(self) -> None:
+        self.ring = np.empty(0, dtype=np.int64)
         self._next = 0
+
+    def stretch(self, size: int, count: int) -> tuple[int, int]:
+        """Return the next stretch, as `RandomOrder.stretch` does.
+
+        Parameters
+        ----------
+        size, count
+            How many pages there are, and how many visits there is time for.
+
+        Returns
+        -------
+        tuple
+            Where it begins, and where it ends.
+
+        Examples
+        --------
+        >>> order = SequentialOrder()
+        >>> order.stretch(5, 3), order.stretch(5, 3), order.stretch(5, 3)
+        ((0, 3), (3, 5), (0, 3))
+        """
+        if size != self.ring.size:
+            self.ring = np.arange(size)
+        start, stop = self._next, min(self._next + count, size)
+        self._next = stop % size
+        return start, stop
 
     def choose(self, fresh: NDArray[np.bool_], count: int) -> NDArray[np.int64]:
         """Return the pages after the last visited one, up to the end of the pass.
@@ -83,9 +114,8 @@ class SequentialOrder:
         >>> SequentialOrder().choose(np.ones(2, dtype=bool), 9).tolist()
         [0, 1]
         """
-        pages = np.arange(self._next, min(self._next + count, fresh.size))
-        self._next = (self._next + pages.size) % fresh.size
-        return pages
+        start, stop = self.stretch(fresh.size, count)
+        return self.ring[start:stop]
 
 
 class RandomOrder:
@@ -100,20 +130,55 @@ class RandomOrder:
     rng
         Where the orders come from.
 
+    Attributes
+    ----------
+    ring
+        All pages in this order.
+
     Examples
     --------
-    >>> order = RandomOrder(np.random.default_rng(1))
-    >>> sorted(order.choose(np.ones(4, dtype=bool), 9).tolist())
+    >>> order, fresh = RandomOrder(np.random.default_rng(1)), np.ones(4, dtype=bool)
+    >>> sorted(int(order.choose(fresh, 1)[0]) for _ in range(4))
     [0, 1, 2, 3]
     """
 
     def __init__(self, rng: Generator) -> None:
         self._rng = rng
-        self._ring = np.empty(0, dtype=np.int64)
+        self.ring = np.empty(0, dtype=np.int64)
         self._at = self._left = 0
 
+    def stretch(self, size: int, count: int) -> tuple[int, int]:
+        """Return the next stretch of the ring, up to the end of the pass or of the ring.
+
+        Parameters
+        ----------
+        size
+            How many pages there are.
+        count
+            How many visits there is time for.
+
+        Returns
+        -------
+        tuple
+            Where on the ring the stretch begins, and where it ends.
+
+        Examples
+        --------
+        >>> order = RandomOrder(np.random.default_rng(1))
+        >>> order.stretch(9, 4), order.stretch(9, 9), order.stretch(9, 9)
+        ((7, 9), (0, 7), (3, 9))
+        """
+        if size != self.ring.size:
+            self.ring, self._left = self._rng.permutation(size), 0
+        if not self._left:
+            self._at, self._left = int(self._rng.integers(size)), size
+        start, stop = self._at, min(self._at + min(count, self._left), size)
+        self._at = stop % size
+        self._left -= stop - start
+        return start, stop
+
     def choose(self, fresh: NDArray[np.bool_], count: int) -> NDArray[np.int64]:
-        """Return the next pages of this pass's order.
+        """Return the pages of the next stretch.
 
         Parameters
         ----------
@@ -130,18 +195,8 @@ class RandomOrder:
         >>> RandomOrder(np.random.default_rng(1)).choose(np.ones(9, dtype=bool), 2).size
         2
         """
-        size = fresh.size
-        if size != self._ring.size:
-            self._ring, self._left = self._rng.permutation(size), 0
-        if not self._left:
-            self._at, self._left = int(self._rng.integers(size)), size
-        count = min(count, self._left)
-        pages = self._ring[self._at : self._at + count]
-        if pages.size < count:  # over the ring's end
-            pages = np.concatenate([pages, self._ring[: count - pages.size]])
-        self._at = (self._at + count) % size
-        self._left -= count
-        return pages
+        start, stop = self.stretch(fresh.size, count)
+        return self.ring[start:stop]
 
 
 class NewPagesFirst:
@@ -152,6 +207,11 @@ class NewPagesFirst:
     rng
         Where the orders come from.
 
+    Attributes
+    ----------
+    rest
+        The order of the others.
+
     Examples
     --------
     >>> order = NewPagesFirst(np.random.default_rng(1))
@@ -161,7 +221,7 @@ class NewPagesFirst:
 
     def __init__(self, rng: Generator) -> None:
         self._rng = rng
-        self._rest = RandomOrder(rng)
+        self.rest = RandomOrder(rng)
 
     def choose(self, fresh: NDArray[np.bool_], count: int) -> NDArray[np.int64]:
         """Return fresh pages if there are any, else the next of a random order.
@@ -183,8 +243,10 @@ class NewPagesFirst:
         """
         new = np.flatnonzero(fresh)
         if not new.size:
-            return self._rest.choose(fresh, count)
-        return self._rng.permutation(new)[:count]
+            return self.rest.choose(fresh, count)
+        if new.size <= count:
+            return new  # all, so it does not matter in which order
+        return new[self._rng.choice(new.size, count, replace=False)]
 
 
 def order_named(name: str, rng: Generator) -> ScanOrder:

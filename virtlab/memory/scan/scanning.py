@@ -27,9 +27,9 @@ import numpy as np
 import pandas as pd
 
 from virtlab.memory.frames import STATES
-from virtlab.memory.guest.physical import distinct
 from virtlab.memory.hashing import PAGE_BYTES
 from virtlab.memory.pages import savings
+from virtlab.memory.scan.orders import NewPagesFirst, RandomOrder, SequentialOrder
 from virtlab.results import Result
 from virtlab.validate import InvalidInputError, integer, number
 
@@ -149,7 +149,6 @@ class Writes:
             raise InvalidInputError("pages", [], "at least one page to write to")
         self._pages = np.asarray(pages)
         self._rng = rng
-        self._first_own = -1  # contents from here on belong to one page each
 
     def happen(self, memory: ContentMemory, count: int) -> None:
         """Write `count` times.
@@ -166,14 +165,8 @@ class Writes:
         >>> Writes.happen.__name__
         'happen'
         """
-        if not count:
-            return
-        if self._first_own < 0:
-            self._first_own = int(memory.contents.max(initial=0)) + 1
-        pages = distinct(self._pages[self._rng.integers(0, self._pages.size, count)])
-        # Two contents of its own for each page, in turn: a write always changes something.
-        own = self._first_own + 2 * pages
-        memory.write(pages, own + (memory.contents[pages] == own))
+        if count:
+            memory.write_own(self._pages.take(self._rng.integers(0, self._pages.size, count)))
 
 
 @dataclass(frozen=True)
@@ -345,7 +338,15 @@ def _now(memory: ContentMemory) -> tuple[NDArray[np.int64], int]:
 
 def _visit(memory: ContentMemory, order: ScanOrder, count: int) -> None:
     """Make so many visits; an order may give fewer pages at the end of a pass."""
+    if isinstance(order, NewPagesFirst) and memory.fresh_pages <= count:
+        count -= memory.visit_fresh()
+        order = order.rest
     while count > 0:
+        if isinstance(order, RandomOrder | SequentialOrder):
+            start, stop = order.stretch(memory.owners.size, count)
+            memory.visit_stretch(order.ring, start, stop)
+            count -= stop - start
+            continue
         pages = np.asarray(order.choose(memory.fresh, count))
         if not pages.size:
             return
