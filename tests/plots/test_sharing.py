@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.patches import PathPatch
 from matplotlib.text import Text
 
 from virtlab.memory.claim import check_claim
@@ -98,9 +99,11 @@ def test_the_line_of_the_model_stands_at_its_values() -> None:
 def test_bars_add_up_to_what_can_be_saved() -> None:
     frame = share_programs({"bash": 2}, minutes=1).to_frame()
     axes = sharing.draw_kinds(frame).axes[0]
-    shapes = [path.get_extents() for bars in axes.collections for path in bars.get_paths()]
+    kinds = [patch for patch in axes.patches if isinstance(patch, PathPatch)]
+    bars = [np.asarray(bar) for kind in kinds for bar in kind.get_path().to_polygons()]
     for row, saved in enumerate(frame["saved_percent"][::-1]):
-        widths = [box.width for box in shapes if box.ymin < row < box.ymax]
+        widths = [np.ptp(bar[:, 0]) for bar in bars if bar[:, 1].min() < row < bar[:, 1].max()]
+        assert len(widths) >= 2
         assert sum(widths) == pytest.approx(saved)
 
 

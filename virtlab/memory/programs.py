@@ -148,6 +148,11 @@ class ProgramSharing(Result):
     available: Savings
     history: ScanHistory
 
+    @property
+    def pages(self) -> pd.DataFrame:
+        """All pages, as `choose_pages` returns them."""
+        return choose_pages(self.copies, random_addresses=self.random_addresses)
+
     def to_frame(self) -> pd.DataFrame:
         """Return a row for each program by itself and one for all: pages, what could be saved."""
         return self._rows.copy()

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.collections import PolyCollection
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path
 
 from virtlab.memory.published import TALK_PERCENT
 from virtlab.plots import style
@@ -173,6 +174,7 @@ def draw_kinds(frame: pd.DataFrame, figure: Plate | None = None) -> Plate:
     return style.draw_on(figure, draw)
 
 
+_NO_BARS = Path(np.empty((0, 2)))
 _MOST = {"across": "shared across VMs", "within": "shared within a VM", "zero": "zeros"}
 
 
@@ -183,14 +185,15 @@ class _Stack:
         self.axes, self.narrow = axes, narrow
         talk_band(axes, vertical=True)
         edge: dict[str, Any] = {"edgecolor": HARDWARE.colour, "lw": 0.8}
+        # The bars of a kind are one path: a hatch is drawn once for each path.
         self.bars = {
-            kind: PolyCollection(
-                [], facecolor=mark.colour, hatch=mark.hatch, label=mark.label, **edge
+            kind: PathPatch(
+                _NO_BARS, facecolor=mark.colour, hatch=mark.hatch, label=mark.label, **edge
             )
             for kind, mark in _KINDS.items()
         }
         for bars in self.bars.values():
-            axes.add_collection(bars)
+            axes.add_patch(bars)
         self.words: list[Annotation] = []
         self.right = 0.0  # the axis's end: one of a few, so that it seldom jumps
         axes.set_yticks([])
@@ -209,9 +212,12 @@ class _Stack:
         rows, left = np.arange(len(frame))[::-1], np.zeros(len(frame))
         for kind, bars in self.bars.items():
             right = left + frame[f"{kind}_percent"].to_numpy()
-            corners = np.stack([left, left, right, right], axis=1)
-            heights = rows[:, None] + np.array([-0.31, 0.31, 0.31, -0.31])
-            bars.set_verts(np.stack([corners, heights], axis=2)[right > left])
+            corners = np.stack([left, left, right, right, left], axis=1)
+            heights = rows[:, None] + np.array([-0.31, 0.31, 0.31, -0.31, -0.31])
+            polygons = np.stack([corners, heights], axis=2)[right > left]
+            bars.set_path(
+                Path.make_compound_path_from_polys(polygons) if polygons.size else _NO_BARS
+            )
             left = right
         names = [
             f"{vms} × {name}" for vms, name in zip(frame["vms"], frame["program"], strict=True)
@@ -303,7 +309,7 @@ class _Programs:
         )
         self.still: object = None
         self.layers: list[tuple[object, list[Artist]]] = []
-        self.bars: str = ""
+        self.bars: list[object] = []
         time.set(xlabel="minutes", ylabel="saved, %" if narrow else "saved, percent of memory")
         kinds.set_xlabel("could be saved, %" if narrow else "could be saved, percent")
 
@@ -320,7 +326,7 @@ class _Programs:
         self.saved_text.xy = (minutes[middle], saved[middle])
         self.time.set_xlim(0, _round_up(float(minutes[-1]), 1, 5, 10, 20, 60, 24 * 60))
         self.time.set_ylim(0, _round_up(1.22 * could, 40, 90))
-        rows = frame.to_csv()
+        rows = [*frame["program"], *frame.select_dtypes("number").to_numpy().ravel()]
         if rows != self.bars:
             self.stack.show(frame)
             self.bars = rows

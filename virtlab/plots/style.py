@@ -45,7 +45,6 @@ __all__ = [
     "vm_mark",
 ]
 
-
 WIDE_PX, NARROW_PX = 960, 380
 
 R_contra = TypeVar("R_contra", contravariant=True)
@@ -63,7 +62,7 @@ class View(Protocol[R_contra]):
         What the axes depend on, such as their limits.
     layers
         What moves, the lowest first: what each layer depends on, and its artists. A layer is drawn
-        again if that has changed, or what is below it. Titles need not be named.
+        again if that has changed (a new `object()` always has), or a layer below; titles always.
     """
 
     @property
@@ -178,10 +177,11 @@ class Plate(Figure):
             for artist in moving:
                 artist.set_animated(False)
             kept.append((keys[0], canvas.copy_from_bbox(self.bbox)))
-        for key, artists in layers[len(kept) - 1 :]:
+        for number, (key, artists) in enumerate(layers[len(kept) - 1 :], len(kept)):
             for artist in artists:
                 artist.draw(canvas.get_renderer())
-            kept.append((key, canvas.copy_from_bbox(self.bbox)))
+            if len(kept) == number and type(key) is not object:  # it may be there again
+                kept.append((key, canvas.copy_from_bbox(self.bbox)))
 
     def margins(self, left: int = 90, right: int = 30, top: int = 62, bottom: int = 64) -> None:
         """Set the room around the axes, in pixels; it stays while a widget draws again.

@@ -25,6 +25,8 @@ from __future__ import annotations
 import html
 import math
 import pathlib
+import re
+from functools import cache
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import anywidget
@@ -93,11 +95,16 @@ def table_of(result: Result) -> str:
     True
     """
     frame = result.to_frame()
-    words = frame.columns.str.replace("_", " ").str.replace(r" per s$", "/s", regex=True)
-    words = words.str.replace(r"\bpercent$", "%", regex=True)
-    words = words.str.replace(r"\bus$", "µs", regex=True)
-    frame.columns = words.str.replace(r"\bmb/s$", "MB/s", regex=True)
+    frame.columns = [_title(name) for name in frame.columns]
     return table_html(frame, max_rows=12, number_format=_in_words)
+
+
+@cache
+def _title(name: str) -> str:
+    """Write the name of a column as words."""
+    words = re.sub(r" per s$", "/s", name.replace("_", " "))
+    words = re.sub(r"\bus$", "µs", re.sub(r"\bpercent$", "%", words))
+    return re.sub(r"\bmb/s$", "MB/s", words)
 
 
 class App(widgets.VBox, Generic[R]):

@@ -28,7 +28,7 @@ __all__ = ["ScanPlayer", "programs", "scanner"]
 _SCANNERS = {
     "ESX Server 2: 50 pages/s a VM, 200 in all": ESX2,
     "KSM: 5,000 pages/s": KSM,
-    "fast: 7,500 pages/s": ScanRate("fast", 7_500.0, 7_500.0),
+    "fast: 20,000 pages/s": ScanRate("fast", 20_000.0, 20_000.0),
 }
 
 
@@ -87,11 +87,11 @@ def programs(copies: int = 1) -> App[ProgramSharing]:
                 for name in PROGRAMS
             },
             "random_addresses": controls.toggle("Random addresses", value=True),
-            "writes": controls.slider("Writes", "pages/s", 0, 0, 60, 5),
+            "writes": controls.slider("Writes", "pages/s", 0, 0, 500, 10),
             "scanner": controls.choice("Scanner", _SCANNERS, ESX2),
             "order": controls.choice("Scan order", {name: name for name in ORDERS}, ORDERS[0]),
             "seed": controls.seed(1),
-            "minutes": controls.slider("Time", "min", 10, 1, 12, 1),
+            "minutes": controls.slider("Time", "min", 10, 1, 30, 1),
         },
         compute=compute,
         draw=draw,
