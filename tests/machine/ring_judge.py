@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from virtlab.machine.decode import Decoder
 from virtlab.machine.registers import GENERAL
 from virtlab.machine.stage import (
     CODE,
@@ -24,12 +25,14 @@ if TYPE_CHECKING:
 unicorn: Any = pytest.importorskip("unicorn", reason="Unicorn is not installed")
 const: Any = pytest.importorskip("unicorn.x86_const")
 
+DECODER = Decoder()  # to make one anew takes longer than all else that a judge does
+
 
 class Judge:
     """Unicorn on the same small machine, brought to a ring by an IRET of its own."""
 
     def __init__(self, probe: Probe, ring: int, iopl: int) -> None:
-        ours = stage(ring, iopl)
+        ours = stage(ring, iopl, DECODER)
         probe.prepare(ours)
         ours.memory.write(CODE, probe.bytes_at(ring))
         self.uc = unicorn.Uc(unicorn.UC_ARCH_X86, unicorn.UC_MODE_32)

@@ -86,7 +86,8 @@ def _deliver(processor: Processor, vector: int, code: int | None, *, software: b
     target, offset, kind = _gate(processor, vector, software=software)
     registers = processor.registers
     flags, old_cs, old_eip = registers.eflags, registers["CS"], registers["EIP"]
-    if not target.conforming and target.dpl < processor.cpl:
+    inner = not target.conforming and target.dpl < processor.cpl
+    if inner:
         _inner_stack(processor, target.dpl)
     elif not target.conforming and target.dpl > processor.cpl:
         why = f"{fault_name(vector)}: its handler's ring, {target.dpl}, is not an inner one"
@@ -97,6 +98,7 @@ def _deliver(processor: Processor, vector: int, code: int | None, *, software: b
     for value in (flags, old_cs, old_eip, *([] if code is None else [code])):
         push(processor, value, 4)
     _check_limit(target, offset)
+    _mark_loaded(processor, target, *([processor.segments[SS]] if inner else []))
     registers["EIP"] = offset
     for flag in ("TF", "NT", "RF", "VM", *(["IF"] if kind == _INTERRUPT_GATE else [])):
         registers.set_flag(flag, 0)
@@ -149,6 +151,12 @@ def _inner_stack(processor: Processor, ring: int) -> None:
     processor.registers["ESP"] = esp
     push(processor, old_ss, 4)
     push(processor, old_esp, 4)
+
+
+def _mark_loaded(processor: Processor, *loaded: Segment) -> None:
+    """Mark segments as accessed in their table; last of all, when nothing can fault any more."""
+    for segment in loaded:
+        mark(processor, segment.selector, segment.access | 1)
 
 
 def _check_limit(segment: Segment, offset: int) -> None:
@@ -247,7 +255,7 @@ def _jump_far(processor: Processor, instruction: Instruction) -> int:
     if not target.conforming and target.dpl != processor.cpl:
         raise Fault(13, target.selector & 0xFFFC, "a jump through a gate stays in its ring")
     _check_limit(target, offset)
-    mark(processor, target.selector, target.access | 1)
+    _mark_loaded(processor, target)
     processor.set_segment(CS, _at_ring(target, processor.cpl))
     return offset
 
@@ -259,12 +267,13 @@ def _call_far(processor: Processor, instruction: Instruction) -> int:
     size = 4 if through else instruction.encoding.operand_size
     old_cs = processor.registers["CS"]
     ring = processor.cpl if target.conforming else target.dpl
-    if ring < processor.cpl:
+    inner = ring < processor.cpl
+    if inner:
         _inner_stack(processor, ring)
     push(processor, old_cs, size)
     push(processor, instruction.next, size)
     _check_limit(target, offset)
-    mark(processor, target.selector, target.access | 1)
+    _mark_loaded(processor, target, *([processor.segments[SS]] if inner else []))
     processor.set_segment(CS, _at_ring(target, ring))
     return offset
 
@@ -289,6 +298,7 @@ def _return_outwards(processor: Processor, target: Segment, size: int, drop: int
     """Go on at an outer ring, with its stack."""
     esp, ss = pop(processor, size), pop(processor, size) & 0xFFFF
     stack = stack_segment(processor, ss, target.rpl)
+    _mark_loaded(processor, target, stack)
     processor.set_segment(CS, target)
     processor.set_segment(SS, stack)
     processor.registers["ESP"] = esp + drop
@@ -304,6 +314,7 @@ def _return_far(processor: Processor, instruction: Instruction) -> int:
     if target.rpl > processor.cpl:
         _return_outwards(processor, target, size, drop)
     else:
+        _mark_loaded(processor, target)
         processor.set_segment(CS, target)
     return offset
 
@@ -327,6 +338,7 @@ def _iret(processor: Processor, instruction: Instruction) -> int:
     if target.rpl > processor.cpl:
         _return_outwards(processor, target, size, 0)
     else:
+        _mark_loaded(processor, target)
         processor.set_segment(CS, target)
     registers.eflags = registers.eflags & ~mask | flags & mask
     return offset
