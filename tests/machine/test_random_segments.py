@@ -126,8 +126,8 @@ def differences(one: Case, ring: int, iopl: int) -> tuple[str, list[str]]:
     theirs = judge.run()
     theirs = fault_name(int(theirs)) if theirs.isdecimal() else theirs
     if fault != theirs:
-        told = [] if not theirs and unicorn_errs(one, fault) else [f"{fault!r}, not {theirs!r}"]
-        return fault, told
+        wrong = [] if not theirs and unicorn_errs(one, fault) else [f"{fault!r}, not {theirs!r}"]
+        return fault, wrong
     if fault:
         return fault, []
     state, registers = judge.state(), processor.registers
