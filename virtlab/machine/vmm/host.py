@@ -16,6 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from virtlab.machine.encoding import CS
 from virtlab.machine.faults import Fault
 from virtlab.machine.memory import Memory
 from virtlab.machine.processor import Processor
@@ -180,6 +181,12 @@ class Deprivileged(Processor):
             self._follow_all()
 
     # --- doing ------------------------------------------------------------------------------------
+
+    def fetch(self) -> Instruction:
+        """Return the instruction that is next; none comes from a segment that is not present."""
+        if not self.segments[CS].present:
+            raise Fault(13, 0, "CS could not be truncated: the VMM does each instruction")
+        return super().fetch()
 
     def callout(self, name: str, instruction: Instruction) -> int | None:
         """Do what touches the machine: in the host's world, someone may look on."""

@@ -4,7 +4,7 @@ The VMM's pages are in every address space, and are the supervisor's. That keeps
 does not keep ring 1 out: paging has one bit for this, **U/S**, and counts rings 0, 1 and 2 as the
 supervisor. So ring 1 is not "ring 0 without guarantee"; for privileged instructions it is as ring
 3, and for paging it is as ring 0. What keeps a kernel at ring 1 from the VMM is a segment that ends
-below it (**truncated**). On 64 bits segments have no limits any more, and this way was closed.
+below it (**truncated**). In 64-bit mode segments have no limits, so that this way is closed.
 
 Each row is found by running `mov eax, [VMM]` and `mov [VMM], eax` with paging on.
 

@@ -156,7 +156,7 @@ def run_ways(
         computer = (
             Computer(ram_mib, history=0, instructions_per_tick=ticks)
             if way == "native"
-            else Monitor(ram_mib, instructions_per_tick=ticks, patch=way == "patched")
+            else Monitor(ram_mib, instructions_per_tick=ticks, patch=way == "patched", log_events=0)
         )
         computer.load(image)
         ways.append(_run(computer, way, limit, progress=progress))

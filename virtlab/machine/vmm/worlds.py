@@ -12,11 +12,14 @@ worlds. The VMM goes from one world to the other where it does something for its
     CR0, bits 15 to 0   as it has set them       the host's own
     segments' limits    as it has set them       truncated: they end below the top 4 MB
 
+A segment that cannot be truncated so, for it begins in the top 4 MB or grows down, is really not
+present: whatever goes through it traps, and the VMM does it.
+
 Source: E. Bugnion, J. Nieh, D. Tsafrir, "Hardware and Software Support for Virtualization", 2017,
 section 3.2 (VMware Workstation: ring 1, the top 4 MB, truncated segments).
 
-Left out: guests that use rings 1 and 2 themselves (ring 1 becomes the same as ring 0: **ring
-compression**), segments that grow down (they cannot be truncated from above), x87 state.
+Left out: guests that use ring 1 themselves (it becomes the same as ring 0: **ring compression**);
+limits within the top 4 MB, which become its end; x87 state.
 """
 
 from __future__ import annotations
@@ -47,8 +50,8 @@ RING = 1  # where the guest's kernel really runs
 # only when that wants it (TS); this guest's machine has none.
 HOST_MSW = 0x3B
 _NO_TABLE = Table()  # what a boot loader leaves: nothing that can be used
-_TOP, _LAST = 0xFFFFFFFF, VMM_BASE - 1
-_GROWS_DOWN, _CODE_BIT, _DPL = 0x04, 0x08, 0x60
+_TOP = 0xFFFFFFFF
+_GROWS_DOWN, _CODE_BIT, _DPL, _PRESENT = 0x04, 0x08, 0x60, 0x80
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,8 @@ def deprivileged(segment: Segment, *, truncate: bool = True) -> Segment:
     Returns
     -------
     Segment
-        One of ring 0 becomes one of ring 1; the selector stays.
+        One of ring 0 becomes one of ring 1; the selector stays. What cannot be truncated is not
+        present.
 
     Examples
     --------
@@ -107,9 +111,16 @@ def deprivileged(segment: Segment, *, truncate: bool = True) -> Segment:
     if segment.dpl == 0:
         access |= RING << 5
     grows_down = access & (_CODE_BIT | _GROWS_DOWN) == _GROWS_DOWN
-    if truncate and not grows_down:
-        limit = min(limit, _LAST)
+    if truncate and (grows_down or _room(segment.base) < 0):
+        access &= ~_PRESENT
+    elif truncate:
+        limit = min(limit, _room(segment.base))
     return Segment(segment.selector, segment.base, limit, access, segment.big)
+
+
+def _room(base: int) -> int:
+    """Return the highest limit, of whole pages, with which a segment ends below the VMM."""
+    return (VMM_BASE - base & ~0xFFF) - 1
 
 
 def privileged_again(segment: Segment) -> Segment:
@@ -133,8 +144,9 @@ def privileged_again(segment: Segment) -> Segment:
     """
     if not segment.is_memory:
         return segment
-    access = segment.access & ~_DPL if segment.dpl == RING else segment.access
-    limit = _TOP if segment.limit == _LAST else segment.limit
+    # What is loaded is present; but for what could not be truncated.
+    access = (segment.access & ~_DPL if segment.dpl == RING else segment.access) | _PRESENT
+    limit = _TOP if segment.limit == _room(segment.base) else segment.limit
     return Segment(segment.selector, segment.base, limit, access, segment.big)
 
 
