@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import nbformat
@@ -93,3 +94,13 @@ def test_two_students_may_hand_in_files_of_one_name(tmp_path: Path) -> None:
     names = [(folder / "05-shares").as_posix() for folder in folders]
     assert [one.name for one in grades.grades] == names
     assert grades.to_json()["trouble"] == dict.fromkeys(names, "This is not a notebook.")
+
+
+@pytest.mark.notebooks
+def test_ctrl_c_ends_the_grading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_client: object) -> None:
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr("nbclient.NotebookClient.execute", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        grade([_hand_in(tmp_path, "ann", ASK)])

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from virtlab.cli.output import Seed, show
+from virtlab.cli.output import show
 from virtlab.validate import InvalidInputError, one_of
 
 __all__ = ["ALGORITHMS", "migrate_film", "register"]
@@ -24,7 +24,7 @@ def migrate_film(
     ] = 120.0,
     every: Annotated[int, typer.Option(help="Take one picture of so many.", min=1)] = 1,
     width: Annotated[int, typer.Option(help="Of the pictures, pixels.", min=320)] = 960,
-    seed: Seed = 1,
+    seed: Annotated[int, typer.Option(help="Of which pages the VM writes.")] = 1,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Film how a machine of 256 pages moves, for a slide: both memories, the link, the steps.

@@ -82,7 +82,7 @@ def register(app: typer.Typer) -> None:
         """
         from virtlab.course.grading import grade as grade_all
 
-        show(grade_all(notebooks, seconds), as_json=as_json)
+        show(grade_all(notebooks, seconds, progress=True), as_json=as_json)
 
 
 def _list(sheet: Sheet, *, as_json: bool) -> None:

@@ -6,6 +6,7 @@ they don't count. An error in a cell does not stop it, an endless loop is interr
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import json
 import time
@@ -144,7 +145,9 @@ class Grades(Result):
         )
 
 
-def grade(notebooks: Sequence[Path | str], seconds: float = 120) -> Grades:
+def grade(
+    notebooks: Sequence[Path | str], seconds: float = 120, *, progress: bool = False
+) -> Grades:
     """Run a copy of each notebook and read its sheet. This runs the students' code, here.
 
     Parameters
@@ -153,6 +156,8 @@ def grade(notebooks: Sequence[Path | str], seconds: float = 120) -> Grades:
         Paths of `.ipynb` files; they are not changed.
     seconds
         Time for all cells of one notebook together; what runs longer is interrupted.
+    progress
+        Whether to show a bar.
 
     Returns
     -------
@@ -176,10 +181,15 @@ def grade(notebooks: Sequence[Path | str], seconds: float = 120) -> Grades:
         raise FileNotFoundError(f"no notebook {', '.join(missing)}")
     if importlib.util.find_spec("nbclient") is None:
         raise FileNotFoundError("nbclient is not installed here: pip install '.[lab]' brings it")
-    names = _names(paths)
-    return Grades(
-        tuple(_grade(path, name, seconds) for path, name in zip(paths, names, strict=True))
+    from tqdm import tqdm
+
+    named = tqdm(
+        list(zip(paths, _names(paths), strict=True)),
+        unit="notebook",
+        delay=1.0,
+        disable=None if progress else True,
     )
+    return Grades(tuple(_grade(path, name, seconds) for path, name in named))
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
@@ -234,7 +244,10 @@ def _run(notebook: Any, folder: Path, seconds: float) -> None:
         resources={"metadata": {"path": str(folder)}},
         extra_arguments=["--log-level=ERROR"],
     )
-    client.execute()
+    try:
+        client.execute()
+    except asyncio.CancelledError as error:  # what asyncio makes of Ctrl-C
+        raise KeyboardInterrupt from error
 
 
 def _scores(cell: Any) -> list[dict[str, Any]]:
