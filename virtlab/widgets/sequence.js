@@ -5,7 +5,6 @@ const STEP_MS = 280;
 const ROW_PX = 26;
 const TALL_PX = 46; // a row where words stand below their arrow, for want of room beside it
 const HEAD_PX = 34;
-const SHORT_PX = 102; // lanes that are nearer have their short names
 const SVG = "http://www.w3.org/2000/svg";
 const smooth = (t) => t * t * (3 - 2 * t);
 
@@ -151,7 +150,10 @@ class Sequence {
       "data-lane": lane.key, "data-lit": lit });
     const text = shape("text", svg, { x, y: HEAD_PX / 2 + 4, "text-anchor": "middle", "font-size": 14,
       "font-weight": 700, fill: lit ? "white" : lane.colour });
-    text.textContent = gap < SHORT_PX ? lane.short : lane.name;
+    for (const words of [lane.name, lane.name.split(" ").pop(), lane.short]) { // the longest that fits
+      text.textContent = words;
+      if (text.getComputedTextLength() < wide - 4) break;
+    }
   }
 
   drawArrow(group, arrow, at, colour, y, part) {
