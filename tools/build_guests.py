@@ -48,7 +48,7 @@ FOR_MACHINE = (
     "-fno-optimize-sibling-calls",  # a recursive function calls itself
     "-Wl,-z,max-page-size=16",  # no page of zeros before the code
 )
-FOR_NATIVE = ("-DLINUX", "-s", "-Wl,-z,max-page-size=4096")  # Linux maps whole pages of the file
+FOR_NATIVE = ("-DLINUX", "-Wl,-z,max-page-size=4096")  # Linux maps whole pages of the file
 
 
 def build(

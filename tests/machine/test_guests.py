@@ -64,6 +64,23 @@ def test_the_two_sizes_are_one_program() -> None:
         assert small.symbols.keys() == large.symbols.keys()
 
 
+@pytest.mark.parametrize("large", [False, True], ids=["small", "large"])
+@BY_NAME
+def test_what_is_measured_natively_stands_where_it_stands_in_the_guest(
+    one: Guest,
+    large: bool,  # noqa: FBT001
+) -> None:
+    """The same code at another place may take a third longer, and would be compared with itself."""
+    guests_own = load(one.path(large=large), 32 * MIB).symbols
+    native = load(one.native_path(large=large), 32 * MIB).symbols
+    shared = {"say", "say_number", "say_hex", "report", "_start", "stack_top"}
+    functions = {name for name, what in guests_own.items() if what.kind == "function"} - shared
+    assert "main" in functions
+    for name in functions:
+        assert native[name].address == guests_own[name].address, name
+        assert native[name].bytes == guests_own[name].bytes, name
+
+
 def test_a_small_run_is_for_an_interpreter_and_a_large_one_for_a_benchmark() -> None:
     for one in GUESTS:
         assert 50_000 <= one.instructions <= 500_000

@@ -112,7 +112,7 @@ def test_a_trap_costs_what_the_monitor_took() -> None:
     assert found.traps == 5
     assert found.trap_us == pytest.approx(0.1)
     assert found.directly_percent == pytest.approx(99.5)
-    assert "A trap costs 0.1 us" in found.explain()
+    assert "A trap costs 0.1 µs" in found.explain()
     assert found.summary()["direct_slowdown"] == pytest.approx(2)
     none = compare("sieve", turns=1, ways=[steady("native", 1.0)])
     assert math.isnan(none.trap_us)

@@ -69,8 +69,6 @@ def compare(
     del seed  # the same program does the same each time
     found = ways.stored(program) if stored else ways.compare(program, turns=turns, progress=True)
     show(found, as_json=as_json)
-    if not as_json:
-        typer.echo(f"{found.where}")
 
 
 def _run(file: Path, ram_mib: int, max_instructions: int, disk: Path | None) -> GuestRun:

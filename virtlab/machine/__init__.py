@@ -37,5 +37,11 @@ And a monitor that takes ring 0 from a guest's kernel:
 
     vmm          traps, emulation and injection; what lies, and how it is patched
 
-All but the image needs the extra `machine` (pypcode).
+Beside it, other ways to run the same programs, and where the layer that does it may stand:
+
+    direct       on the real processor, under a monitor (`direct_process`)
+    ways         natively, directly, translated, interpreted: measured in turns (`comparison`)
+    architectures  hosted, the system itself, a dedicated kernel (`io_paths`)
+
+All but the image, `direct` and `architectures` need the extra `machine` (pypcode).
 """

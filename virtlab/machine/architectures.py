@@ -172,7 +172,7 @@ class IoRun(Result):
     --------
     >>> run = run_io(IoLoad("hosted"))
     >>> print(run.explain())
-    Hosted: one packet makes 7 steps and takes 31.6 us. 64.2 Mb/s go through; the processor is the \
+    Hosted: one packet makes 7 steps and takes 31.6 µs. 64.2 Mb/s go through; the processor is the \
 limit, 0 % idle.
     """
 
@@ -259,7 +259,7 @@ limit, 0 % idle.
             "load": "that is all that is asked for",
         }
         return (
-            f"{said} and takes {self.path_us:.1f} us. {self.mbit_s:.1f} Mb/s go through; "
+            f"{said} and takes {self.path_us:.1f} µs. {self.mbit_s:.1f} Mb/s go through; "
             f"{limits[self.limited_by]}, {self.idle_percent:.0f} % idle."
         )
 

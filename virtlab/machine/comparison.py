@@ -76,8 +76,8 @@ class Comparison(Result):
     >>> samples = {"native": (Sample(1000, 1e-6),), "direct": (Sample(1000, 3e-6, 1, 2e-6),)}
     >>> one = Comparison("sieve", samples, {"translated": "there is no QEMU here"}, "a machine")
     >>> print(one.explain())
-    sieve: direct takes 3 times as long as native. A trap costs 2.0 us. No translated: there is \
-no QEMU here.
+    sieve on a machine: direct takes 3 times as long as native. A trap costs 2.0 µs. No \
+translated: there is no QEMU here.
     >>> one.directly_percent
     99.9
     """
@@ -168,9 +168,10 @@ no QEMU here.
         times = ", ".join(
             f"{way} takes {_factor(self.slowdown(way, self.yardstick))} times" for way in others
         )
-        words = [f"{self.program}: {times} as long as {self.yardstick}."] if others else []
+        said = f"{self.program} on {self.where}: {times} as long as {self.yardstick}."
+        words = [said] if others else []
         if not np.isnan(self.trap_us):
-            words.append(f"A trap costs {self.trap_us:.1f} us.")
+            words.append(f"A trap costs {self.trap_us:.1f} µs.")
         words += [f"No {way}: {why}." for way, why in self.missing.items()]
         return " ".join(words)
 

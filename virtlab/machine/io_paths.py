@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ARCHITECTURES", "DRIVER_US", "MHZ", "WORLD_SWITCH_US", "Architecture", "Crossing"]
+__all__ = [
+    "ARCHITECTURES",
+    "DRIVER_US",
+    "MHZ",
+    "SENDS_IT",
+    "WORLD_SWITCH_US",
+    "Architecture",
+    "Crossing",
+]
 
 MHZ = 733.0
 WORLD_SWITCH_US, DRIVER_US = 4.45, 17.55
@@ -112,7 +120,7 @@ class Architecture:
 
 _ALL = (0.0, 1.0)
 _HARDWARE = Layer("network card", "hardware", 0, _ALL, "")
-_SEND = "hands the packet to its driver, and that to the card"
+SENDS_IT = "hands the packet to its driver, and that to the card"
 
 ARCHITECTURES: Final[Mapping[str, Architecture]] = MappingProxyType(
     {
@@ -125,7 +133,7 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = MappingProxyType(
                 Layer("system, driver", "host", 1, _ALL, "ring 0"),
                 Layer("program", "guest", 2, _ALL, "ring 3"),
             ),
-            (Crossing("system, driver", "host", "driver", _SEND, DRIVER_US),),
+            (Crossing("system, driver", "host", "driver", SENDS_IT, DRIVER_US),),
         ),
         "hosted": Architecture(
             "Hosted",
@@ -143,7 +151,7 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = MappingProxyType(
                 Crossing("host system", "switch", "world switch", "all state saved, the host's "
                          "restored", WORLD_SWITCH_US),
                 Crossing("VMApp", "host", "process", "emulates the card", _APP_US),
-                Crossing("host system", "host", "system call", _SEND, DRIVER_US),
+                Crossing("host system", "host", "system call", SENDS_IT, DRIVER_US),
                 Crossing("VMApp", "host", "process", "what is left to do", _APP_AFTER_US),
                 Crossing("monitor", "switch", "world switch", "and back", WORLD_SWITCH_US),
                 Crossing("guest", "monitor", "return", "goes on behind the OUT", _RETURN_US),
@@ -164,7 +172,7 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = MappingProxyType(
                          _UNKNOWN),
                 Crossing("guest kernel", "monitor", "process", "is told, and does the call",
                          _UNKNOWN),
-                Crossing("host system", "host", "system call", _SEND, DRIVER_US),
+                Crossing("host system", "host", "system call", SENDS_IT, DRIVER_US),
                 Crossing("its process", "guest", "return", "is let go on", _UNKNOWN),
             ),
         ),
@@ -180,7 +188,7 @@ ARCHITECTURES: Final[Mapping[str, Architecture]] = MappingProxyType(
             ),
             (
                 Crossing("monitor", "monitor", "trap", "OUT traps, and is looked at", _TRAP_US),
-                Crossing("kernel, driver", "host", "driver", _SEND, DRIVER_US),
+                Crossing("kernel, driver", "host", "driver", SENDS_IT, DRIVER_US),
                 Crossing("guest", "monitor", "return", "goes on behind the OUT", _RETURN_US),
             ),
         ),

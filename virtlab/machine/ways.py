@@ -283,7 +283,7 @@ def stored(program: str) -> Comparison:
         )
         for way, runs in mine.groupby("way", sort=False)
     }
-    return Comparison(program, samples, {}, "the stored run")
+    return Comparison(program, samples, {}, "the course's machine, stored")
 
 
 def all_stored() -> dict[str, Comparison]:

@@ -14,9 +14,10 @@ from matplotlib.collections import PolyCollection
 from matplotlib.patches import Rectangle
 
 from virtlab.machine.architectures import IoLoad, run_io
+from virtlab.machine.io_paths import SENDS_IT
 from virtlab.plots import style
 from virtlab.plots.palette import HARDWARE, HOST, PAGES
-from virtlab.plots.stacks import WORLDS, discs, layers, points
+from virtlab.plots.stacks import CARD, WORLDS, discs, layers, points
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -223,9 +224,13 @@ class _Io:
         corners, steps = points(key)
         xs, ys = zip(*corners, strict=True)
         self.stack.plot(xs, ys, color=HOST.colour, lw=1.2, alpha=0.6)
+        self.stack.plot(xs[:1], ys[:1], "s", color=HARDWARE.colour, ms=8)
         (self.way,) = self.stack.plot([], [], color=HARDWARE.colour, lw=3.2)
         size = 15 if narrow else 23
-        self.numbers: list[Artist] = []
+        cards = [(x, y) for x, y in corners if y == CARD]
+        self.numbers: list[Artist] = [
+            *self.stack.plot(*zip(*cards, strict=True), "o", color="white", ms=7)
+        ]
         for number, at in enumerate(steps, 1):
             self.numbers += self.stack.plot(
                 xs[at], ys[at], "o", ms=size, mfc="white", mec=HARDWARE.colour, mew=1.4
@@ -242,6 +247,8 @@ class _Io:
     def _light(self, run: IoRun, step: int) -> None:
         corners, steps = points(run.load.architecture)
         last = steps[step - 1] if step else 0
+        if step and run.path[step - 1].what == SENDS_IT:
+            last += 1  # down to the card
         if step == len(steps):
             last = len(corners) - 1
         xs, ys = zip(*corners[: last + 1], strict=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from matplotlib.patches import Rectangle
 
-from virtlab.machine.io_paths import ARCHITECTURES
+from virtlab.machine.io_paths import ARCHITECTURES, SENDS_IT
 from virtlab.plots import style
 from virtlab.plots.palette import HARDWARE, PAGES, VMS, Mark, vm_mark
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from virtlab.machine.io_paths import Architecture
 
-__all__ = ["WORLDS", "discs", "layers", "points"]
+__all__ = ["CARD", "WORLDS", "discs", "layers", "points"]
 
 # A monitor belongs to one VM, so it has a lighter shade of its colour.
 WORLDS = {
@@ -37,7 +37,7 @@ _PLACES = {
 _BEGINS = {"native": 0.6, "hosted": 0.955, "system": 0.955, "dedicated": 0.9}
 _CORNERS = {("hosted", 6): (0.57, 1.42)}
 _DISC = 0.3  # height of a disc above its layer's foot, in rows
-_CARD = 0.86  # where the packet reaches the card
+CARD = 0.86  # where the packet reaches the card
 
 
 def points(key: str) -> tuple[list[tuple[float, float]], list[int]]:
@@ -70,8 +70,8 @@ def points(key: str) -> tuple[list[tuple[float, float]], list[int]]:
             corners.append(_CORNERS[key, number])
         corners.append((x, rows[step.where] + _DISC))
         steps.append(len(corners) - 1)
-        if step.kind in ("driver", "system call"):  # down to the card, and back
-            corners += [(x, _CARD), (x, rows[step.where] + _DISC)]
+        if step.what == SENDS_IT:  # down to the card, and back
+            corners += [(x, CARD), (x, rows[step.where] + _DISC)]
     return corners, steps
 
 
@@ -113,8 +113,8 @@ def layers(axes: Axes, one: Architecture, height: int, *, modes: bool, tight: bo
                 layer.mode, (1, 0.5), xycoords=words, xytext=(7, 0), textcoords="offset points",
                 fontsize=style.SMALL, **ink,
             )  # fmt: skip
-    card = [x for x, y in points(_key(one))[0] if y == _CARD]
-    axes.plot(card, [_CARD] * len(card), "o", color="white", ms=7, zorder=3)
+    card = [x for x, y in points(_key(one))[0] if y == CARD]
+    axes.plot(card, [CARD] * len(card), "o", color="white", ms=7, zorder=3)
     axes.set(xlim=(-0.005, 1.005), ylim=(0.48, height))
     axes.set_axis_off()
 

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["ways_app"]
 
 _PROGRAMS = {f"{one.name}: {one.does}": one.name for one in GUESTS}
-_SOURCES = {"the stored run": "stored", "this machine, once measured": "here"}
-_MEASURE = "Measure here"
+_MEASURE, _STORED = "Measure here", "Show the stored run"
 
 
 def ways_app(program: str = "sieve", ways: Sequence[Way] = WAYS) -> App[Comparison]:
@@ -38,7 +37,7 @@ def ways_app(program: str = "sieve", ways: Sequence[Way] = WAYS) -> App[Comparis
     Returns
     -------
     App
-        With controls program, source and measure.
+        With controls program and measure.
 
     Examples
     --------
@@ -47,12 +46,12 @@ def ways_app(program: str = "sieve", ways: Sequence[Way] = WAYS) -> App[Comparis
     'crc32'
     """
     measured: dict[str, Comparison] = {}
-    button = buttons("Each way once, two to ten seconds", [_MEASURE])
-    source = controls.choice("Measured on", _SOURCES, "stored")
+    row = buttons("Each way once, two to ten seconds", [_MEASURE, _STORED])
 
-    def compute(*, program: str, source: str, measure: int) -> Comparison:
-        del measure  # it counts how often the button was pressed
-        return measured[program] if source == "here" and program in measured else stored(program)
+    def compute(*, program: str, measure: int) -> Comparison:
+        del measure  # it counts how often a button was pressed
+        row.enabled = [True, program in measured]
+        return measured.get(program) or stored(program)
 
     def draw(result: Comparison, figure: Plate) -> None:
         draw_ladder(result, figure)
@@ -60,24 +59,25 @@ def ways_app(program: str = "sieve", ways: Sequence[Way] = WAYS) -> App[Comparis
     app = App(
         controls={
             "program": controls.choice("Program", _PROGRAMS, program),
-            "measure": button,
-            "source": source,
+            "measure": row,
         },
         compute=compute,
         draw=draw,
     )
 
     def tell(done: int, total: int, way: str) -> None:
-        button.labels = [f"{done + 1} of {total}: {way} …"]
+        row.labels = [f"{done + 1} of {total}: {way} …", _STORED]
 
-    def measure(_index: int) -> None:
+    def press(index: int) -> None:
         name = app.controls["program"].value
-        button.enabled = [False]
+        if index == 1:
+            del measured[name]
+            return
+        row.enabled = [False, False]
         try:
             measured[name] = compare(name, turns=1, ways=ways, tell=tell)
         finally:
-            button.labels, button.enabled = [_MEASURE], [True]
-        source.value = "here"
+            row.labels, row.enabled = [_MEASURE, _STORED], [True, name in measured]
 
-    button.on_press(measure)
+    row.on_press(press)
     return app
