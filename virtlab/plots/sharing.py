@@ -324,7 +324,7 @@ class _Programs:
         self.could_text.xy = (0, could)
         middle = int(0.45 * (minutes.size - 1))
         self.saved_text.xy = (minutes[middle], saved[middle])
-        self.time.set_xlim(0, _round_up(float(minutes[-1]), 1, 5, 10, 20, 60, 24 * 60))
+        self.time.set_xlim(0, _round_up(float(minutes[-1]), 1, 5, 10, 20, 30, 60, 24 * 60))
         self.time.set_ylim(0, _round_up(1.22 * could, 40, 90))
         rows = [*frame["program"], *frame.select_dtypes("number").to_numpy().ravel()]
         if rows != self.bars:
