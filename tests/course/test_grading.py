@@ -98,7 +98,7 @@ def test_two_students_may_hand_in_files_of_one_name(tmp_path: Path) -> None:
 
 @pytest.mark.notebooks
 def test_ctrl_c_ends_the_grading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(_client: object) -> None:
+    def interrupted(_client: object, **_: object) -> None:
         raise asyncio.CancelledError
 
     monkeypatch.setattr("nbclient.NotebookClient.execute", interrupted)
