@@ -85,8 +85,7 @@ class ContentMemory:
         self._waits = np.zeros(pages, dtype=bool)  # pages alone that are not yet hints
         size = int(self._contents.max(initial=0)) + 1
         self._hints, self._frames = HintTable(pages, size), FrameCounts(size)
-        # Kept up to date, as adding them up would go over all pages.
-        self._counts = np.bincount(self._state, minlength=_ALONE + 1)
+        self._counts = np.bincount(self._state, minlength=_ALONE + 1)  # of each state, kept right
 
     @property
     def contents(self) -> NDArray[np.int64]:
@@ -220,14 +219,14 @@ class ContentMemory:
         """
         count = self.fresh_pages
         self._see(np.flatnonzero(self._open & self._fresh))
-        self._waits = np.where(self._fresh, self.patient & (self._state == _ALONE), self._waits)
+        alone = self._fresh & (self._state == _ALONE)
+        self._waits = self._waits | alone if self.patient else self._waits & ~alone
         self._fresh[:] = False
         return count
 
     def _age(self, where: NDArray[np.int64] | slice) -> None:
         """Note that pages were visited: those alone are hints now, unless they have to wait."""
-        new = self.patient and self._fresh[where]
-        self._waits[where] = new & (self._state[where] == _ALONE)
+        self._waits[where] = self.patient and self._fresh[where] & (self._state[where] == _ALONE)
         self._fresh[where] = False
 
     def _follow(self, ring: NDArray[np.int64]) -> None:
