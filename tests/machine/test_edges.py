@@ -200,6 +200,13 @@ def test_which_flags_a_return_changes() -> None:
     assert short.registers.eflags == 0x40CD7
 
 
+def test_a_return_outwards_drops_arguments_on_both_stacks() -> None:
+    processor = at("ca0800")
+    push(processor, 0x43, STACK - 64, 1, 2, 0x3B, TARGET)
+    processor.step()
+    assert (processor.cpl, processor.registers["ESP"]) == (3, STACK - 64 + 8)
+
+
 def test_data_of_conforming_code_stays_on_the_way_out() -> None:
     processor = at("cb")
     conforming = Segment(0x58, 0, 0xFFFFFFFF, 0x9F)
@@ -296,9 +303,10 @@ def test_a_fault_drops_what_was_remembered() -> None:
 
 
 def test_large_pages_need_their_switch_and_have_22_bits() -> None:
-    processor = paged(READ, {})
+    processor = paged(READ, {6: 0x7007})
     processor.memory.write(DIRECTORY, (TABLE | 0x87).to_bytes(4, "little"))
-    assert processor.paging.physical(DATA, write=False, user=False) == DATA  # a table all the same
+    # Without the switch it is a table all the same.
+    assert processor.paging.physical(DATA, write=False, user=False) == 0x7000
     processor.memory.write(DIRECTORY + 4, (0x00C00087).to_bytes(4, "little"))
     processor.registers["CR4"] |= 0x10
     assert processor.paging.physical(0x7FF123, write=False, user=False) == 0xFFF123
