@@ -216,3 +216,8 @@ def test_the_talks_pause_is_state_and_bitmap_over_the_cap(virtlab: Virtlab, rate
     for bandwidth in ("--cap-mib-s", "--link-mib-s"):
         found = virtlab.json(*options, bandwidth, "64")
         assert found["downtime_ms"] == pytest.approx(1000 * (1 + 1 / 64) / 64, rel=0.05)
+
+
+def test_a_table_names_a_bandwidth_once(virtlab: Virtlab) -> None:
+    _, out, _ = virtlab("--table", "--bandwidths", "32,64", "--limits", "100,300")
+    assert out.rstrip().endswith("2 of 4 converge. At 64 MiB/s it takes a limit of 100 ms.")

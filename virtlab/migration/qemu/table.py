@@ -108,9 +108,10 @@ class QemuTable(Result):
         if len(ends) == len(self.cells):
             return "All of them converge."
         least = ends.groupby("cap_mib_s")["downtime_limit_ms"].min()
+        fast = f", at {least.index[-1]:g} MiB/s {least.iloc[-1]:g} ms" if len(least) > 1 else ""
         return (
             f"{len(ends)} of {len(self.cells)} converge. At {least.index[0]:g} MiB/s it takes a "
-            f"limit of {least.iloc[0]:g} ms, at {least.index[-1]:g} MiB/s {least.iloc[-1]:g} ms."
+            f"limit of {least.iloc[0]:g} ms{fast}."
         )
 
 
