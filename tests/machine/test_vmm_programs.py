@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.machine.small_guests import GDT, TSS
+from tests.machine.small_guests import GDT, PAGING_ON, TSS, map_pages, out
 from tests.machine.vmm_guests import (
     EXIT,
     POINTERS,
@@ -18,13 +18,15 @@ from tests.machine.vmm_guests import (
     native,
     one_decoder,
 )
+from virtlab.machine.guests import kernel
 from virtlab.machine.history import save_processor
+from virtlab.machine.image import load
 from virtlab.machine.segments import descriptor_bytes
+from virtlab.machine.vmm import Monitor
 from virtlab.machine.vmm.host import GDT as HOST_GDT
 
 if TYPE_CHECKING:
     from virtlab.machine.computer import Computer
-    from virtlab.machine.vmm import Monitor
 
 __all__ = ["one_decoder"]  # pytest finds it here
 
@@ -210,3 +212,94 @@ def test_the_step_says_what_the_vmm_did_and_what_it_did_not_see() -> None:
     assert trapped.ring == 1
     assert steps[-1].what == "PUSHFD"
     assert steps[-1].why.startswith("no trap, and memory at")
+
+
+# --- random kernels with rings, pages and a timer -------------------------------------------------
+
+# What faults has two bytes, as the handlers count on: else a jump into the middle would follow.
+RING_3 = ["01d8", "40", "cd80", "cc", "fa90", "fb90", "e460", "f490", "0f06", "9c58", "0f01e0"]
+RING_3 += ["8cc8", "6a029d", "0f00c8", "1e07", "0f02c3", "cd33", "0f0b", "f7f7", "8cd3"]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.sampled_from(RING_3), max_size=14), st.sampled_from([0x2, 0x202, 0x3202]))
+def test_a_patched_guests_program_runs_as_at_ring_3(parts: list[str], flags: int) -> None:
+    both("31ff 31f6" + to_ring_3(flags), "".join(parts) + "ebfe")
+
+
+def timer(count: int) -> str:
+    pic = [(0x20, 0x11), (0x21, 0x20), (0x21, 4), (0x21, 1), (0x21, 2), (0x21, 0xFE)]
+    pit = [(0x43, 0x34), (0x40, count), (0x40, 0)]
+    return "".join(out(port, value) for port, value in pic + pit)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(st.sampled_from([*PLAIN, "fa", "fb", "9c9d", "9c58", "8cc8", "fbf4"]), max_size=20),
+    st.integers(2, 20),
+)
+def test_interrupts_come_at_the_same_instruction(parts: list[str], count: int) -> None:
+    """The handler counts in ESI, and the controller ends each by itself."""
+    code = program(parts).removesuffix(EXIT)
+    one, other = made_of(timer(count) + code + "fa" + EXIT)
+    first, second = one.run(4000), other.run(4000)
+    assert other.wrongs == []
+    assert (first.ended, first.why) == (second.ended, second.why)
+    assert_same(one, other)
+
+
+def made_of(code: str) -> tuple[Computer, Monitor]:
+    return native(code), monitored(code, patch=True)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.sampled_from([*PLAIN, "0f20d8 0f22d8", "a1{}", "a3{}", "9c58"]), max_size=12),
+       st.lists(st.sampled_from([0x84000, 0x1FF000, 0x1FEFFE, 0x300000]), min_size=1))  # fmt: skip
+def test_page_faults_are_the_guests_own(parts: list[str], places: list[int]) -> None:
+    """The handler of #PF maps nothing: it goes on after the instruction, which has five bytes."""
+    code = "".join(part.format(le(places[k % len(places)])) for k, part in enumerate(parts))
+    one, other = made_of(PAGING_ON + program([code]))
+    for computer in (one, other):
+        map_pages(computer)
+        computer.memory.write(0x110000 + 16 * 14, bytes.fromhex("83c404 46 83042405 cf"))
+    first, second = one.run(2000), other.run(2000)
+    assert other.wrongs == []
+    assert (first.ended, first.why) == (second.ended, second.why)
+    assert_same(one, other)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.sampled_from(PLAIN + TRAPPING + LYING), max_size=12))
+def test_to_look_on_changes_nothing(parts: list[str]) -> None:
+    """With the judge or without: the guest is lied to in the same way."""
+    one = monitored(program(parts), judged=False)
+    other = monitored(program(parts))
+    first, second = one.run(2000), other.run(2000)
+    assert one.wrongs == []
+    assert (first.ended, first.why) == (second.ended, second.why)
+    assert save_processor(one.processor) == save_processor(other.processor)
+    assert_same(one, other)
+    assert one.entries == other.entries
+
+
+def test_the_kernel_under_the_monitor_is_taken_back_exactly() -> None:
+    monitor = Monitor(2, history=3000, patch=True)
+    monitor.load(load(kernel(), 2 << 20))
+    while monitor.clock.now < 9600:
+        monitor.step()
+    before = save_processor(monitor.processor), bytes(monitor.memory.data), dict(monitor.entries)
+    steps = 0
+    while monitor.guest_ring == 0:
+        monitor.step()
+        steps += 1
+    assert monitor.entries["IRETD (patched)"] == 1
+    assert monitor.patcher is not None
+    patches = dict(monitor.patcher.patches)
+    for _ in range(steps):
+        monitor.step_back()
+    now = save_processor(monitor.processor), bytes(monitor.memory.data), dict(monitor.entries)
+    assert now == before
+    for _ in range(steps):
+        monitor.step()
+    assert monitor.guest_ring == 3
+    assert monitor.patcher.patches == patches

@@ -138,6 +138,7 @@ class Deprivileged(Processor):
         """Read bytes at a linear address: the guest's, or the VMM's."""
         if address >= VMM_BASE and not self.in_guest_world:
             self._keep_from(address, user=user, write=False)
+            self._touch(address - VMM_BASE, size)
             return self.own.read(address - VMM_BASE, size)
         return super().read(address, size, user=user)
 
@@ -161,6 +162,21 @@ class Deprivileged(Processor):
             why = f"ring 3 touches {address:#x}: its page is the VMM's"
             raise Fault(14, 5 | write << 1, why, address)
 
+    def _original(self, place: int) -> tuple[int, bool]:
+        """Return where in the guest's own table a place in a copy is, and whether it has one."""
+        local = place >= LDT
+        table: Table | Segment = self.virtual.ldtr if local else self.virtual.gdtr
+        offset = place - (LDT if local else GDT)
+        there = offset <= table.limit and (not local or bool(self.virtual.ldtr.access))
+        return table.base + offset & 0xFFFFFFFF, there
+
+    def _touch(self, place: int, size: int) -> None:
+        """Take over to the guest's page tables that the processor has read a descriptor."""
+        if GDT <= place < END:
+            address, there = self._original(place)
+            if there:
+                super().read(address, size)
+
     def _is_traced(self, address: int, size: int) -> bool:
         gdtr, ldtr = self.virtual.gdtr, self.virtual.ldtr
         tables = [(gdtr.base, gdtr.limit)] + [(ldtr.base, ldtr.limit)] * bool(ldtr.access)
@@ -173,9 +189,8 @@ class Deprivileged(Processor):
 
     def _mark(self, place: int, access: int) -> None:
         """Take over to the guest's table that the processor has used a descriptor."""
-        base = self.virtual.gdtr.base if place < LDT else self.virtual.ldtr.base
-        address = base + place - (GDT if place < LDT else LDT)
-        if access & _ACCESSED:
+        address, there = self._original(place)
+        if there and access & _ACCESSED:
             old = super().read(address, 1)[0]
             super().write(address, bytes([old | _ACCESSED]))
             self._follow_all()

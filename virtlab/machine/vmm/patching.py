@@ -18,7 +18,8 @@ to code of its own where there was room. A jump takes five bytes, `popf` one: ov
 instruction only a trap fits, and a trap costs thousands of cycles. Xen had the kernel's source
 changed (**paravirtualization**): what lies is not there any more. VMware did not run the kernel's
 code at all, but a translation of it (**binary translation**, the next chapter), so that the
-original stays as it is; for a guest that reads its own code sees these patches.
+original stays as it is; for a guest that reads its own code sees these patches, and one that jumps
+into the middle of an instruction may run them as part of another.
 
 Source: Oracle, "VM VirtualBox User Manual" 5.2, "Details about software virtualization"; P. Barham
 et al., "Xen and the art of virtualization", SOSP 2003.

@@ -12,7 +12,9 @@ guest's physical memory is the machine's, the guest's own page tables are used, 
 are there beside them. The gates of the interrupt table are never copied: the processor only has the
 host's, and the VMM looks in the guest's itself.
 
-The processor marks a descriptor as used in the copy; the VMM takes that over to the guest's table.
+The processor marks a descriptor as used in the copy, and the page that it reads in no page table of
+the guest's. Here the VMM takes both over at once, so that the guest's memory is what it would be at
+ring 0; a real one can only do so when it next looks.
 """
 
 from __future__ import annotations
