@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.browser.alone import Shows, state
+from virtlab.widgets.rings import table
 from virtlab.widgets.rings_walk import AttemptWalk, KernelWalk, Walk
 
 if TYPE_CHECKING:
@@ -123,3 +124,18 @@ def test_text_can_be_read_from_the_back(show: Shows, kernel: KernelWalk, width: 
         ".map(one => parseFloat(getComputedStyle(one).fontSize))"
     )
     assert min(sizes) >= 14
+
+
+@pytest.mark.parametrize("width", [960, 380])
+def test_a_cell_of_the_table_can_be_pointed_at(show: Shows, width: int) -> None:
+    app = table()
+    app.picture.narrow = width == 380
+    page = show(app.picture, width)
+    image = page.locator("img.virtlab-picture[data-version]")
+    image.wait_for()
+    box = image.bounding_box()
+    assert box
+    image.click(position={"x": box["width"] / 4, "y": box["height"] / 2})
+    picked = page.evaluate("model.get('picked')")
+    assert abs(picked["x"] - 0.25) < 0.01
+    assert abs(picked["y"] - 0.5) < 0.01

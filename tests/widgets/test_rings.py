@@ -57,3 +57,20 @@ def test_on_a_phone_the_chosen_row_is_there() -> None:
 def test_the_walks_have_short_names() -> None:
     assert widgets.kernel().moment.how == "int 0x80"
     assert widgets.attempt().moment.number == 0
+
+
+@pytest.mark.parametrize("width", [960, 380])
+def test_a_finger_chooses_the_cell_it_points_at(width: int) -> None:
+    app = widgets.table()
+    app.picture.narrow = width == 380
+    figure = app.picture.figure
+    for axes in figure.axes:
+        for text in axes.texts:
+            if text.get_text() in ("smsw", "int 0x80", "pushf"):
+                across, down = axes.transData.transform((0.62 + 0.11 * 2, text.get_position()[1]))
+                x, y = across / figure.bbox.width, 1 - down / figure.bbox.height
+                app.picture.picked = {"x": x, "y": y, "time": down}
+                assert (app.result.name, app.result.ring) == (text.get_text(), 2)
+    before = app.result
+    app.picture.picked = {"x": 0.5, "y": 0.01, "time": 0}  # the title
+    assert app.result == before

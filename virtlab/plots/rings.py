@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from virtlab.machine.rings import RingTable
     from virtlab.plots.style import Plate
 
-__all__ = ["draw_ring_choice", "draw_rings"]
+__all__ = ["cell_at", "draw_ring_choice", "draw_rings"]
 
 _MARKS = {
     "works": OUTCOMES["allowed"],
@@ -86,6 +86,44 @@ def draw_ring_choice(choice: RingChoice, figure: Plate | None = None) -> Plate:
     'Chosen: popf, IF = 0 at ring 1: something else, no trap'
     """
     return style.show_on(figure, _Rings, choice)
+
+
+def cell_at(figure: Plate, x: float, y: float) -> tuple[str, int] | None:
+    """Return the instruction and the ring of the cell at a place of the figure.
+
+    Parameters
+    ----------
+    figure
+        On which `draw_ring_choice` has drawn.
+    x, y
+        Parts of its width, from the left, and of its height, from the top.
+
+    Returns
+    -------
+    tuple or None
+        Name of the probe, and ring; None where there is no row.
+
+    Examples
+    --------
+    >>> from virtlab.machine.ring_choice import choose
+    >>> cell_at(draw_ring_choice(choose("popf")), 0.21, 0.24)
+    ('add', 0)
+    """
+    view = figure.view
+    if not isinstance(view, _Rings):
+        return None
+    for block, axes in enumerate(view.blocks):
+        place = axes.get_position()
+        if not place.x0 <= x <= place.x1 or not place.y0 <= 1 - y <= place.y1:
+            continue
+        bottom, top = axes.get_ylim()
+        row = int((bottom + (1 - y - place.y0) / place.height * (top - bottom)) // 1)
+        across = (x - place.x0) / place.width
+        ring = min(range(4), key=lambda ring: abs(_COLUMNS[ring] - across))
+        for name, where in view.rows.items():
+            if where == (block, row):
+                return name, ring
+    return None
 
 
 class _Rings:

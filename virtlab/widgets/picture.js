@@ -46,6 +46,18 @@ function render({ model, el }) {
     model.save_changes();
   }
 
+  // Where a finger points, as parts of width and height, where the model wants to hear of it.
+  function point(event) {
+    const box = image.getBoundingClientRect();
+    if (!model.get("pickable") || box.width < 1) return;
+    const x = (event.clientX - box.left) / box.width;
+    const y = (event.clientY - box.top) / box.height;
+    model.set("picked", { x, y, time: Date.now() });
+    model.save_changes();
+  }
+
+  image.addEventListener("pointerdown", point);
+  image.style.cursor = model.get("pickable") ? "pointer" : "";
   const observer = new ResizeObserver(measure);
   observer.observe(el);
   model.on("change:version", show);

@@ -62,6 +62,8 @@ class Picture(anywidget.AnyWidget):
     version = traitlets.Int(0).tag(sync=True)
     narrow = traitlets.Bool(default_value=False).tag(sync=True)
     pixels = traitlets.Int(0).tag(sync=True)  # that the browser gives its width; 0: not known yet
+    pickable = traitlets.Bool(default_value=False).tag(sync=True)
+    picked: Any = traitlets.Dict().tag(sync=True)
 
     def __init__(self, draw: Callable[[style.Plate], None], **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -69,6 +71,27 @@ class Picture(anywidget.AnyWidget):
         self.figure = style.plate()
         self.redraw()
         self.observe(self._resized, names=["narrow", "pixels"])
+
+    def on_pick(self, action: Callable[[float, float], object]) -> None:
+        """Call something with the place at which a reader points.
+
+        Parameters
+        ----------
+        action
+            Called with parts of the width, from the left, and of the height, from the top.
+
+        Examples
+        --------
+        >>> picture = Picture(lambda figure: None)
+        >>> picture.on_pick(lambda x, y: print(x, y))
+        >>> picture.picked = {"x": 0.25, "y": 0.5, "time": 1}
+        0.25 0.5
+        """
+        self.pickable = True
+        self.observe(
+            lambda change: action(float(change["new"]["x"]), float(change["new"]["y"])),
+            names="picked",
+        )
 
     @property
     def scale(self) -> float:

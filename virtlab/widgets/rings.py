@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from virtlab.machine.probes import PROBES
 from virtlab.machine.ring_choice import BESIDE, RingChoice, choose, differences
-from virtlab.plots.rings import draw_ring_choice
+from virtlab.plots.rings import cell_at, draw_ring_choice
 from virtlab.widgets import controls
 from virtlab.widgets.app import App
 from virtlab.widgets.rings_walk import AttemptWalk, KernelWalk
@@ -78,7 +78,7 @@ def table(instruction: str = "popf") -> App[RingChoice]:
     def draw(result: RingChoice, figure: Plate) -> None:
         draw_ring_choice(result, figure)
 
-    return App(
+    app = App(
         controls={
             "iopl": controls.slider("IOPL", "", 0, 0, 3, 1),
             "instruction": controls.choice("Instruction", names, instruction),
@@ -88,3 +88,11 @@ def table(instruction: str = "popf") -> App[RingChoice]:
         compute=compute,
         draw=draw,
     )
+
+    def point(x: float, y: float) -> None:
+        found = cell_at(app.picture.figure, x, y)
+        if found is not None:
+            app.set(instruction=found[0], ring=found[1])
+
+    app.picture.on_pick(point)
+    return app

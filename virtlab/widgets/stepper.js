@@ -47,6 +47,7 @@ class Stepper {
     const defs = drawn("defs", svg);
     this.id = `virtlab-${Math.random().toString(36).slice(2)}`; // one page may hold several
     const hatch = drawn("pattern", defs, { id: `${this.id}-hatch`, width: 8, height: 8, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" });
+    drawn("rect", hatch, { width: 8, height: 8, fill: "#FAFAFA" }); // what is below must not shine through
     drawn("line", hatch, { x1: 0, y1: 0, x2: 0, y2: 8, stroke: GREY, "stroke-width": 1, "stroke-opacity": 0.5 });
     const tip = drawn("marker", defs, { id: `${this.id}-tip`, viewBox: "0 0 10 10", refX: 8, refY: 5, markerWidth: 5, markerHeight: 5, orient: "auto-start-reverse" });
     drawn("path", tip, { d: "M0 0L10 5L0 10z", fill: "#1A1A1A" });
