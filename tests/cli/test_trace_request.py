@@ -6,12 +6,15 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from virtlab.cli import main
+from virtlab.machine.esx.request import checksum
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     Virtlab = Callable[..., tuple[int, str, str]]
 
@@ -49,6 +52,23 @@ def test_as_json_the_rows_are_arrows_or_acts(virtlab: Virtlab) -> None:
     assert {key: data[key] for key in ("total_us", "says")} == {
         key: more[key] for key in ("total_us", "says")
     }
+
+
+def test_the_bytes_are_those_of_a_file(virtlab: Virtlab, tmp_path: Path) -> None:
+    data = np.random.default_rng(7).bytes(2 << 20)
+    (tmp_path / "disk").write_bytes(data)
+    status, out, _ = virtlab("--disk", str(tmp_path / "disk"), "--lba", "100", "--sectors", "2")
+    assert status == 0
+    assert out.endswith(f"checksum {checksum(data[100 * 512 : 102 * 512]):#010x}\n")
+    assert (tmp_path / "disk").read_bytes() == data
+    (tmp_path / "odd").write_bytes(b"odd")
+    for name, says in (("odd", "bytes of the disk = 3"), ("none", "No such file")):
+        status, out, err = virtlab("--disk", str(tmp_path / name))
+        assert (status, out) == (2, "")
+        assert says in err
+    status, _, err = virtlab("--disk", str(tmp_path / "disk"), "--vms", "2")
+    assert status == 2
+    assert "sectors = 4096: must be a gap that is there: 0 of 4096 are free" in err
 
 
 def test_each_act_is_a_line(virtlab: Virtlab) -> None:

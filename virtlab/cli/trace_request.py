@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path  # noqa: TC003 - typer reads the annotations when the command runs
 from typing import Annotated
 
 import typer
@@ -22,6 +23,10 @@ def trace(
     shares: Annotated[float, typer.Option(help="Of VM1; each other VM has 1000.")] = 1000.0,
     outstanding: Annotated[int, typer.Option(help="Requests that each other VM has waiting.")] = 2,
     lba: Annotated[int, typer.Option(help="First sector, on VM1's disk.")] = 8,
+    disk: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The real disk, not changed: 2 MiB or more for each VM."),
+    ] = None,
     acts: Annotated[bool, typer.Option("--acts", help="Every act, not drawn together.")] = False,
     seed: Seed = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -32,10 +37,15 @@ def trace(
     bytes that came back.
     """
     from virtlab.machine.esx.acts import LAYERS
+    from virtlab.machine.esx.physical import PhysicalDisk
     from virtlab.machine.esx.request import RequestSetup, trace_request
 
     setup = RequestSetup(layers, sectors, vms, shares, outstanding, lba, seed)
-    found = trace_request(setup)
+    if disk is None:
+        found = trace_request(setup)
+    else:
+        with disk.open("rb") as file:
+            found = trace_request(setup, PhysicalDisk(file))
     if as_json:
         rows = found.acts_frame().to_dict(orient="records") if acts else found.to_json()["rows"]
         typer.echo(json.dumps({**found.to_json(), "says": found.text, "rows": rows}))

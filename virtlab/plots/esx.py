@@ -101,7 +101,8 @@ def label(arrow: Arrow, *, narrow: bool = False) -> str:
             "complete": arrow.what,
             "service": "busy",
         }
-        return few.get(arrow.kind, arrow.what.removeprefix("interrupt ").removeprefix("the disk "))
+        short = arrow.what.removeprefix("interrupt ").removeprefix("the disk ")
+        return few.get(arrow.kind, short.replace(" sectors", "").replace(" sector", ""))
     said = {
         "port": f"{arrow.what}{times}",
         "reflect": "gate 0x80 of the guest",

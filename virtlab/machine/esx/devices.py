@@ -6,7 +6,7 @@ elsewhere, and when they come: a command is handed on, the disk is busy until th
 `OwnDisk` has no model in hardware. Its driver writes a description of the request into memory and
 its address to one port; the device does the rest. That is what the talk's own network card (vmxnet)
 and own graphics are for: a device that exists in virtual machines only need not imitate registers,
-so a request takes four port accesses where ATA's takes 8, and 130 for each sector.
+so a request takes four port accesses, where ATA's takes 6, and 131 for each sector.
 
 Both are devices on the guest's bus and know nothing of a VMkernel: they call what they were given.
 """

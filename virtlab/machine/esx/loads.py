@@ -78,8 +78,7 @@ class Load(World):
                 self.left = None if self.left is None else self.left - 1
                 lba = int(self._rng.integers(self.room - self.sectors + 1))
                 request = BlockRequest(lba, self.sectors)
-                said = f"read {self.sectors} at {lba}"
-                yield Event("vmm", "vmkernel", "submit", said, request=request)
+                yield Event("vmm", "vmkernel", "submit", str(request), request=request)
             if self.left == 0 and not self._open:
                 return
             yield Event("kernel", "vmm", WAIT, "the guest waits")

@@ -55,6 +55,8 @@ class BlockRequest(NamedTuple):
     --------
     >>> BlockRequest(8, 2).moved(100)
     BlockRequest(lba=108, sectors=2, write=False, data=b'')
+    >>> print(BlockRequest(8, 2))
+    read 2 sectors at 8
     """
 
     lba: int
@@ -65,6 +67,11 @@ class BlockRequest(NamedTuple):
     def moved(self, sectors: int) -> BlockRequest:
         """Return the same request so many sectors further on."""
         return self._replace(lba=self.lba + sectors)
+
+    def __str__(self) -> str:
+        """Say it in words."""
+        size = f"{self.sectors} sector{'' if self.sectors == 1 else 's'}"
+        return f"{'write' if self.write else 'read'} {size} at {self.lba}"
 
 
 @dataclass(frozen=True)

@@ -306,8 +306,7 @@ class VMkernel:
         queued = Event("vmkernel", "vmkernel", "queue", said)
         self.log.beside(account.world.name, queued, since, waited)
         self._served = account, request
-        said = f"{'write' if request.write else 'read'} {request.sectors} at {request.lba}"
-        self.log.add(account.world.name, Event("vmkernel", "hardware", "start", said))
+        self.log.add(account.world.name, Event("vmkernel", "hardware", "start", str(request)))
         self.disk.start(request, self.log.now_us)
 
     def _asked(self, key: int, queued: tuple[BlockRequest, float, str]) -> Request:

@@ -214,9 +214,8 @@ class Guest(World):
         yield self._event("program", "kernel", "call", "int 0x80", ring)
 
     def _hand_on(self, request: BlockRequest) -> Event:
-        said = f"{'write' if request.write else 'read'} {request.sectors} at {request.lba}"
         moved = len(request.data)
-        return self._event(self.below, "vmkernel", "submit", said, -1, moved, request)
+        return self._event(self.below, "vmkernel", "submit", str(request), -1, moved, request)
 
     def _event(
         self,
