@@ -151,14 +151,14 @@ WAYS = (
     Way("direct", "the processor; what it must not do traps", _direct, direct.why_not),
     Way(
         "translated",
-        "others, made from them once (QEMU)",
+        "code made from the guest's, once (QEMU)",
         _translated,
         _no_qemu,
         any_processor=True,
     ),
     Way(
         "interpreted",
-        "a program that looks at each anew",
+        "software that looks at each one anew",
         _interpreted,
         _no_decoder,
         any_processor=True,
