@@ -350,6 +350,24 @@ def test_sixteen_bit_tables_have_24_bits_of_base() -> None:
     assert loading.idtr == Table(0x345678, 0x1FF)
 
 
+def test_pushf_tells_neither_rf_nor_vm() -> None:
+    processor = at("9c")
+    processor.registers.eflags = 0x10202
+    processor.step()
+    assert words(processor, 1) == [0x202]
+
+
+@pytest.mark.parametrize(("access", "lar", "lsl"), [(0x89, 1, 1), (0x8C, 1, 0), (0x8E, 0, 0)])
+def test_what_lar_and_lsl_know_of_system_segments(access: int, lar: int, lsl: int) -> None:
+    """A task state has rights and a limit, a call gate only rights, an interrupt gate neither."""
+    for code, zero in (("0f02c3", lar), ("0f03c3", lsl)):
+        processor = at(code)
+        entry(processor, 0x58, access, 0x67)
+        processor.registers["EBX"] = 0x58
+        processor.step()
+        assert processor.registers.flag("ZF") == zero
+
+
 @pytest.mark.parametrize(("value", "after"), [(0xFFF0, 0x11), (0xFFFF, 0x1F), (0x8, 0x19)])
 def test_lmsw_changes_three_bits_and_sets_the_first(value: int, after: int) -> None:
     processor = at("0f01f0")

@@ -231,6 +231,16 @@ def test_the_machine_is_the_papers(words: list[int], vector: int) -> None:
     assert done == 60 or machine.halted
 
 
+@pytest.mark.parametrize(("address", "trap"), [(19, ""), (20, "memory"), (21, "memory")])
+def test_the_bound_is_the_first_address_that_is_not_the_programs(address: int, trap: str) -> None:
+    machine = Machine(SETS["third-generation"])
+    machine.words[8] = assembled(f"set {address} 5")[0]
+    machine.psw = Psw(USER, 0, 8, 20)
+    done = machine.step()
+    assert (done.kind if done else "") == trap
+    assert (machine.words[8 + address] == 5) == (not trap)
+
+
 def test_a_trap_swaps_the_psw_and_nothing_else() -> None:
     machine = Machine(SETS["third-generation"])
     machine.words[4:9] = [SUPERVISOR, 30, 0, 64, *assembled("call 3")]
