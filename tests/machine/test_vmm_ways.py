@@ -189,7 +189,8 @@ def test_it_says_so(of_kernel: Ways) -> None:
     assert "line 7" in text
     frame = of_kernel.to_frame()
     assert list(frame["way"]) == list(WAYS)
-    assert list(frame["instructions_that_lied"]) == [0, 2, 0]
+    assert list(frame["instructions_that_lied"]) == [0, 1, 0]
+    assert list(frame["lies"]) == [0, 2, 0]
     summary = of_kernel.summary()
     assert summary["patched_says_the_same"] == 1
     assert summary["first_lie_at_instruction"] == of_kernel.deprivileged.wrongs[0].step
@@ -213,6 +214,7 @@ def test_at_ring_1_each_answer_is_a_lie(of_mirror: Ways) -> None:
     assert len(lines) == len(truth)
     assert [k for k, line in enumerate(lines) if line == truth[k]] == [0, len(truth) - 1]
     lied = {wrong.routine for wrong in of_mirror.deprivileged.wrongs}
+    assert (of_mirror.summary()["instructions_that_lied"], of_mirror.summary()["lies"]) == (11, 12)
     asked = {"MOVFROMSEG", "PUSHSEG", "LAR", "LSL", "SMSW", "SGDT", "SIDT", "STR", "PUSHF", "POPF"}
     assert lied == asked
     assert lied <= could_lie()

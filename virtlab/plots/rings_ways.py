@@ -254,7 +254,7 @@ def _title(ways: Ways) -> str:
     wrong, differs = ways.divergence, ways.first_line("deprivileged")
     if wrong is None:
         return "Nothing in this kernel lies at ring 1: trap and emulate is enough"
-    count = len({one.address for one in ways.deprivileged.wrongs})
+    count = ways.deprivileged.liars
     some = "One instruction does" if count == 1 else f"{count} instructions do"
     if differs is None:
         return f"{some} not trap at ring 1, and what the kernel says hides it"

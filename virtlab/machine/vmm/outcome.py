@@ -46,7 +46,7 @@ class Way:
     delivered
         What the guest's handlers were called for, to how often.
     wrongs
-        Instructions that lied to it.
+        Each time that an instruction lied to it.
     patches
         Instructions that were replaced.
     said_at, entered_at, interrupted_at
@@ -79,6 +79,11 @@ class Way:
     def total_entries(self) -> int:
         """How often the VMM was entered."""
         return sum(self.entries.values())
+
+    @property
+    def liars(self) -> int:
+        """How many instructions of the program lied to it, however often."""
+        return len({wrong.address for wrong in self.wrongs})
 
     @property
     def trap_cycles(self) -> int:
@@ -188,7 +193,8 @@ class Ways(Result):
                     ),
                     "estimated_trap_cycles": way.trap_cycles,
                     "interrupts": len(way.interrupted_at),
-                    "instructions_that_lied": len(way.wrongs),
+                    "instructions_that_lied": way.liars,
+                    "lies": len(way.wrongs),
                     "patched_instructions": len(way.patches),
                     "lines_as_native": self._same_lines(way),
                     "lines": len(way.lines),
@@ -260,7 +266,8 @@ class Ways(Result):
             "program": self.program,
             "instructions": self.native.instructions,
             **{f"{way.name}_entries": way.total_entries for way in self.all[1:]},
-            "instructions_that_lied": len(self.deprivileged.wrongs),
+            "instructions_that_lied": self.deprivileged.liars,
+            "lies": len(self.deprivileged.wrongs),
             "first_lie": "" if wrong is None else f"{wrong.instruction} at {wrong.symbol}",
             "first_lie_at_instruction": -1 if wrong is None else wrong.step,
             "first_other_line": -1 if differs is None else differs[0] + 1,
@@ -273,7 +280,7 @@ class Ways(Result):
         wrong, differs = self.divergence, self.first_line("deprivileged")
         if wrong is None:
             return "By trap and emulate the kernel runs as at ring 0: nothing in it lies at ring 1."
-        kinds = len({one.address for one in self.deprivileged.wrongs})
+        kinds = self.deprivileged.liars
         lies = f"{kinds} instruction{'s' if kinds > 1 else ''}"
         said = (
             "what it says is the same all the same"
