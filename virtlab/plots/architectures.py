@@ -101,6 +101,9 @@ def _caption(axes: Axes, run: IoRun, *, narrow: bool) -> None:
     words = f"{len(run.path)} steps, {time}"
     if not known:
         words += f" but for {left:.1f} µs"
+    switches = sum(step.us for step in run.path if step.kind == "world switch")
+    if switches:
+        words += f",\n{switches:.1f} of them world switches"
     axes.text(0, 0.02, words, va="top", clip_on=False)
 
 

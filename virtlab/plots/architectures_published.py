@@ -25,6 +25,7 @@ _SHORT = {
     "Workstation 2.0 at 350 MHz, speed": "the same, 350 MHz",
     "all three at 350 MHz, speed": "all three, 350 MHz",
 }
+_FITTED = ("Workstation 2.0, speed", "Workstation 2.0, idle")
 
 
 def draw_published(figure: Plate | None = None) -> Plate:
@@ -79,7 +80,8 @@ def _panel(axes: Axes, rows: list[tuple[str, str, float, float]], *, narrow: boo
         axes.barh(y, ours, high, color=PAGES["shared"].colour, edgecolor=HARDWARE.colour, lw=0.8)
         axes.plot([theirs], [y], "D", color=VMS[1].colour, ms=9,
                   mec=HARDWARE.colour, clip_on=False, zorder=4)  # fmt: skip
-        words = f"{theirs:g}, ours {ours:.1f}"
+        fitted = " (fitted)" if name in _FITTED else ""
+        words = f"{theirs:.3g}, ours {ours:.1f}{fitted}"
         if narrow:
             axes.text(0, k - 0.22, f"{_SHORT[name]}: {words}", va="center", fontsize=style.SMALL)
         else:
