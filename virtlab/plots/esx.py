@@ -177,12 +177,13 @@ def draw_sequence(
         left, step = (24.0, 40.0) if narrow else (74.0, 122.0)
         lanes = {key: left + k * step for k, key in enumerate(names)}
         top = 108.0 if narrow else 84.0
+        row = min((height - top - 14) / len(trace.arrows), 34.0)
         for key, x in lanes.items():
             words = SHORT[key] if narrow else LAYERS[key]
             axes.text(x, top - 12, words, ha="center", va="bottom", fontsize=style.SMALL,
                       weight="bold", color=COLOURS[key])  # fmt: skip
-            axes.plot([x, x], [top - 6, height - 10], color="#C8C8C8", lw=1.2, zorder=0)
-        row = min((height - top - 14) / len(trace.arrows), 30.0)
+            end = top + row * len(trace.arrows) + 4
+            axes.plot([x, x], [top - 6, end], color="#C8C8C8", lw=1.2, zorder=0)
         if "vmm" in lanes and not narrow:
             axes.plot([width - 62], [top - 18], _TRAP.marker, color=_TRAP.colour, ms=8)
             axes.text(width - 14, top - 12, "traps", ha="right", va="bottom", fontsize=style.SMALL)
@@ -285,8 +286,9 @@ def draw_costs(traces: Sequence[RequestTrace], figure: Plate | None = None) -> P
         axes = figure.subplots()
         busy = [_processor_us(trace) for trace in traces]
         for k, (trace, us) in enumerate(zip(traces, busy, strict=True)):
-            mark = HARDWARE if trace.setup.layers == "native" else VMS[k % len(VMS)]
-            axes.barh(k, us, color=mark.colour, hatch=mark.hatch, ec="white", height=0.55)
+            colour = (HARDWARE if trace.setup.layers == "native" else VMS[0]).colour
+            hatch = "//" if trace.setup.layers == "own" else ""
+            axes.barh(k, us, color=colour, hatch=hatch, ec="white", height=0.55)
             said = f"{us:.1f} µs" + ("" if narrow else f", {trace.traps} traps")
             inside = us > 0.6 * max(busy)
             axes.text(us * (0.97 if inside else 1) + (0 if inside else max(busy) * 0.02), k, said,
