@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -20,9 +21,20 @@ from virtlab.machine.theorem.i386 import (
     user_findings,
 )
 from virtlab.machine.theorem.instructions import SETS, assembled, disassembled
-from virtlab.machine.theorem.machine import SUPERVISOR, USER, Instruction, Machine, Psw
+from virtlab.machine.theorem.machine import (
+    SUPERVISOR,
+    USER,
+    Computer,
+    Instruction,
+    Machine,
+    Psw,
+    Trap,
+)
 from virtlab.machine.tried import MOVES, try_instruction
 from virtlab.validate import InvalidInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # By the paper's definitions, worked out by hand: privileged, control, behaviour, user.
 BY_HAND = {
@@ -88,6 +100,35 @@ def test_what_the_theorems_say_of_the_small_sets(
     result = theorem(name)
     assert (result.virtualizable, result.hybrid) == (monitor, hybrid)
     assert (result.violations, result.user_violations) == (broken, in_user_mode)
+
+
+def made(does: Callable[[Computer, int, int], Psw | None]) -> Kind:
+    """Say what an instruction of one's own is."""
+    return classify((Instruction("own", does),))[0]
+
+
+def test_what_changes_the_mode_is_not_held_against_what_does_not() -> None:
+    """A state that the instruction leaves for another mode is no witness of behaviour."""
+
+    def leave(machine: Computer, a: int, _b: int) -> Psw | None:
+        left = machine.psw._replace(mode=USER, counter=a)
+        return left if machine.psw.mode == SUPERVISOR else None
+
+    assert signs(made(leave)) == "-c--"
+
+
+def test_what_traps_for_some_operands_only_is_not_privileged() -> None:
+    def ask(machine: Computer, a: int, _b: int) -> None:
+        if machine.load(a) == 0 and machine.psw.mode == USER:
+            raise Trap("privileged")
+
+    assert not made(ask).privileged
+
+
+def test_all_that_moves_together_leaves_limits_alone() -> None:
+    here, there = (try_instruction(named("lsl kernel"), 0, moved=moved) for moved in (False, True))
+    assert here.told == there.told
+    assert try_instruction(named("lsl kernel"), 0, moved="limits").told != here.told
 
 
 def test_a_witness_is_told() -> None:

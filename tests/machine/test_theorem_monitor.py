@@ -255,6 +255,40 @@ def test_a_trap_swaps_the_psw_and_nothing_else() -> None:
     assert machine.psw == Psw(SUPERVISOR, 30, 0, 64)
 
 
+def test_a_mode_is_one_bit() -> None:
+    machine = Machine(SETS["third-generation"])
+    machine.words[4:8] = [2, 30, 0, 64]
+    machine.deliver()
+    assert machine.psw == Psw(SUPERVISOR, 30, 0, 64)
+
+
+@pytest.mark.parametrize(("mode", "text"), [(USER, "halt"), (SUPERVISOR, "call"), (USER, "call")])
+def test_a_guests_own_trap_is_not_interpreted(mode: int, text: str) -> None:
+    _, guest = virtual("third-generation")
+    guest.write(FIRST, assembled(text)[0])
+    guest.psw = Psw(mode, FIRST, 0, SIZE)
+    assert guest.step() is not None
+    assert (guest.direct, guest.interpreted) == (0, 0)
+
+
+class Leaky(Monitor):
+    """A monitor that forgets where its guest ends."""
+
+    def allocate(self) -> Psw:
+        return super().allocate()._replace(bound=self.psw.bound)
+
+
+def test_a_monitor_that_forgets_where_its_guest_ends_is_seen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    program = assembled("set 42 8; lpsw 40; 0; 0; 0; 0; 0; 0; 0; set 56 1")
+    assert not run_beside(program, "third-generation").escaped
+    monkeypatch.setitem(MONITORS, "monitor", Leaky)
+    wrong = run_beside(program, "third-generation")
+    assert wrong.escaped
+    assert not wrong.equivalent
+
+
 @pytest.mark.parametrize("kind", [Monitor, Hybrid])
 def test_a_guests_own_trap_goes_to_its_own_control_program(
     kind: Callable[[Computer, int, int], Monitor],
