@@ -21,7 +21,10 @@ An instruction's way through the computer, from bytes to what it changes:
     transfers    from ring to ring: interrupts, gates, returns
     rare         decimal digits and nested frames
     rings        what each instruction does at each ring, found by running it (`probes`, `stage`,
-                 `tried`)
+                 `tried`);
+                 `ring_choice`: one cell, and who does otherwise; `ring_pages`: what pages know of
+                 rings
+    walk         any step of a run, forward and back: ring, gates, stack, and a sentence
     sensitivity  which instructions touch the machine, computed from p-code
     theorem      of Popek and Goldberg: what follows from it, and the monitors that it promises
 

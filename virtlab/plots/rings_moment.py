@@ -175,7 +175,14 @@ def draw_ride(ride: Ride, title: str = "", figure: Plate | None = None) -> Plate
         kinds = list(dict.fromkeys(e.how for e in ride.events if e.how != "iret"))
         for row, how in enumerate(kinds):
             at = [event.number for event in ride.events if event.how == how]
-            axes.plot(at, [-1.1 - row] * len(at), _MARKERS[row % 4], color=HARDWARE.colour, ms=8)
+            axes.plot(
+                at,
+                [-1.1 - row] * len(at),
+                _MARKERS[row % 4],
+                color=HARDWARE.colour,
+                ms=8,
+                clip_on=False,
+            )
         axes.set_ylim(-1.6 - max(0, len(kinds) - 1), max(rings) + 0.6)
         axes.set_xlim(0, ride.last)
         ticks = {float(ring): f"ring {ring}" for ring in rings}
