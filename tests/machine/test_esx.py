@@ -138,6 +138,28 @@ def test_more_shares_never_wait_longer() -> None:
     assert waits[0] > 5 * waits[-1] > 0
 
 
+def test_others_are_those_that_were_served_meanwhile() -> None:
+    trace = trace_request(RequestSetup(vms=3, shares=250), recorded=True)
+    begin, end = trace.acts[0].start_us, trace.acts[-1].end_us
+    assert len(trace.others) == 8  # two busy VMs with four times the shares
+    assert {act.vm for act in trace.others} == {"VM2", "VM3"}
+    assert all(begin < act.end_us <= end for act in trace.others)
+    queue = next(act for act in trace.acts if act.kind == "queue")
+    assert sum(act.us for act in trace.others[1:]) < queue.us
+
+
+def test_what_repeats_for_each_sector_is_one_arrow() -> None:
+    one, five = (trace_request(RequestSetup("ata", n), recorded=True) for n in (1, 5))
+    (again,) = [arrow for arrow in five.arrows if arrow.kind == "again"]
+    assert again.what == "4 sectors more"
+    assert again.bytes == 4 * SECTOR
+    assert len(five.arrows) == len(one.arrows) + 2  # an iretd before it, and itself
+    assert all(arrow.kind != "again" for arrow in one.arrows)
+    injected = [act for act in five.acts if act.kind == "inject"]
+    assert len(injected) == 5
+    assert again.start_us == pytest.approx(injected[1].start_us - five.acts[0].start_us)
+
+
 def test_a_request_alone_does_not_wait(ata: RequestTrace) -> None:
     assert ata.waited_us == 0
     parts = ata.parts_us(len(ata.acts))

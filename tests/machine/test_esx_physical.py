@@ -131,6 +131,18 @@ def test_ranges_never_overlap_and_nothing_is_lost(steps: list[tuple[str, int]]) 
         assert ranges.free == 24 - sum(one.size for one in held)
 
 
+def test_the_first_gap_that_is_long_enough_is_used() -> None:
+    ranges = Ranges(20, "MiB")
+    for owner, size in (("A", 3), ("B", 5), ("C", 2)):
+        ranges.give(owner, size)
+    ranges.take("A")
+    ranges.take("B")
+    assert ranges.give("D", 9).begin == 10
+    assert ranges.give("E", 8).begin == 0
+    ranges.take("E")
+    assert [ranges.give(owner, 4).begin for owner in "FG"] == [0, 4]
+
+
 def test_ranges_say_what_is_wrong() -> None:
     ranges = Ranges(8, "MiB")
     ranges.give("A", 6)

@@ -267,6 +267,20 @@ def test_then_hands_answers_to_who_asked() -> None:
     assert kernel.account("VM1").requests == 5
 
 
+def test_the_console_reads_how_long_requests_waited() -> None:
+    host = Hypervisor(random_disk(2))
+    for k in range(2):
+        host.console.register(Load(f"VM{k + 1}", room=ROOM, seed=k, outstanding=3, requests=9))
+    host.kernel.run()
+    waits = {"VM1": 0.0, "VM2": 0.0}
+    for act in host.kernel.log.acts:
+        waits[act.vm] += act.us if act.kind == "queue" else 0
+    found = host.console.statistics()
+    assert found["mean_wait_ms"].tolist() == pytest.approx([us / 9000 for us in waits.values()])
+    assert found["mean_wait_ms"].min() > 10
+    assert found["moved_bytes"].tolist() == [9 * 4096] * 2
+
+
 # --- the devices ----------------------------------------------------------------------------------
 
 
