@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from virtlab.migration.huge import StopRule, precopy
 from virtlab.migration.link import MIB, Link
-from virtlab.migration.mean import MeanRun, _in_turn, precopy_mean
+from virtlab.migration.mean import MeanRun, in_order, precopy_mean
 from virtlab.migration.means import precopy_means
+from virtlab.migration.turns import Hand, in_turn
 from virtlab.migration.vm import Vm
 from virtlab.migration.workloads import HotCold, RoundRobin, Uniform, Zipf
 from virtlab.validate import InvalidInputError
@@ -143,7 +144,9 @@ def test_a_hand_needs_no_rounds(
     pages_s = link.rate_mib_s * MIB / link.page_bytes
     writer = RoundRobin(int(part * pages), speed * pages_s)
     rest = link.rate_mib_s * MIB * limit_ms / 1000 // 4096
-    found = _in_turn(vm, writer, pages_s, rest, pages_s / 10, most)
+    writes = writer.dirty_pages_s / pages_s
+    behind = pages - writer.pages
+    found = in_turn(pages, behind, writer.pages, 0, writes, rest, pages_s / 10, most)
     if found:
         seconds, rounds = round_by_round(vm, writer, link, rule)
         assume(rounds == found[1])  # else a rounding decided
@@ -153,7 +156,33 @@ def test_a_hand_needs_no_rounds(
             (rounds, seconds), rel=1e-9, abs=1e-9
         )
     else:
-        assert writer.pages + rest > pages or speed > 0.4 or part < 0.4
+        assert writer.pages + rest > pages or speed > 0.999 * part * (1 - speed)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.floats(0.1, 0.9),
+    st.floats(0, 1),
+    st.floats(0, 1),
+    st.floats(2, 60),
+    st.sampled_from([1.0, 3.0, 17.5]),
+)
+def test_where_a_hand_needs_no_rounds_it_meets_nothing(
+    part: float, phase: float, share: float, look: float, looks: float
+) -> None:
+    """Followed page by page, it sends the same: it writes less than its set in the first round."""
+    pages, rest = 10_000.0, look * looks
+    working = min(part * pages, pages - rest)
+    at, writes = phase * working // 1, share * working / pages
+    found = in_turn(pages, pages - working, working, at, writes, rest, look, 30)
+    if not found:
+        return
+    regions = (0, 0, working, pages - working, 0)
+    sent, rounds, left, _ = in_order(
+        regions, (0, 0, Hand(working, at, writes)), rest, look, 30, 0.01
+    )
+    assume(rounds == found[1])  # else a rounding decided
+    assert (sent, left) == pytest.approx((found[0], found[2]), rel=1e-9, abs=1e-5)
 
 
 def test_where_a_hand_needs_no_rounds_it_is_the_page_level() -> None:
@@ -166,6 +195,39 @@ def test_where_a_hand_needs_no_rounds_it_is_the_page_level() -> None:
             assert mean.rounds == len(page.rounds) - 1
             assert mean.total_s == pytest.approx(page.total_s, rel=1e-5)
             assert mean.sent_mib == pytest.approx(page.sent_mib, rel=1e-5)
+
+
+@pytest.mark.parametrize("zeros_mib", [0, 700, 9000])
+def test_a_hand_that_comes_to_what_is_left_over_is_the_page_level(zeros_mib: int) -> None:
+    """What is left lies in its set, at the end of memory or before zeros that are sent at once."""
+    vm, link = Vm(ram_mib=16_384, filled_mib=16_384 - zeros_mib), Link(bandwidth_mib_s=1000)
+    for look_ms, phase in ((100, 0.0), (100, 0.4), (100, 0.9), (0, 0.4), (450, 0.95)):
+        for part, speed in ((4, 20_000), (2, 110_000), (4, 160_000), (4, 240_000), (4, 400_000)):
+            pages = vm.filled_pages // part
+            writer = RoundRobin(pages, speed, vm.filled_pages - pages, phase)
+            rule = StopRule(look_ms=look_ms, max_rounds=12)
+            page, mean = precopy(vm, writer, link, rule), precopy_mean(vm, writer, link, rule)
+            assert mean.rounds == len(page.rounds) - 1
+            assert mean.total_s == pytest.approx(page.total_s, rel=1e-5)
+            assert mean.sent_mib == pytest.approx(page.sent_mib, rel=1e-5)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.integers(1, 1000),
+    st.floats(0, 1),
+    st.lists(st.tuples(st.floats(0, 1), st.integers(0, 700)), max_size=8),
+)
+def test_a_hand_is_a_set_of_pages(pages: int, phase: float, turns: list[tuple[float, int]]) -> None:
+    at = int(phase * pages)
+    hand, to_send = Hand(pages, at, writes=2.0), set(range(pages))
+    for part, sent in turns:
+        kept = int(part * len(to_send))
+        to_send = set(sorted(to_send)[len(to_send) - kept :])
+        to_send |= {(at + i) % pages for i in range(2 * sent)}
+        at += 2 * sent
+        assert hand.turn(kept, sent) == len(to_send)
+        assert {i for low, high in hand.stretches for i in range(int(low), int(high))} == to_send
 
 
 def test_it_says_what_it_found() -> None:

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from virtlab.migration.huge import HugeRun, StopRule, precopy
 from virtlab.migration.link import Link
+from virtlab.migration.mean import in_order, precopy_mean
 from virtlab.migration.means import precopy_means
 from virtlab.migration.points import dirty_against_bandwidth, precopy_point
 from virtlab.migration.sweep import sweep
 from virtlab.migration.vm import Vm
-from virtlab.migration.workloads import HotCold, Uniform, Workload
+from virtlab.migration.workloads import HotCold, RoundRobin, Uniform, Workload
 from virtlab.validate import InvalidInputError
 
 
@@ -74,6 +75,74 @@ def _rest(case: dict[str, Any]) -> float:
     return float(rate * 256 * case["downtime_limit_ms"] / 1000)
 
 
+_HAND = ("working_set_pages", "dirty_pages_s", "first_page", "phase")
+
+
+@st.composite
+def turning(draw: st.DrawFn) -> dict[str, Any]:
+    case = draw(cases())
+    pages, working = case["ram_mib"] * 256, case["working_set_pages"]
+    places = st.sampled_from([0, case["first_page"], int(pages) - working])
+    return {
+        **case,
+        "filled_mib": draw(st.sampled_from([case["ram_mib"], case["filled_mib"]])),
+        "first_page": draw(places),
+        "pattern": draw(st.sampled_from(["round-robin", "round-robin", "random", "hot"])),
+        "phase": draw(st.floats(0, 1)),
+        "max_rounds": draw(st.integers(0, 30)),
+        "look_ms": draw(st.sampled_from([0.0, 10.0, 100.0])),
+    }
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(turning(), min_size=1, max_size=8))
+def test_one_that_goes_round_is_what_it_is_alone(several: list[dict[str, Any]]) -> None:
+    """To the last round, as both do the same operations in the same order."""
+    columns = {name: [case[name] for case in several] for name in several[0]}
+    result = precopy_means(**columns)
+    for i, case in enumerate(several):
+        if case["pattern"] != "round-robin":
+            continue
+        run = precopy_mean(
+            Vm(ram_mib=case["ram_mib"], filled_mib=case["filled_mib"]),
+            RoundRobin(*(case[name] for name in _HAND)),
+            Link(bandwidth_mib_s=case["bandwidth_mib_s"], cap_mib_s=case["cap_mib_s"]),
+            StopRule(case["downtime_limit_ms"], case["max_rounds"], case["look_ms"]),
+        )
+        assert (result.rounds[i], result.converged[i]) == (run.rounds, run.converged)
+        assert result.total_s[i] == pytest.approx(run.total_s, rel=1e-12)
+        assert result.sent_mib[i] == pytest.approx(run.sent_mib, rel=1e-12)
+        assert result.downtime_ms[i] == pytest.approx(run.downtime_ms, rel=1e-12)
+
+
+@given(st.lists(turning(), min_size=2, max_size=4))
+@settings(max_examples=30, deadline=None)
+def test_patterns_do_not_disturb_each_other(several: list[dict[str, Any]]) -> None:
+    together = precopy_means(**{name: [case[name] for case in several] for name in several[0]})
+    for i, case in enumerate(several):
+        one = precopy_means(**case)
+        assert one.total_s[0] == pytest.approx(together.total_s[i], rel=1e-12)
+        assert one.rounds[0] == together.rounds[i]
+
+
+def test_most_that_go_round_need_no_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a whole grid, few come to what is left over."""
+    followed: list[Any] = []
+
+    def counted(*arguments: Any) -> Any:
+        followed.append(arguments)
+        return in_order(*arguments)
+
+    monkeypatch.setattr("virtlab.migration.means.in_order", counted)
+    points = dirty_against_bandwidth(pattern="round-robin", first_page=0, working_set_pages=2**15)
+    result = precopy_means(**{name: [point[name] for point in points] for name in points[0]})
+    assert 0 < len(followed) < 0.1 * result.rounds.size
+    frame = result.to_frame()
+    slow = frame["dirty_pages_s"] < 0.9 * 256 * frame["bandwidth_mib_s"]
+    assert set(frame["pattern"]) == {"round-robin"}
+    assert frame["converged"][slow].all()
+
+
 def test_a_grid_at_once_is_the_sweep() -> None:
     points = dirty_against_bandwidth(30, 20)
     columns = {name: [point[name] for point in points] for name in points[0]}
@@ -106,6 +175,8 @@ def test_arrays_are_broadcast() -> None:
         ({"working_set_pages": 10**6}, r"working_set_pages\[0\]"),
         ({"hot_pages": 16385}, r"hot_pages\[0\]"),
         ({"hot_pages": 1, "hot_write_percent": 101}, r"hot_write_percent\[0\]"),
+        ({"pattern": ["hot", "zipf"]}, "pattern = 'zipf'"),
+        ({"pattern": "round-robin", "phase": 1.5}, r"phase\[0\]"),
         ({"ram_mib": [512, 512], "dirty_pages_s": [1, 2, 3]}, "arrays of one shape"),
     ],
 )

@@ -6,18 +6,8 @@ of `virtlab.migration.means`, which serves thousands at once; a test holds the t
 part in 10^12. What is left to be sent is a number for each of the five regions there, which are
 sent in order: so what a round leaves is what lies last, and is counted from behind.
 
-A writer that goes round writes no page twice before it has been all the way. Then the sum of all
-rounds is known without them: after k looks, of n pages each, k n pages are sent and k w written,
-and k is the least number with which what there was beyond the rest at first, and k w, is sent:
-
-    k = ceil((pages - rest) / (n - w))
-
-Rounds are where one stops on the way there to read the bitmap: k' = ceil((pages - rest + k w) / n).
-
-Such a writer has an address, which no number of pages tells. If it is left over pages of its own,
-they count here as likely to be under its hand as any other: on a large machine total time and bytes
-are within one part in a thousand of the page level all the same (`benchmarks/migration_scale.py`),
-as few pages are ever left over. `precopy(level='mean')` follows the hand, and tells the rounds.
+A writer that goes round needs no rounds, as long as it does not come to pages that are left over;
+where it does, its hand is followed (`virtlab.migration.turns`).
 
 Source: as there.
 """
@@ -29,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from virtlab.migration.huge import StopRule
 from virtlab.migration.link import MIB, Link
+from virtlab.migration.turns import EPS, Hand, Rounds, in_turn
 from virtlab.migration.vm import PAGE_BYTES, Vm
 from virtlab.migration.workloads import HotCold, RoundRobin, Uniform
 from virtlab.results import Result
@@ -37,14 +28,13 @@ from virtlab.validate import InvalidInputError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["MeanRun", "precopy_mean"]
+__all__ = ["MeanRun", "in_order", "precopy_mean"]
 
 _LINK, _RULE = Link(), StopRule()
 _NEVER = -1e200  # log of no chance
-_EPS = 1e-9  # of a look: a rounding shall not cost one
 
 _Regions = tuple[float, float, float, float, float]
-_Rounds = tuple[float, int, float, float]  # sent, in full pages; rounds; pages and zeros left
+_Writes = tuple[float, float, Hand | None]
 
 
 class _Numbers(NamedTuple):
@@ -126,12 +116,15 @@ def precopy_mean(
     rest = rate * rule.downtime_limit_ms / 1000 // PAGE_BYTES
     look = pages_s * rule.look_ms / 1000
     found = None
-    if type(workload) is RoundRobin and rest >= look > 0:
-        found = _in_turn(vm, workload, pages_s, rest, look, rule.max_rounds)
+    if type(workload) is RoundRobin and rest >= look > 0 and vm.filled_pages >= vm.pages:
+        pages, working = vm.pages, workload.working_set_pages
+        behind, writes = pages - workload.first_page - working, workload.dirty_pages_s / pages_s
+        at = int(workload.phase * working)
+        found = in_turn(pages, behind, working, at, writes, rest, look, rule.max_rounds)
     if not found:
-        regions, writes = _regions(vm, workload), _writes(workload, pages_s)
+        regions, written = _regions(vm, workload), _writes(workload, pages_s)
         short = link.zero_page_bytes / full
-        found = _in_order(regions, writes, rest, look, rule.max_rounds, short)
+        found = in_order(regions, written, rest, look, rule.max_rounds, short)
     sent, rounds, left, zeros = found
     size = left * full + zeros * link.zero_page_bytes + vm.device_state_bytes
     stop_s = size / (link.bandwidth_mib_s * MIB) + (link.latency_ms + vm.resume_ms) / 1000
@@ -151,52 +144,19 @@ def _regions(vm: Vm, workload: Uniform | HotCold | RoundRobin) -> _Regions:
     return first, hot, working - hot, zero_from - end, pages - zero_from
 
 
-def _in_turn(
-    vm: Vm, workload: RoundRobin, pages_s: float, rest: float, look: float, most: int
-) -> _Rounds | None:
-    """Go round with a hand that writes no page twice once a round is too short for all of them.
-
-    Pages are counted in looks. None: if it does write one twice, or may meet pages that are left
-    over, which it does not if enough others lie behind, or if some pages are of zeros.
-    """
-    pages, working = vm.pages, workload.working_set_pages
-    if pages - workload.first_page - working < rest or vm.filled_pages < pages:
-        return None
-    beyond, turn, kept = (pages - rest) / look, working / look, inf
-    writes = workload.dirty_pages_s / pages_s  # while a page is sent
-    looks = rounds = more = 0
-    while beyond > 0 and rounds < most:
-        step = ceil(beyond - _EPS)
-        looks += step
-        rounds += 1
-        beyond -= step
-        if writes * step < turn:
-            beyond += writes * step
-            if beyond > turn * (1 - writes):
-                return None
-            break
-        kept = min(kept, beyond)  # all are written: only what lies behind is left over
-        beyond = kept + turn
-    first = beyond - _EPS
-    while (reached := ceil(first + writes * more)) > more and rounds < most:
-        more = reached
-        rounds += 1
-    return (looks + more) * look, rounds, (beyond + writes * more - more) * look + rest, 0.0
-
-
-def _writes(workload: Uniform | HotCold | RoundRobin, pages_s: float) -> tuple[float, float, float]:
-    """Return, while a page is sent: log of the chance to miss a hot page, another; turns."""
+def _writes(workload: Uniform | HotCold | RoundRobin, pages_s: float) -> _Writes:
+    """Return, while a page is sent, log of the chance to miss a hot page, and another; the hand."""
     rate, pages = workload.dirty_pages_s / pages_s, workload.working_set_pages
     if type(workload) is Uniform:
-        return 0.0, _missed(1.0, pages, rate), 0.0
+        return 0.0, _missed(1.0, pages, rate), None
     if type(workload) is RoundRobin:
-        return 0.0, 0.0, rate / pages
+        return 0.0, 0.0, Hand(float(pages), float(int(workload.phase * pages)), rate)
     if type(workload) is not HotCold:
         name = type(workload).__name__
         raise InvalidInputError("workload", name, "Uniform, HotCold or RoundRobin")
     hot, cold = workload.hot_pages, pages - workload.hot_pages
     share = workload.hot_write_percent / 100 if cold else 1.0
-    return _missed(share, hot, rate), _missed(1 - share, cold, rate), 0.0
+    return _missed(share, hot, rate), _missed(1 - share, cold, rate), None
 
 
 def _missed(share: float, pages: int, rate: float) -> float:
@@ -204,24 +164,49 @@ def _missed(share: float, pages: int, rate: float) -> float:
     return rate * (log1p(-share / pages) if share < pages else _NEVER)
 
 
-def _in_order(
+def in_order(
     regions: _Regions,
-    writes: tuple[float, float, float],
+    writes: _Writes,
     rest: float,
     look: float,
     most: int,
     short: float,
-) -> _Rounds:
-    """Go round until the rest fits; a page of zeros counts as a part of a page, `short`."""
+) -> Rounds:
+    """Go round until the rest fits.
+
+    Parameters
+    ----------
+    regions
+        Pages before the working set, of its hot part and its cold one, behind it, and of zeros.
+    writes
+        While a page is sent, the log of the chance that a page of the hot part is not written, and
+        one of the cold part; or the hand that goes round in that.
+    rest, look
+        Pages that may be left for the stop, and that are sent between two looks, 0 for at the end.
+    most
+        Rounds.
+    short
+        As what part of a page a page of zeros counts.
+
+    Returns
+    -------
+    tuple
+        Pages sent, rounds, pages left and zeros left.
+
+    Examples
+    --------
+    >>> in_order((4000, 0, 4000, 2000, 0), (0.0, 0.0, Hand(4000.0, 0.0, 0.25)), 300, 100, 30, 0.01)
+    (13000.0, 5, 250.0, 0)
+    """
     before, hot, cold, behind, zeros = regions
-    missed_hot, missed, turns = writes
+    missed_hot, missed, hand = writes
     left_hot, left_cold, over, left = (
         float(hot),
         float(cold),
         0.0,
         float(before + hot + cold + behind),
     )
-    looks, until, sent, rounds = 1 / look if look else inf, rest + _EPS * look, 0.0, 0
+    looks, until, sent, rounds = 1 / look if look else inf, rest + EPS * look, 0.0, 0
     while left + zeros > rest and rounds < most:
         if zeros:
             size, gone, gone_zeros = _with_zeros(left, zeros, rest, look, short)
@@ -243,10 +228,7 @@ def _in_order(
             over_hot = min(left - behind - over, left_hot)
             left_hot = over_hot + (over_hot - hot) * expm1(missed_hot * size)
             left += left_hot - over_hot
-        if missed:
-            left_cold = over + (over - cold) * expm1(missed * size)
-        else:
-            left_cold = over + (cold - over) * min(turns * size, 1.0)
+        left_cold = hand.turn(over, size) if hand else over + (over - cold) * expm1(missed * size)
         left += left_cold - over
     return sent, rounds, left, zeros
 
@@ -257,7 +239,7 @@ def _with_zeros(
     """Return what a round sends: in all, as full pages, then pages, and zeros, which lie last."""
     size, kept = pages + zeros * short, min(zeros, rest)
     fits = size - kept * short - (rest - kept)
-    sent = ceil(fits / look - _EPS) * look if look else inf
+    sent = ceil(fits / look - EPS) * look if look else inf
     if sent >= size:
         return size, pages, zeros
     gone = min(pages, sent)
