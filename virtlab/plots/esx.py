@@ -91,10 +91,10 @@ def label(arrow: Arrow, *, narrow: bool = False) -> str:
     >>> label(arrows[2]), label(arrows[2], narrow=True)
     ('out 0x1f2 to 0x1f7, 6 times', 'out × 6')
     """
-    times = f", {arrow.times} times" if arrow.times > 1 else ""
+    times = f", {arrow.times} times" if arrow.times > 1 + arrow.what.count(" and ") else ""
     if narrow:
         if arrow.kind == "port":
-            return f"{arrow.verb} × {arrow.times}" if times else arrow.what
+            return f"{arrow.verb} × {arrow.times}" if arrow.times > 1 else arrow.what
         few = {
             "reflect": "gate 0x80",
             "queue": "queue",

@@ -78,9 +78,10 @@ def _arrow(acts: Sequence[Act], begin_us: float) -> Arrow:
     """Make one arrow of some acts."""
     first, last = acts[0], acts[-1]
     names = list(dict.fromkeys(act.what for act in acts))
-    what = " and ".join(names) if first.kind == "port" else ", ".join(names)
-    if first.kind == "port" and len(names) > 2:
-        what = f"{names[0]} to {names[-1].split()[1]}"
+    what = ", ".join(names)
+    if first.kind == "port" and len(names) > 1:
+        between = "and" if len(names) == 2 else "to"
+        what = f"{names[0]} {between} {names[-1].split()[1]}"
     return Arrow(
         0,
         first.source,
