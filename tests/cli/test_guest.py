@@ -52,6 +52,16 @@ def test_as_json_and_bounded(virtlab: Virtlab) -> None:
     assert data["rows"] == []
 
 
+def test_translated_code_says_and_counts_the_same(virtlab: Virtlab) -> None:
+    pytest.importorskip("wasmtime", reason="wasmtime, of the extra machine, is not installed")
+    status, out, err = virtlab(FIBONACCI, "--tier", "wasm")
+    assert (status, err) == (0, "")
+    assert out.startswith("Fibonacci(19) = 4181\n\nThe guest did 162,748 instructions in ")
+    status, _, err = virtlab(FIBONACCI, "--tier", "warp")
+    assert (status, err.count("\n")) == (2, 1)
+    assert "tier = 'warp': must be one of interpreter, wasm" in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -11,9 +11,11 @@ CODE, GDT, IDT, TSS, KERNEL_STACK = 0x100000, 0x80000, 0x81000, 0x82000, 0x90000
 HANDLERS, DIRECTORY, TABLE = 0x110000, 0x120000, 0x121000
 
 
-def set_up(*, history: int = 1000, ram_mib: int = 2, tick: int = 1) -> Computer:
+def set_up(
+    *, history: int = 1000, ram_mib: int = 2, tick: int = 1, tier: str = "interpreter"
+) -> Computer:
     """Return a computer with flat segments of rings 0 and 3, a task state, and an empty IDT."""
-    computer = Computer(ram_mib, history=history, instructions_per_tick=tick)
+    computer = Computer(ram_mib, history=history, instructions_per_tick=tick, tier=tier)
     flat = [(0x9B, 0), (0x93, 0), (0xFB, 0), (0xF3, 0)]
     gdt = bytes(8) + b"".join(descriptor_bytes(0, 0xFFFFFFFF, access) for access, _ in flat)
     gdt += descriptor_bytes(TSS, 0x67, 0x89)
@@ -50,9 +52,11 @@ COUNT_IN_EBX = "50 52 43 " + out(0x20, 0x20) + " 5a 58 cf"
 EXIT = out(0xF4, 0)
 
 
-def with_timer(count: int, rest: str, **more: int) -> Computer:
+def with_timer(
+    count: int, rest: str, *, history: int = 1000, tick: int = 1, tier: str = "interpreter"
+) -> Computer:
     """Return a computer whose timer counts up EBX, and which then does `rest`."""
-    computer = set_up(**more)
+    computer = set_up(history=history, tick=tick, tier=tier)
     handle(computer, 0x20, COUNT_IN_EBX)
     # mov eax, 0; mov ebx, 0; timer; sti
     computer.load_code(bytes.fromhex("b800000000 bb00000000" + timer_set_up(count) + "fb" + rest))

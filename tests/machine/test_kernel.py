@@ -304,7 +304,7 @@ def test_a_switch_of_processes_is_taken_back_exactly() -> None:
     while not steps or computer.processor.cpl == 0:
         computer.step()
         steps += 1
-    assert computer.processor.registers.data != before[0]
+    assert bytes(computer.processor.registers.data) != before[0]
     for _ in range(steps):
         computer.step_back()
     assert (bytes(computer.processor.registers.data), bytes(computer.memory.data)) == before

@@ -29,6 +29,10 @@ def run(
     disk: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Contents of its disk, not changed.")
     ] = None,
+    tier: Annotated[
+        str,
+        typer.Option(help="'interpreter', or 'wasm': translated code, thousands of times faster."),
+    ] = "interpreter",
     seed: Seed = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -38,7 +42,7 @@ def run(
     itself or halted, 1 if not, 130 after Ctrl-C.
     """
     del seed  # the same program does the same each time
-    done = _run(file, ram_mib, max_instructions, disk)
+    done = _run(file, ram_mib, max_instructions, disk, tier)
     if as_json:
         typer.echo(json.dumps(done.to_json(), ensure_ascii=False))
     else:
@@ -71,14 +75,14 @@ def compare(
     show(found, as_json=as_json)
 
 
-def _run(file: Path, ram_mib: int, max_instructions: int, disk: Path | None) -> GuestRun:
+def _run(file: Path, ram_mib: int, max_instructions: int, disk: Path | None, tier: str) -> GuestRun:
     from virtlab.machine.computer import Computer
     from virtlab.machine.image import load
 
     integer("--ram-mib", ram_mib, minimum=1, maximum=3072)
     integer("--max-instructions", max_instructions, minimum=1)
     program = load(file, ram_mib << 20)
-    computer = Computer(ram_mib, disk=_contents(disk), history=0)
+    computer = Computer(ram_mib, disk=_contents(disk), history=0, tier=tier)
     computer.load(program)
     return computer.run(max_instructions, progress=True)
 

@@ -35,6 +35,7 @@ And the rest of a PC around it:
     computer     all of it: one step, forward (`traps`: where a fault goes) or back (`history`)
     running      many steps: breakpoints, watches, Ctrl-C; `guest_run` is what came of it
     start        what a boot loader leaves to the program
+    translation  the same, faster: code is translated and kept
 
 And a monitor that takes ring 0 from a guest's kernel:
 

@@ -32,8 +32,11 @@ from virtlab.machine.faults import Fault
 from virtlab.machine.history import Step, Undo, restore_processor, save_processor
 from virtlab.machine.memory import Memory
 from virtlab.machine.processor import Processor
+from virtlab.machine.registers import SIZE, Registers
 from virtlab.machine.running import run
 from virtlab.machine.start import MachineCode, start
+from virtlab.machine.translation.layout import RAM
+from virtlab.machine.translation.translator import translator_for
 from virtlab.machine.traps import deliver_trap, software_interrupt
 from virtlab.validate import InvalidInputError, integer
 
@@ -61,6 +64,9 @@ class Computer:
     decoder
         One that another computer has used before: to make one takes a tenth of a second.
 
+    tier
+        What runs the guest: 'interpreter', or 'wasm' for translated code, which needs `history` 0.
+
     Attributes
     ----------
     processor, memory, bus, clock
@@ -73,6 +79,8 @@ class Computer:
         (physical address, bytes) at whose change `run` stops.
     traps
         What was delivered since it was loaded: (name, how it came about) to times.
+    translator
+        Runs translated code; None without.
     shutdown
         Why the processor shut down; empty while it runs.
 
@@ -97,11 +105,15 @@ class Computer:
         history: int = 10_000,
         instructions_per_tick: int = INSTRUCTIONS_PER_TICK,
         decoder: Decoder | None = None,
+        tier: str = "interpreter",
     ) -> None:
-        integer("ram_mib", ram_mib, minimum=1, maximum=3072)
-        self.memory = Memory(ram_mib << 20)
+        size = integer("ram_mib", ram_mib, minimum=1, maximum=3072) << 20
+        self.translator = translator_for(tier, size, history)
+        data = None if self.translator is None else self.translator.host.view
+        self.memory = Memory(size, None if data is None else data[RAM:])
         self.bus = Bus()
-        self.processor = Processor(self.memory, decoder=decoder or Decoder(), bus=self.bus)
+        registers = Registers(None if data is None else data[:SIZE])
+        self.processor = Processor(self.memory, registers, decoder or Decoder(), self.bus)
         self.clock = Clock(lambda: self.processor.instructions)
         self.pic = Pic()
         self.pit = Pit(self.clock, self.pic, instructions_per_tick)
@@ -117,6 +129,8 @@ class Computer:
         self.traps: Counter[tuple[str, str]] = Counter()
         self.shutdown = ""
         self.loaded = False
+        if self.translator is not None:
+            self.translator.attach(self)
 
     # --- a program --------------------------------------------------------------------------------
 

@@ -6,7 +6,12 @@ journal, each write leaves what it overwrote, so that steps can be undone.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from virtlab.validate import integer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["PAGE", "Memory"]
 
@@ -20,6 +25,8 @@ class Memory:
     ----------
     size
         Bytes; a whole number of pages.
+    data
+        A buffer to use, if it is to lie in one that others use too.
 
     Attributes
     ----------
@@ -27,6 +34,8 @@ class Memory:
         The bytes.
     journal
         Where writes leave (address, what was there); None while nothing is kept.
+    guarded
+        Pages of which `on_guarded` is told, with address and size, when something is written.
 
     Examples
     --------
@@ -36,9 +45,11 @@ class Memory:
     (b'bc', b'\x00\x00\xff\xff')
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, data: memoryview | None = None) -> None:
         integer("size", size, minimum=PAGE)
-        self.data = bytearray(size)
+        self.data: bytearray | memoryview = bytearray(size) if data is None else data
+        self.guarded: frozenset[int] | set[int] = frozenset()
+        self.on_guarded: Callable[[int, int], None] = lambda _address, _size: None
         self.journal: list[tuple[int, bytes]] | None = None
 
     def read(self, address: int, size: int) -> bytes:
@@ -91,3 +102,5 @@ class Memory:
         if self.journal is not None:
             self.journal.append((address, bytes(self.data[address:end])))
         self.data[address:end] = value
+        if self.guarded and not self.guarded.isdisjoint((address // PAGE, (end - 1) // PAGE)):
+            self.on_guarded(address, len(value))

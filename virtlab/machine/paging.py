@@ -21,6 +21,8 @@ from virtlab.machine.memory import PAGE
 from virtlab.machine.registers import PLACES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from virtlab.machine.memory import Memory
     from virtlab.machine.registers import Registers
 
@@ -47,6 +49,8 @@ class Paging:
         What was found: by page, its frame and the bits of both tables that count.
     walks
         How often the tables were looked in.
+    on_change
+        Told when the TLB changes: the address in the page, or None for all pages.
 
     Examples
     --------
@@ -67,6 +71,7 @@ class Paging:
         self.memory, self.registers = memory, registers
         self.tlb: dict[int, tuple[int, int]] = {}
         self.walks = 0
+        self.on_change: Callable[[int | None], None] = lambda _linear: None
 
     @property
     def on(self) -> bool:
@@ -134,6 +139,7 @@ class Paging:
         >>> paging.tlb
         {}
         """
+        self.on_change(linear)
         if linear is None:
             self.tlb.clear()
         else:
@@ -152,6 +158,7 @@ class Paging:
     def _walk(self, linear: int, *, write: bool, user: bool) -> tuple[int, int]:
         """Look in the tables, check, and mark the entries as used."""
         self.walks += 1
+        self.on_change(linear)
         place = (self.registers["CR3"] & ~0xFFF) + (linear >> 22) * 4
         places = [place]
         entry = self._entry(place)

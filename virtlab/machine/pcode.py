@@ -67,6 +67,13 @@ class Op(NamedTuple):
     ins: tuple[Var, ...]
     segment: int = 3
 
+    @property
+    def result(self) -> Var:
+        """Where the result goes, of an operation that has one."""
+        if self.out is None:
+            raise ValueError(f"{self.code} has no result")
+        return self.out
+
     def __str__(self) -> str:
         """Write it with the names of registers."""
         words = f"{self.code} {', '.join(map(_word, self.ins))}".strip()

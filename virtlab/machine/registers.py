@@ -52,6 +52,11 @@ _ALWAYS = 0x2  # bit 1 reads as one
 class Registers:
     """All registers of one processor.
 
+    Parameters
+    ----------
+    data
+        A buffer to use, if others work on it too.
+
     Attributes
     ----------
     data
@@ -68,8 +73,8 @@ class Registers:
     (3, 1, 1)
     """
 
-    def __init__(self) -> None:
-        self.data = bytearray(SIZE)
+    def __init__(self, data: memoryview | None = None) -> None:
+        self.data: bytearray | memoryview = bytearray(SIZE) if data is None else data
 
     def __getitem__(self, name: str) -> int:
         """Return a register by its name."""

@@ -126,7 +126,7 @@ def _loop(computer: Computer, limit: int, ctrl_c: Interruptible, bar: tqdm[Any])
             return "interrupted" if ctrl_c.came else "limit"
         if moved and computer.address in computer.breakpoints:
             return "breakpoint"
-        computer.step()
+        _advance(computer, limit - now)
         moved = True
         if now - shown >= _SHOWN_EVERY:
             bar.update(now - shown)
@@ -134,3 +134,11 @@ def _loop(computer: Computer, limit: int, ctrl_c: Interruptible, bar: tqdm[Any])
         if watches and before != [memory.read(*place) for place in watches]:
             return "watch"
     return ended
+
+
+def _advance(computer: Computer, limit: int) -> None:
+    """Do a step, or as many instructions as the translator does at once."""
+    if computer.translator is None or computer.breakpoints or computer.watches:
+        computer.step()
+    else:
+        computer.translator.advance(limit)

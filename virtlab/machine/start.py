@@ -28,7 +28,7 @@ class Program(Protocol):
     def entry(self) -> int:
         """Address of its first instruction."""
 
-    def place(self, ram: bytearray) -> None:
+    def place(self, ram: bytearray | memoryview) -> None:
         """Put it into memory.
 
         Parameters
@@ -59,7 +59,7 @@ class MachineCode:
     def __init__(self, code: bytes, entry: int) -> None:
         self.code, self.entry = code, entry
 
-    def place(self, ram: bytearray) -> None:
+    def place(self, ram: bytearray | memoryview) -> None:
         """Put it into memory."""
         ram[self.entry : self.entry + len(self.code)] = self.code
 

@@ -1,0 +1,28 @@
+"""Binary translation: guest code made into code of the host, kept, and run again (S18, S6-S7).
+
+A monitor cannot let a guest's kernel run as it is: some instructions would do something else than
+the kernel means, and not even trap (`virtlab.machine.rings`). What ESX did was to translate: take
+the next piece of the kernel's code, replace what is sensitive by calls, leave the rest as it is,
+and keep the result. Here the host is not an i386 but WebAssembly, so every instruction changes;
+what is to be seen is the same.
+
+In the order in which code goes through it:
+
+    regions    which code is taken together, and the three classes: IDENT, control, callout
+    lifting    its p-code in single assignment form, as nodes of a graph
+    liveness   flags that nobody reads are not computed; recipes, in case somebody looks after all
+    control    the graph as loops and blocks
+    wasm       code: locals for registers, a software TLB for memory, exact counts of instructions
+               (`wasm_values`: each operation; `wasm_code`: bytes)
+    wasm_host  memory, table and driver, in wasmtime
+    cache      what was translated, by address and page; what has to go
+    tlb        fills the tables that translated code looks pages up in
+    translator the loop that decides: look up, translate, or let the interpreter do a step
+    layout     one buffer for registers, tables and RAM
+
+The interpreter is the specification: translated code gives the same output, registers, memory and
+number of instructions, and interrupts come after the same instruction.
+
+Source: Adams and Agesen (ASPLOS 2006); Bugnion, Nieh and Tsafrir, "Hardware and Software Support
+for Virtualization" (2017), chapter 3.
+"""

@@ -1,0 +1,312 @@
+"""The translation cache: what was translated, where from, and when it has to be forgotten (S18).
+
+A translation is good for one address, as long as the page that it was made from is the same
+physical page with the same bytes. So it is found by address, page, and which segments are flat, and
+it is forgotten when the guest writes on that page: a program that changes itself, or a loader that
+puts another program there.
+
+When the cache is full something has to go. `FlushAll` throws everything away and begins anew, as
+ESX, QEMU and others do: it is simple, and what is needed is soon there again. `Oldest` and
+`LeastUsed` throw away single translations; a policy of your own is a function.
+
+Source: Adams and Agesen (ASPLOS 2006), section 3; Hazelwood and Smith, "Code Cache Management
+Schemes for Dynamic Optimizers" (2002).
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from virtlab.machine.memory import PAGE
+from virtlab.validate import integer
+
+__all__ = ["Policy", "TranslationCache", "Unit", "UnitKey", "flush_all", "least_used", "oldest"]
+
+
+class UnitKey(NamedTuple):
+    """What a translation is found by.
+
+    Attributes
+    ----------
+    address
+        Linear address of its first instruction.
+    page
+        Number of the physical page that it was made from.
+    flat
+        Which segments were flat: a bit each.
+    """
+
+    address: int
+    page: int
+    flat: int
+
+
+@dataclass
+class Unit:
+    """One translation.
+
+    Attributes
+    ----------
+    key
+        What it is found by.
+    slot
+        Where its tier keeps the code.
+    places
+        What it was made from: (offset in the page, bytes) of each instruction.
+    born, used
+        When it was made and last looked up, counted in look-ups.
+    """
+
+    key: UnitKey
+    slot: int
+    places: tuple[tuple[int, int], ...] = ()
+    born: int = 0
+    used: int = 0
+
+
+Policy = Callable[[Sequence[Unit]], Sequence[Unit]]
+
+
+def flush_all(units: Sequence[Unit]) -> Sequence[Unit]:
+    """Choose all.
+
+    Parameters
+    ----------
+    units
+        What is in the cache.
+
+    Returns
+    -------
+    sequence
+        What has to go.
+
+    Examples
+    --------
+    >>> len(flush_all([Unit(UnitKey(0, 0, 63), 1)]))
+    1
+    """
+    return list(units)
+
+
+def oldest(units: Sequence[Unit]) -> Sequence[Unit]:
+    """Choose the quarter that was made first.
+
+    Parameters
+    ----------
+    units
+        What is in the cache.
+
+    Returns
+    -------
+    sequence
+        What has to go.
+
+    Examples
+    --------
+    >>> units = [Unit(UnitKey(at, 0, 63), at, born=at) for at in range(8)]
+    >>> [unit.key.address for unit in oldest(units)]
+    [0, 1]
+    """
+    return sorted(units, key=lambda unit: unit.born)[: max(1, len(units) // 4)]
+
+
+def least_used(units: Sequence[Unit]) -> Sequence[Unit]:
+    """Choose the quarter that was looked up longest ago.
+
+    Parameters
+    ----------
+    units
+        What is in the cache.
+
+    Returns
+    -------
+    sequence
+        What has to go.
+
+    Examples
+    --------
+    >>> units = [Unit(UnitKey(at, 0, 63), at, used=9 - at) for at in range(8)]
+    >>> [unit.key.address for unit in least_used(units)]
+    [7, 6]
+    """
+    return sorted(units, key=lambda unit: unit.used)[: max(1, len(units) // 4)]
+
+
+class TranslationCache:
+    """Translations by where they were made from.
+
+    Parameters
+    ----------
+    limit
+        How many it holds.
+    policy
+        Chooses what has to go when it is full.
+
+    Attributes
+    ----------
+    counts
+        'translations', 'hits', 'misses', 'evictions', 'invalidations', 'flushes'.
+    generation
+        Goes up whenever something is thrown away: what is running may be gone.
+
+    Examples
+    --------
+    >>> cache = TranslationCache(limit=2, policy=oldest)
+    >>> for at in (0x1000, 0x2000, 0x1010):
+    ...     _ = cache.add(Unit(UnitKey(at, at >> 12, 63), slot=at, places=((at % 4096, 2),)))
+    >>> cache.find(UnitKey(0x1000, 1, 63)) is None, len(cache)
+    (True, 2)
+    >>> [unit.key.address for unit in cache.forget_page(2)], cache.pages
+    ([8192], {1})
+    >>> cache.counts["evictions"], cache.counts["invalidations"], cache.counts["misses"]
+    (1, 1, 1)
+    """
+
+    def __init__(self, limit: int = 4096, policy: Policy = flush_all) -> None:
+        self.limit, self.policy = integer("limit", limit, minimum=1), policy
+        self.counts: Counter[str] = Counter()
+        self.generation = 0
+        self._units: dict[UnitKey, Unit] = {}
+        self._on_page: defaultdict[int, set[UnitKey]] = defaultdict(set)
+        self._bytes: defaultdict[int, int] = defaultdict(int)  # a bit for each byte of code
+
+    def __len__(self) -> int:
+        """Return how many translations it holds."""
+        return len(self._units)
+
+    @property
+    def units(self) -> list[Unit]:
+        """What it holds, the first made first."""
+        return list(self._units.values())
+
+    @property
+    def pages(self) -> set[int]:
+        """Pages that something was made from."""
+        return set(self._on_page)
+
+    def find(self, key: UnitKey) -> Unit | None:
+        """Look a translation up.
+
+        Parameters
+        ----------
+        key
+            Which.
+
+        Returns
+        -------
+        Unit or None
+            None if it is not there.
+
+        Examples
+        --------
+        >>> TranslationCache().find(UnitKey(0, 0, 63)) is None
+        True
+        """
+        unit = self._units.get(key)
+        self.counts["misses" if unit is None else "hits"] += 1
+        if unit is not None:
+            unit.used = self.counts.total()
+        return unit
+
+    def add(self, unit: Unit) -> list[Unit]:
+        """Put a translation in.
+
+        Parameters
+        ----------
+        unit
+            The translation.
+
+        Returns
+        -------
+        list
+            What had to go for it.
+
+        Examples
+        --------
+        >>> cache = TranslationCache(limit=1)
+        >>> cache.add(Unit(UnitKey(0, 0, 63), 1))
+        []
+        >>> [unit.slot for unit in cache.add(Unit(UnitKey(9, 0, 63), 2))]
+        [1]
+        """
+        gone: list[Unit] = []
+        if len(self._units) >= self.limit:
+            gone = list(self.policy(self.units))
+            self.counts["evictions"] += len(gone)
+            self._drop(gone)
+        unit.born = unit.used = self.counts.total()
+        self.counts["translations"] += 1
+        self._units[unit.key] = unit
+        self._on_page[unit.key.page].add(unit.key)
+        for offset, size in unit.places:
+            self._bytes[unit.key.page] |= _bits(offset, offset + size - 1)
+        return gone
+
+    def has_code(self, address: int, size: int) -> bool:
+        """Return whether something was made from some bytes.
+
+        Parameters
+        ----------
+        address, size
+            Physical address of the first, and how many.
+
+        Returns
+        -------
+        bool
+            A page may hold code and data.
+
+        Examples
+        --------
+        >>> cache = TranslationCache()
+        >>> _ = cache.add(Unit(UnitKey(0x1000, 1, 63), 1, ((0, 5), (8, 2))))
+        >>> cache.has_code(0x1004, 1), cache.has_code(0x1005, 3), cache.has_code(0xFFF, 2)
+        (True, False, True)
+        """
+        last = address + size - 1
+        return any(
+            self._bytes.get(page, 0) & _bits(max(address - page * PAGE, 0), last - page * PAGE)
+            for page in range(address // PAGE, last // PAGE + 1)
+        )
+
+    def forget_page(self, page: int) -> list[Unit]:
+        """Throw away what was made from a page.
+
+        Parameters
+        ----------
+        page
+            Its physical number.
+
+        Returns
+        -------
+        list
+            What is gone.
+
+        Examples
+        --------
+        >>> TranslationCache().forget_page(5)
+        []
+        """
+        gone = [self._units[key] for key in self._on_page.get(page, ())]
+        self.counts["invalidations"] += len(gone)
+        self._drop(gone)
+        return gone
+
+    def _drop(self, units: Sequence[Unit]) -> None:
+        for unit in units:
+            del self._units[unit.key]
+            on_page = self._on_page[unit.key.page]
+            on_page.discard(unit.key)
+            if not on_page:
+                del self._on_page[unit.key.page]
+                self._bytes.pop(unit.key.page, None)
+        if units:
+            self.generation += 1
+
+
+def _bits(first: int, last: int) -> int:
+    """Return a number with some bits set; those beyond a page do not matter."""
+    last = min(last, PAGE - 1)
+    return (1 << last + 1) - (1 << first)

@@ -1,0 +1,365 @@
+"""A region as p-code in single assignment form, with control flow between nodes (S18).
+
+The region becomes a graph. A **node** is p-code without a branch inside; most are basic blocks, and
+an instruction that branches within itself (`rep movs`, `cmov`) is cut into several. In a node each
+temporary is written once, and registers are read and written only as whole **cells**: the eight
+general registers of four bytes, and each flag. To write AL is to make a new EAX of the old one.
+
+Two things follow. What a node computes and nobody needs is plain to see, the flags above all
+(`virtlab.machine.translation.liveness`). And at each operation that may fault the node still knows
+the value of each cell at the start of that instruction (a `Moment`), so that the fault can be
+precise: as if the instruction had not begun.
+
+Source: Cytron et al., "Efficiently Computing Static Single Assignment Form" (TOPLAS 1991), here
+within a node only, so that no phi is needed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from virtlab.machine.pcode import CONST, RAM, REGISTER, UNIQUE, Op, Var, signed
+from virtlab.machine.registers import FLAGS, PLACES
+from virtlab.machine.translation.regions import BRANCHES, FAULTING, INDIRECT
+
+if TYPE_CHECKING:
+    from virtlab.machine.decode import Instruction
+    from virtlab.machine.translation.regions import Region
+
+__all__ = [
+    "CELLS",
+    "FLAG_CELLS",
+    "Branch",
+    "Graph",
+    "Indirect",
+    "Jump",
+    "Key",
+    "Leave",
+    "Moment",
+    "Node",
+    "is_cell",
+    "lift",
+]
+
+Key = tuple[int, int]  # address of an instruction, and of which operation in it
+FLAG_CELLS = tuple(
+    Var(REGISTER, FLAGS[name][0], 1) for name in ("CF", "PF", "AF", "ZF", "SF", "DF", "OF")
+)
+CELLS = (*(Var(REGISTER, 4 * number, 4) for number in range(8)), *FLAG_CELLS)
+_EIP = PLACES["EIP"][0]
+_GENERAL_END = 32  # where the general registers end, in bytes
+
+
+class Jump(NamedTuple):
+    """A node's end: another node follows."""
+
+    to: Key
+
+
+class Branch(NamedTuple):
+    """A node's end: one of two nodes follows."""
+
+    condition: Var
+    yes: Key
+    no: Key
+
+
+class Indirect(NamedTuple):
+    """A node's end: the address is computed; it may be one of the sites after a call."""
+
+    target: Var
+    sites: tuple[Key, ...]
+
+
+class Leave(NamedTuple):
+    """A node's end: the region is left, for an address of the guest."""
+
+    address: int
+
+
+class Moment(NamedTuple):
+    """What a fault goes back to.
+
+    Attributes
+    ----------
+    address
+        Of the instruction.
+    done
+        Instructions of this node that were done before it.
+    values
+        Cells that this node has changed by then, and their values.
+    """
+
+    address: int
+    done: int
+    values: dict[Var, Var]
+
+
+@dataclass
+class Node:
+    """P-code without a branch inside.
+
+    Attributes
+    ----------
+    key
+        Where it begins.
+    ops
+        Operations in single assignment form; temporaries have negative numbers.
+    moments
+        By place in `ops`: what to go back to if that operation faults.
+    count
+        Instructions that begin in it.
+    sets
+        Cells it changes, and their values at its end.
+    end
+        What follows.
+
+    Examples
+    --------
+    >>> Node((0x1000, 0)).follow
+    ()
+    """
+
+    key: Key
+    ops: list[Op] = field(default_factory=list)
+    moments: dict[int, Moment] = field(default_factory=dict)
+    count: int = 0
+    sets: dict[Var, Var] = field(default_factory=dict)
+    end: Jump | Branch | Indirect | Leave = field(default_factory=lambda: Leave(0))
+
+    @property
+    def follow(self) -> tuple[Key, ...]:
+        """Which nodes may be next."""
+        if isinstance(self.end, Jump):
+            return (self.end.to,)
+        if isinstance(self.end, Branch):
+            return (self.end.yes, self.end.no)
+        return self.end.sites if isinstance(self.end, Indirect) else ()
+
+    @property
+    def ending(self) -> tuple[Var, ...]:
+        """What its end reads."""
+        if isinstance(self.end, Branch):
+            return (self.end.condition,)
+        return (self.end.target,) if isinstance(self.end, Indirect) else ()
+
+
+Graph = dict[Key, Node]
+
+
+def is_cell(var: Var) -> bool:
+    """Return whether something is a cell: it has a value from one node to the next.
+
+    Parameters
+    ----------
+    var
+        A place or a number.
+
+    Returns
+    -------
+    bool
+        Registers, and temporaries of an instruction that is cut into several nodes.
+
+    Examples
+    --------
+    >>> is_cell(CELLS[0]), is_cell(Var(UNIQUE, -1, 4)), is_cell(Var(CONST, 7, 4))
+    (True, False, False)
+    """
+    return var.space == REGISTER or (var.space == UNIQUE and var.offset >= 0)
+
+
+def lift(region: Region) -> Graph:
+    """Make the graph of a region.
+
+    Parameters
+    ----------
+    region
+        With at least one instruction.
+
+    Returns
+    -------
+    Graph
+        Nodes by key; where the region is left, a node without operations.
+
+    Examples
+    --------
+    >>> from virtlab.machine.decode import Decoder
+    >>> from virtlab.machine.translation.regions import find_region
+    >>> code = bytes.fromhex("b001c3")  # mov al, 1; ret
+    >>> def fetch(address: int) -> Instruction:
+    ...     return Decoder().decode(address, code[address:] + bytes(15))
+    >>> node = lift(find_region(0, fetch))[(0, 0)]
+    >>> for op in node.ops:
+    ...     print(op)
+    t-1 = COPY 0x1
+    t-2 = INT_AND EAX, 0xffffff00
+    t-3 = INT_ZEXT t-1
+    t-4 = INT_OR t-2, t-3
+    t-5 = LOAD ESP
+    t-6 = INT_ADD ESP, 0x4
+    """
+    graph: Graph = {}
+    lifter, todo = _Lifter(region), [(region.start, 0)]
+    while todo:
+        key = todo.pop()
+        if key not in graph:
+            inside = key[0] in region.code
+            graph[key] = lifter.node(key) if inside else Node(key, end=Leave(key[0]))
+            todo += graph[key].follow
+    return graph
+
+
+class _Lifter:
+    """Lifts nodes of one region; numbers temporaries through all of them."""
+
+    def __init__(self, region: Region) -> None:
+        self.region, self.temporaries = region, 0
+
+    def node(self, key: Key) -> Node:
+        """Lift from a place to the next branch, or to where something else leads."""
+        self.now = Node(key)
+        self.env: dict[Var, Var] = {}
+        self.moment = Moment(key[0], -1, {})
+        (address, first), ended = key, False
+        while not ended and address in self.region.code:
+            instruction = self.region.code[address]
+            if first == 0:
+                self.moment = Moment(address, self.now.count, self._changed())
+                self.now.count += 1
+            ended = self._instruction(instruction, first)
+            address, first = instruction.next, 0
+            if not ended and address in self.region.leaders:
+                break
+        if not ended:
+            self.now.end = Jump((address, 0))
+        self.now.sets = {cell: value for cell, value in self.env.items() if cell != value}
+        self.now.sets.pop(Var(REGISTER, _EIP, 4), None)  # it is what the end says
+        return self.now
+
+    def _changed(self) -> dict[Var, Var]:
+        return {cell: value for cell, value in self.env.items() if cell in CELLS and cell != value}
+
+    def _instruction(self, instruction: Instruction, first: int) -> bool:
+        """Lift operations up to one that branches; return whether there was one."""
+        ops = instruction.ops
+        cuts = _inner_targets(ops)
+        for at in range(first, len(ops)):
+            if at in cuts and at > first:
+                self.now.end = Jump((instruction.address, at))
+                return True
+            op = ops[at]
+            if op.code in BRANCHES:
+                self._branch(op, at, instruction)
+                return True
+            if op.code in INDIRECT:
+                sites = self.region.sites if op.code == "RETURN" else ()
+                self.now.end = Indirect(
+                    self._read(op.ins[0], op), tuple((site, 0) for site in dict.fromkeys(sites))
+                )
+                return True
+            if op.code not in ("LOCK", "UNLOCK"):
+                self._operation(op)
+        if len(ops) in cuts or first > 0:
+            self.now.end = Jump((instruction.next, 0))
+            return True
+        return False
+
+    def _branch(self, op: Op, at: int, instruction: Instruction) -> None:
+        target, size = op.ins[0], len(instruction.ops)
+        to = (target.offset, 0)
+        if target.space == CONST:
+            inner = at + signed(target.offset, target.size)
+            to = (instruction.address, inner) if inner < size else (instruction.next, 0)
+        if op.code != "CBRANCH":
+            self.now.end = Jump(to)
+            return
+        after = (instruction.address, at + 1) if at + 1 < size else (instruction.next, 0)
+        self.now.end = Branch(self._read(op.ins[1], op), to, after)
+
+    def _operation(self, op: Op) -> None:
+        ins = tuple(self._read(var, op) for var in op.ins)
+        if op.code in FAULTING:
+            self.now.moments[len(self.now.ops)] = self.moment
+        out = self._new(op.out.size) if op.out else None
+        self.now.ops.append(op._replace(out=out, ins=ins))
+        if op.out and out:
+            self._write(op.out, out, op)
+
+    # --- places -----------------------------------------------------------------------------------
+
+    def _new(self, size: int) -> Var:
+        self.temporaries += 1
+        return Var(UNIQUE, -self.temporaries, size)
+
+    def _add(self, code: str, size: int, *ins: Var) -> Var:
+        out = self._new(size)
+        self.now.ops.append(Op(code, out, ins))
+        return out
+
+    def _read(self, var: Var, op: Op) -> Var:
+        """Return the value that a place has now."""
+        if var.space == CONST:
+            return var
+        if var.space == RAM:
+            self.now.moments[len(self.now.ops)] = self.moment
+            out = self._new(var.size)
+            self.now.ops.append(Op("LOAD", out, (Var(CONST, var.offset, 4),), op.segment))
+            return out
+        if var.space == UNIQUE:
+            return self._temporary(var)
+        if var.offset >= _GENERAL_END:
+            return self.env.get(var, var)
+        cell = Var(REGISTER, var.offset & ~3, 4)
+        whole = self.env.get(cell, cell)
+        if var.size == cell.size:
+            return whole
+        return self._add("SUBPIECE", var.size, whole, Var(CONST, var.offset & 3, 4))
+
+    def _temporary(self, var: Var) -> Var:
+        """Return a temporary's value; one of another size is cut or widened."""
+        if var in self.env:
+            return self.env[var]
+        same = [value for cell, value in self.env.items() if _same_place(cell, var)]
+        if not same:
+            return var  # written by an earlier node of the same instruction
+        if same[0].size < var.size:
+            return self._add("INT_ZEXT", var.size, same[0])
+        return self._add("SUBPIECE", var.size, same[0], Var(CONST, 0, 4))
+
+    def _write(self, var: Var, value: Var, op: Op) -> None:
+        if var.space == RAM:
+            self.now.moments[len(self.now.ops)] = self.moment
+            self.now.ops.append(Op("STORE", None, (Var(CONST, var.offset, 4), value), op.segment))
+        elif var.space == UNIQUE:
+            for cell in [cell for cell in self.env if _same_place(cell, var)]:
+                del self.env[cell]
+            self.env[var] = value
+        elif var.offset >= _GENERAL_END or var.size == CELLS[0].size:
+            self.env[var] = value
+        else:
+            cell = Var(REGISTER, var.offset & ~3, 4)
+            self.env[cell] = self._merged(self.env.get(cell, cell), var, value)
+
+    def _merged(self, whole: Var, part: Var, value: Var) -> Var:
+        """Return a register with a part of it changed."""
+        shift = 8 * (part.offset & 3)
+        hole = ~(((1 << 8 * part.size) - 1) << shift) & 0xFFFFFFFF
+        kept = self._add("INT_AND", 4, whole, Var(CONST, hole, 4))
+        wide = self._add("INT_ZEXT", 4, value)
+        if shift:
+            wide = self._add("INT_LEFT", 4, wide, Var(CONST, shift, 4))
+        return self._add("INT_OR", 4, kept, wide)
+
+
+def _same_place(cell: Var, var: Var) -> bool:
+    return cell.space == UNIQUE and cell.offset == var.offset
+
+
+def _inner_targets(ops: tuple[Op, ...]) -> set[int]:
+    """Return which operations a branch of the same instruction leads to."""
+    return {
+        at + signed(op.ins[0].offset, op.ins[0].size)
+        for at, op in enumerate(ops)
+        if op.code in BRANCHES and op.ins[0].space == CONST
+    }

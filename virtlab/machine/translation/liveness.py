@@ -1,0 +1,255 @@
+"""What need not be computed: above all, flags (S18).
+
+An addition sets six flags, and the next one sets them again; of all the flags that a program sets,
+few are ever read. A cell is **live** where something may still read it before it is written. Going
+back through the graph until nothing changes finds for each node which are live at its end; going
+back through a node then finds which operations are needed at all, the **hot** ones.
+
+But an interrupt may come between two nodes, and an operation may fault, and then the handler sees
+every flag. To compute them all for that would throw away what was won. So a node that sets flags
+which nobody reads leaves a **recipe**: which flags, and from which values (mostly the two operands)
+they can be made. Code keeps these values and the recipe's number; if the region is left early, the
+flags are made then. Only one recipe is kept at a time, so a node that sets some flags needs the
+others to be there already.
+
+Where the region is left for good all cells are live, since nobody knows what comes.
+
+Source: any text on compilers; for flags, Bellard, "QEMU, a Fast and Portable Dynamic Translator"
+(USENIX 2005), section 3.3, who keeps operands too ("lazy condition codes").
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from virtlab.machine.pcode import COMPUTED, CONST
+from virtlab.machine.translation.lifting import CELLS, FLAG_CELLS, Indirect, Leave, is_cell
+from virtlab.machine.translation.regions import FAULTING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from virtlab.machine.pcode import Op, Var
+    from virtlab.machine.translation.lifting import Graph, Key, Node
+
+__all__ = ["Needs", "Recipe", "live_out", "needs"]
+
+_FLAGS = frozenset(FLAG_CELLS)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to make flags that were not computed.
+
+    Attributes
+    ----------
+    cells
+        The flags, and the value that each has.
+    leaves
+        Values to keep.
+    ops
+        What makes the one from the other.
+
+    Examples
+    --------
+    >>> from virtlab.machine.pcode import Op, Var
+    >>> a, zero = Var(2, -1, 4), Var(CONST, 0, 4)
+    >>> is_zero = Op("INT_EQUAL", Var(2, -2, 1), (a, zero))
+    >>> Recipe({FLAG_CELLS[3]: Var(2, -2, 1)}, (a,), (is_zero,)).flags([0])
+    {Var(space=1, offset=518, size=1): 1}
+    """
+
+    cells: dict[Var, Var]
+    leaves: tuple[Var, ...]
+    ops: tuple[Op, ...]
+
+    def flags(self, kept: Sequence[int]) -> dict[Var, int]:
+        """Make the flags.
+
+        Parameters
+        ----------
+        kept
+            A value for each of `leaves`.
+
+        Returns
+        -------
+        dict
+            Flag to 0 or 1.
+
+        Examples
+        --------
+        See the class.
+        """
+        known = dict(zip(self.leaves, kept, strict=False))
+
+        def value(var: Var) -> int:
+            found = var.offset if var.space == CONST else known[var]
+            return found & (1 << 8 * var.size) - 1
+
+        for op in self.ops:
+            ins = tuple(value(var) for var in op.ins)
+            known[op.result] = int(COMPUTED[op.code](ins, op.ins[0].size, op.result.size))
+        return {cell: value(var) for cell, var in self.cells.items()}
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What of a node is needed.
+
+    Attributes
+    ----------
+    hot
+        Places of the operations that are done whenever the node runs.
+    sets
+        Cells that are written at the end of the node, and their values.
+    recipe
+        How to make the flags that it sets and that are not among them.
+
+    Examples
+    --------
+    >>> Needs(frozenset(), {}, None).hot
+    frozenset()
+    """
+
+    hot: frozenset[int]
+    sets: dict[Var, Var]
+    recipe: Recipe | None
+
+
+def live_out(graph: Graph) -> dict[Key, set[Var]]:
+    """Return which cells have to be there at the end of each node.
+
+    Parameters
+    ----------
+    graph
+        Of a region.
+
+    Returns
+    -------
+    dict
+        By key of the node. General registers always have to.
+
+    Examples
+    --------
+    >>> from virtlab.machine.translation.lifting import Node
+    >>> live = live_out({(0, 0): Node((0, 0))})  # the region is left at once
+    >>> len(live[0, 0])
+    15
+    """
+    at_start: dict[Key, set[Var]] = {key: set() for key in graph}
+    at_end: dict[Key, set[Var]] = {key: set() for key in graph}
+    changed = True
+    while changed:
+        changed = False
+        for key, node in reversed(graph.items()):
+            out = set(CELLS) if isinstance(node.end, Leave | Indirect) else set(CELLS) - _FLAGS
+            out = out.union(*(at_start[after] for after in node.follow))
+            before = _read(node, out) | (out - node.sets.keys())
+            changed = changed or before != at_start[key] or out != at_end[key]
+            at_start[key], at_end[key] = before, out
+    return at_end
+
+
+def needs(graph: Graph, *, drop_dead: bool = True) -> dict[Key, Needs]:
+    """Return what of each node is needed.
+
+    Parameters
+    ----------
+    graph
+        Of a region.
+    drop_dead
+        Whether what nobody reads is dropped; without it each flag is computed, as a simple
+        translator does.
+
+    Returns
+    -------
+    dict
+        By key of the node.
+
+    Examples
+    --------
+    >>> from virtlab.machine.decode import Decoder, Instruction
+    >>> from virtlab.machine.translation.lifting import lift
+    >>> from virtlab.machine.translation.regions import find_region
+    >>> code = bytes.fromhex("01d801d8ebfa")  # add eax, ebx; add eax, ebx; jmp back
+    >>> def fetch(address: int) -> Instruction:
+    ...     return Decoder().decode(address, code[address:] + bytes(15))
+    >>> graph = lift(find_region(0, fetch))
+    >>> lazy, eager = needs(graph)[0, 0], needs(graph, drop_dead=False)[0, 0]
+    >>> len(graph[0, 0].ops), len(eager.hot), len(lazy.hot), [str(op) for op in lazy.recipe.ops][:1]
+    (32, 17, 2, ['t-11 = INT_CARRY t-a, EBX'])
+    """
+    live = live_out(graph) if drop_dead else {key: set(CELLS) for key in graph}
+    if not drop_dead:
+        live = {key: live[key] | _temporaries(graph) for key in graph}
+    return {key: _of_node(node, live[key]) for key, node in graph.items()}
+
+
+def _temporaries(graph: Graph) -> set[Var]:
+    return {cell for node in graph.values() for cell in node.sets if cell not in CELLS}
+
+
+def _of_node(node: Node, live: set[Var]) -> Needs:
+    sets = {cell: value for cell, value in node.sets.items() if cell in live}
+    hot = _closure(node, {*sets.values(), *node.ending})
+    put_off = {cell: value for cell, value in node.sets.items() if cell in _FLAGS - live}
+    recipe = _recipe(node, put_off, hot) if put_off else None
+    return Needs(frozenset(hot), sets, recipe)
+
+
+def _recipe(node: Node, cells: dict[Var, Var], hot: set[int]) -> Recipe:
+    """Go back from flags to values that are there anyway."""
+    made_by = {op.out: at for at, op in enumerate(node.ops) if op.out is not None}
+    used: set[int] = set()
+    leaves: set[Var] = set()
+    todo = list(cells.values())
+    while todo:
+        var = todo.pop()
+        at = made_by.get(var)
+        if var.space == CONST or at in used or var in leaves:
+            continue
+        if at is None or at in hot:
+            leaves.add(var)
+        else:
+            used.add(at)
+            todo += node.ops[at].ins
+    for var in sorted(leaves, key=lambda leaf: made_by.get(leaf, -1), reverse=True):
+        at = made_by.get(var)
+        if at is None or node.ops[at].code in FAULTING:
+            continue
+        if all(v.space == CONST or v in leaves for v in node.ops[at].ins):
+            leaves.discard(var)  # the other leaves can make it
+            used.add(at)
+    ops = tuple(node.ops[at] for at in sorted(used))
+    return Recipe(cells, tuple(sorted(leaves)), ops)
+
+
+def _closure(node: Node, wanted: set[Var]) -> set[int]:
+    """Return the operations that make some values, and all that can fault; widen `wanted`."""
+    found: set[int] = set()
+    for at in range(len(node.ops) - 1, -1, -1):
+        op = node.ops[at]
+        if op.code in FAULTING or op.out in wanted:
+            found.add(at)
+            wanted.update(op.ins)
+    return found
+
+
+def _read(node: Node, live: set[Var]) -> set[Var]:
+    """Return the cells whose value at the start of a node something needs."""
+    needed = _of_node(node, live)
+    wanted = {*needed.sets.values(), *node.ending}
+    _closure(node, wanted)
+    if needed.recipe is not None:
+        wanted.update(needed.recipe.leaves)
+    for moment in node.moments.values():  # computed on the way out
+        recalled = set(moment.values.values())
+        _closure(node, recalled)
+        wanted |= recalled
+    missing = _FLAGS - node.sets.keys() if _FLAGS & node.sets.keys() else ()
+    return {*_cells(wanted), *missing}
+
+
+def _cells(places: Iterable[Var]) -> Iterable[Var]:
+    return (var for var in places if is_cell(var))

@@ -1,0 +1,237 @@
+"""Which code is translated together: a region (S18).
+
+A translator that takes one basic block at a time stores and loads all registers between two of
+them, and cannot see that flags which one block sets are overwritten by the next before anyone
+reads them. So blocks that lead to one another are taken together: from where execution stands,
+along all direct jumps, both ways of a branch, into functions that are called and on after the call.
+
+Each instruction is of one of three classes, as Adams and Agesen name them:
+
+    IDENT     does in the cache what it says: p-code tells all of it
+    control   changes which instruction is next; its target is an address of the guest
+    callout   touches the machine itself, so the VMM does it: it ends the region there
+
+A region stays within one page, so that it can be forgotten when the guest writes on that page.
+
+Source: Adams and Agesen, "A Comparison of Software and Hardware Techniques for x86 Virtualization"
+(ASPLOS 2006), section 3; they translate units of at most 12 instructions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from virtlab.machine.pcode import COMPUTED, CONST, RAM, REGISTER, UNIQUE, Op, signed
+from virtlab.machine.sensitive import routine_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from virtlab.machine.decode import Instruction
+
+__all__ = [
+    "BRANCHES",
+    "FAULTING",
+    "INDIRECT",
+    "LIMIT",
+    "Region",
+    "class_of",
+    "find_region",
+    "touches_memory",
+]
+
+LIMIT = 256  # instructions
+BRANCHES = frozenset({"BRANCH", "CALL", "CBRANCH"})
+INDIRECT = frozenset({"BRANCHIND", "CALLIND", "RETURN"})
+FAULTING = frozenset({"LOAD", "STORE", "CHECK_DIVIDE", "CHECK_SIGNED_DIVIDE"})
+_NOTHING = frozenset({"LOCK", "UNLOCK"})
+_KNOWN = frozenset(COMPUTED) | BRANCHES | INDIRECT | FAULTING | _NOTHING
+
+
+@dataclass
+class Region:
+    """Code that is translated together.
+
+    Attributes
+    ----------
+    start
+        Address at which it is entered.
+    code
+        Address to instruction.
+    leaders
+        Addresses that something jumps to: there a new block begins.
+    sites
+        Addresses after calls, where a return may lead.
+
+    Examples
+    --------
+    >>> region = Region(0x1000)
+    >>> len(region.code)
+    0
+    """
+
+    start: int
+    code: dict[int, Instruction] = field(default_factory=dict)
+    leaders: set[int] = field(default_factory=set)
+    sites: list[int] = field(default_factory=list)
+
+
+def class_of(instruction: Instruction) -> str:
+    """Return what a translator makes of an instruction.
+
+    Parameters
+    ----------
+    instruction
+        Decoded.
+
+    Returns
+    -------
+    str
+        'IDENT', 'control' or 'callout'.
+
+    Examples
+    --------
+    >>> from virtlab.machine.decode import Decoder
+    >>> words = [bytes.fromhex(code) for code in ("01d8", "ebfe", "fa")]
+    >>> [class_of(Decoder().decode(0, word)) for word in words]  # add, jmp, cli
+    ['IDENT', 'control', 'callout']
+    """
+    codes = {op.code for op in instruction.ops}
+    if routine_of(instruction.encoding) or codes - _KNOWN or _changes_before_it_faults(instruction):
+        return "callout"
+    return "control" if codes & (BRANCHES | INDIRECT) else "IDENT"
+
+
+def find_region(
+    start: int, fetch: Callable[[int], Instruction | None], limit: int = LIMIT
+) -> Region:
+    """Follow the code from an address.
+
+    Parameters
+    ----------
+    start
+        Address of the first instruction.
+    fetch
+        Gives the instruction at an address, or None where the region has to end.
+    limit
+        Instructions at most.
+
+    Returns
+    -------
+    Region
+        Empty if the first instruction is for the VMM.
+
+    Examples
+    --------
+    >>> from virtlab.machine.decode import Decoder
+    >>> code = bytes.fromhex("4975fdf4")  # dec ecx; jnz -3; hlt
+    >>> def fetch(address: int) -> Instruction:
+    ...     return Decoder().decode(address, code[address:] + bytes(15))
+    >>> region = find_region(0, fetch)
+    >>> [str(instruction) for instruction in region.code.values()], sorted(region.leaders)
+    (['DEC ECX', 'JNZ 0x0'], [0, 3])
+    """
+    region = Region(start, leaders={start})
+    todo = [start]
+    while todo and len(region.code) < limit:
+        todo += _follow(region, todo.pop(0), fetch, limit)
+    return region
+
+
+def _follow(
+    region: Region, at: int, fetch: Callable[[int], Instruction | None], limit: int
+) -> list[int]:
+    """Take one straight line of code; return where else it leads."""
+    found: list[int] = []
+    while at not in region.code and len(region.code) < limit:
+        instruction = fetch(at)
+        if instruction is None or class_of(instruction) == "callout":
+            break
+        region.code[at] = instruction
+        targets = [op.ins[0].offset for op in _jumps(instruction)]
+        if instruction.mnemonic.startswith("CALL"):
+            region.sites.append(instruction.next)
+            targets.append(instruction.next)
+        if class_of(instruction) == "control":
+            region.leaders.update(targets, [instruction.next])
+        found += targets
+        if not _goes_on(instruction):
+            break
+        at = instruction.next
+    return found
+
+
+def _jumps(instruction: Instruction) -> Iterator[Op]:
+    """Yield the operations that go to another instruction whose address is known."""
+    return (op for op in instruction.ops if op.code in BRANCHES and op.ins[0].space == RAM)
+
+
+def _goes_on(instruction: Instruction) -> bool:
+    """Return whether the next instruction may follow."""
+    if any(op.code == "CBRANCH" for op in instruction.ops):
+        return True
+    ends = (op.code in INDIRECT or op.code != "CBRANCH" for op in _jumps(instruction))
+    return not any(ends) and not any(op.code in INDIRECT for op in instruction.ops)
+
+
+def _changes_before_it_faults(instruction: Instruction) -> bool:
+    """Return whether it may change a register, branch within itself, and fault after that.
+
+    What a region undoes at a fault is what the same node has computed. The few instructions that
+    this is not enough for are left to the interpreter.
+    """
+    ops = instruction.ops
+    inner = [(at, op) for at, op in enumerate(ops) if op.code in BRANCHES]
+    if not inner or (len(inner) == 1 and inner[0][0] == len(ops) - 1):
+        return False
+    targets = [
+        at + signed(op.ins[0].offset, op.ins[0].size)
+        for at, op in inner
+        if op.ins[0].space == CONST
+    ]
+    cuts = sorted({0, len(ops), *(at + 1 for at, _ in inner), *targets})
+    parts = [ops[first:last] for first, last in pairwise(cuts)]
+    writes = [any(op.out and op.out.space == REGISTER for op in part) for part in parts]
+    faults = [any(op.code in FAULTING or touches_memory(op) for op in part) for part in parts]
+    if any(k <= at for at, k in zip((at for at, _ in inner), targets, strict=False)):
+        return any(writes) and any(faults)  # it goes in a circle
+    if any(wrote and any(faults[k + 1 :]) for k, wrote in enumerate(writes)):
+        return True
+    return _has_two_sizes(instruction)
+
+
+def touches_memory(op: Op) -> bool:
+    """Return whether an operation reads or writes memory.
+
+    Parameters
+    ----------
+    op
+        Operation.
+
+    Returns
+    -------
+    bool
+        False of a branch, whose target is an address.
+
+    Examples
+    --------
+    >>> from virtlab.machine.pcode import Var
+    >>> touches_memory(Op("BRANCH", None, (Var(RAM, 0x1000, 4),)))
+    False
+    """
+    if op.code in ("LOAD", "STORE"):
+        return True
+    places = (*op.ins, op.out) if op.out else op.ins
+    return op.code not in BRANCHES and any(var.space == RAM for var in places)
+
+
+def _has_two_sizes(instruction: Instruction) -> bool:
+    """Return whether a temporary is written in one size and read in another."""
+    sizes: dict[int, set[int]] = {}
+    for op in instruction.ops:
+        for var in (*op.ins, *([op.out] if op.out else [])):
+            if var.space == UNIQUE:
+                sizes.setdefault(var.offset, set()).add(var.size)
+    return any(len(found) > 1 for found in sizes.values())

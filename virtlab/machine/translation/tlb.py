@@ -1,0 +1,202 @@
+"""The TLB of translated code: two tables that it can read by itself (S18, S17).
+
+The interpreter asks `virtlab.machine.paging` at each access. Translated code looks in a table of
+its own, in the shared buffer: for each page, by its number modulo the table's size, the linear
+address, and what to add to an address to get to its byte there. What is not in the table it asks
+for here; what was looked up is put in, so that the next access to the page needs no question.
+
+A page that code was translated from is never in the table for writes, so each write there comes to
+the VMM, which forgets the translations. A slot that is empty holds an address that would belong in
+another slot.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING
+
+from virtlab.machine.faults import Fault
+from virtlab.machine.memory import PAGE
+from virtlab.machine.translation.layout import RAM, READ_TLB, SLOTS, WRITE_TLB
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from virtlab.machine.processor import Processor
+
+__all__ = ["SoftTlb"]
+
+_END = 1 << 32
+_HALF = SLOTS // 2  # and not 1: what begins in a slot's page may end in the next page
+_EMPTY = b"".join(struct.pack("<II", (slot + _HALF) % SLOTS << 12, 0) for slot in range(SLOTS))
+
+
+class SoftTlb:
+    """Answers translated code, and fills its tables.
+
+    Parameters
+    ----------
+    view
+        The buffer of `virtlab.machine.translation.layout`.
+    processor
+        Whose memory it is.
+    is_code
+        Says whether code was translated from some bytes: (physical address, size).
+
+    Attributes
+    ----------
+    asked
+        How often translated code asked.
+
+    Examples
+    --------
+    >>> from virtlab.machine.memory import Memory
+    >>> from virtlab.machine.processor import Processor
+    >>> view = memoryview(bytearray(RAM + 8192))
+    >>> tlb = SoftTlb(view, Processor(Memory(8192, view[RAM:])))
+    >>> tlb.store(0x1234, 4, 258), tlb.load(0x1235, 1), tlb.asked
+    (0, 1, 2)
+    >>> tlb.knows(0x1000, write=True), tlb.knows(0, write=False)
+    (True, False)
+    """
+
+    def __init__(
+        self,
+        view: memoryview,
+        processor: Processor,
+        is_code: Callable[[int, int], bool] = lambda _address, _size: False,
+    ) -> None:
+        self.view, self.processor, self.is_code, self.asked = view, processor, is_code, 0
+        self.flush()
+
+    def load(self, address: int, size: int) -> int:
+        """Read for translated code.
+
+        Parameters
+        ----------
+        address, size
+            Linear address, and bytes.
+
+        Returns
+        -------
+        int
+            The number; -1 if it cannot be read.
+
+        Examples
+        --------
+        See the class.
+        """
+        self.asked += 1
+        processor, address = self.processor, address & 0xFFFFFFFF
+        user = processor.cpl == 3
+        if address + size > _END:  # it would go on at 0: a segment has something to say about that
+            return -1
+        try:
+            value = processor.read(address, size, user=user)
+        except Fault:
+            return -1
+        self._fill(READ_TLB, address, processor.paging.physical(address, write=False, user=user))
+        return int.from_bytes(value, "little")
+
+    def store(self, address: int, size: int, value: int) -> int:
+        """Write for translated code.
+
+        Parameters
+        ----------
+        address, size
+            Linear address, and bytes.
+        value
+            What to write.
+
+        Returns
+        -------
+        int
+            1 if it was not done: because it cannot be, or because code may lie there.
+
+        Examples
+        --------
+        See the class.
+        """
+        self.asked += 1
+        processor, address = self.processor, address & 0xFFFFFFFF
+        user, last = processor.cpl == 3, address + size - 1
+        if last >= _END:
+            return 1
+        try:
+            places = [
+                processor.paging.physical(at, write=True, user=user) for at in (address, last)
+            ]
+        except Fault:
+            return 1
+        span = size if places[1] - places[0] == size - 1 else 1
+        if self.is_code(places[0], span) or self.is_code(places[1], 1):
+            return 1
+        data = (value & (1 << 8 * size) - 1).to_bytes(size, "little")
+        processor.write(address, data, user=user)
+        if places[0] // PAGE not in processor.memory.guarded:
+            self._fill(WRITE_TLB, address, places[0])
+        return 0
+
+    def _fill(self, table: int, address: int, physical: int) -> None:
+        if physical >= len(self.view) - RAM:
+            return
+        page = address & ~(PAGE - 1)
+        slot = table + 8 * (address // PAGE % SLOTS)
+        add = RAM + physical - address & 0xFFFFFFFF
+        self.view[slot : slot + 8] = struct.pack("<II", page, add)
+
+    def flush(self, linear: int | None = None) -> None:
+        """Empty slots: of one page, or all.
+
+        Parameters
+        ----------
+        linear
+            An address in the page; all pages if not given.
+
+        Examples
+        --------
+        >>> from virtlab.machine.processor import Processor
+        >>> SoftTlb(memoryview(bytearray(RAM)), Processor()).flush(0x1000)
+        """
+        first, last = 0, SLOTS
+        if linear is not None:
+            first = linear // PAGE % SLOTS
+            last = first + 1
+        self._empty(READ_TLB, first, last)
+        self._empty(WRITE_TLB, first, last)
+
+    def flush_writes(self) -> None:
+        """Empty the table for writes: a page holds code now.
+
+        Examples
+        --------
+        >>> from virtlab.machine.processor import Processor
+        >>> SoftTlb(memoryview(bytearray(RAM)), Processor()).flush_writes()
+        """
+        self._empty(WRITE_TLB, 0, SLOTS)
+
+    def _empty(self, table: int, first: int, last: int) -> None:
+        self.view[table + 8 * first : table + 8 * last] = _EMPTY[8 * first : 8 * last]
+
+    def knows(self, address: int, *, write: bool) -> bool:
+        """Return whether a page is in a table.
+
+        Parameters
+        ----------
+        address
+            In the page.
+        write
+            In the table for writes.
+
+        Returns
+        -------
+        bool
+            If so, translated code will not ask.
+
+        Examples
+        --------
+        See the class.
+        """
+        slot = (WRITE_TLB if write else READ_TLB) + 8 * (address // PAGE % SLOTS)
+        (page,) = struct.unpack_from("<I", self.view, slot)
+        return bool(page == address & ~(PAGE - 1))

@@ -1,0 +1,341 @@
+"""Runs a guest by translating it: the loop around the cache, and when Python has a say (S18).
+
+    look up EIP ---- there ----> run translated code, region after region, until
+         ^  |                        a region is missing
+         |  missing                  an instruction is for the VMM, or may fault
+         |  |                        no instructions are left before a timer's event
+         |  v
+         |  seen often enough?  -- yes -> translate and put it in the cache
+         |  no
+         +--+-- let the interpreter do one step
+
+Code is interpreted at first: most of it runs once, and to translate an instruction costs as much as
+to interpret ten. What the interpreter does is always right, so whatever is hard is left to it:
+exceptions, interrupts, instructions that touch the machine, pages with code that are written on.
+
+Everything is exact: the same output, registers, memory and number of instructions as the
+interpreter alone, and interrupts after the same instruction.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from virtlab.machine.decode import LONGEST
+from virtlab.machine.encoding import CS
+from virtlab.machine.faults import Fault
+from virtlab.machine.memory import PAGE
+from virtlab.machine.translation.cache import TranslationCache, Unit, UnitKey
+from virtlab.machine.translation.layout import KEPT, LEFT, RECIPE
+from virtlab.machine.translation.lifting import FLAG_CELLS, lift
+from virtlab.machine.translation.liveness import needs
+from virtlab.machine.translation.regions import find_region, touches_memory
+from virtlab.machine.translation.tlb import SoftTlb
+from virtlab.machine.translation.wasm import EMPTY, FAULT, WasmFunction
+from virtlab.machine.translation.wasm_host import WasmHost
+from virtlab.validate import InvalidInputError, integer, one_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from virtlab.machine.computer import Computer
+    from virtlab.machine.decode import Instruction
+    from virtlab.machine.segments import Segment
+    from virtlab.machine.translation.liveness import Recipe
+
+__all__ = ["HOT", "TIERS", "Translator", "translator_for"]
+
+TIERS = ("interpreter", "wasm")
+
+HOT = 4  # visits after which code is translated
+_MOST = 50_000_000  # instructions between two looks at Ctrl-C
+
+
+class Translator:
+    """Runs one computer.
+
+    Parameters
+    ----------
+    ram_bytes
+        Its memory.
+    cache
+        For its translations.
+    hot
+        After how many visits code is translated.
+
+    Attributes
+    ----------
+    host
+        Runs what was translated; has the buffer that the computer is to work on.
+    cache, tlb
+        Its parts.
+    counts
+        'entries' into translated code, 'steps' of the interpreter, and 'instructions' that ran
+        translated.
+
+    Examples
+    --------
+    >>> from virtlab.machine.computer import Computer
+    >>> computer = Computer(ram_mib=2, history=0, tier="wasm")
+    >>> computer.load_code(bytes.fromhex("b9a0860100 49 75fd f4"))  # count 100,000 down, halt
+    >>> run = computer.run()
+    >>> run.ended, run.instructions, computer.translator.counts["steps"] < 20
+    ('halted', 200002, True)
+    """
+
+    def __init__(
+        self, ram_bytes: int, cache: TranslationCache | None = None, hot: int = HOT
+    ) -> None:
+        self.host = WasmHost(ram_bytes, self._load, self._store)
+        self.cache = TranslationCache() if cache is None else cache
+        self.hot, self.counts = integer("hot", hot, minimum=1), Counter[str]()
+        self._visits: Counter[UnitKey] = Counter()
+        self._user, self._flat, self._left_out = False, 0, False
+        self._segments: tuple[Segment, ...] = ()
+        self._recipes: list[Recipe] = []
+        self._linked: set[int] = set()  # linear pages that the driver finds code on
+        self._at_entry = True
+
+    def attach(self, computer: Computer) -> None:
+        """Take charge of a computer whose registers and memory lie in the host's buffer.
+
+        Parameters
+        ----------
+        computer
+            The computer.
+
+        Examples
+        --------
+        See the class: a computer does it when it is made.
+        """
+        self.computer, self.processor = computer, computer.processor
+        self.tlb = SoftTlb(self.host.view, self.processor, self.cache.has_code)
+        self.processor.paging.on_change = self._paging_changed
+        computer.memory.on_guarded = self._written
+
+    # --- what others tell -------------------------------------------------------------------------
+
+    def _paging_changed(self, linear: int | None) -> None:
+        self.tlb.flush(linear)
+        if linear is None or linear // PAGE in self._linked:
+            self._unlink()
+
+    def _written(self, address: int, size: int) -> None:
+        """Forget what was made from bytes that have changed."""
+        if self.cache.has_code(address, size):
+            for page in {address // PAGE, (address + size - 1) // PAGE}:
+                self._remove(self.cache.forget_page(page))
+
+    def _remove(self, units: Sequence[Unit]) -> None:
+        for unit in units:
+            self.host.remove(unit.slot)
+        if units:
+            self._unlink()
+            self.computer.memory.guarded = self.cache.pages
+
+    def _unlink(self) -> None:
+        self.host.forget_jumps()
+        self._linked.clear()
+
+    def _load(self, address: int, size: int) -> int:
+        before = self.cache.generation
+        value = self.tlb.load(address, size)
+        return value if self.cache.generation == before else -1
+
+    def _store(self, address: int, size: int, value: int) -> int:
+        before = self.cache.generation
+        failed = self.tlb.store(address, size, value)
+        return failed if self.cache.generation == before else 1
+
+    # --- the loop ---------------------------------------------------------------------------------
+
+    def advance(self, limit: int) -> None:
+        """Run on, for at least one step.
+
+        Parameters
+        ----------
+        limit
+            Instructions at most.
+
+        Examples
+        --------
+        See the class: `Computer.run` calls it.
+        """
+        if self._at_entry and not self._is_for_the_interpreter():
+            budget = self._budget(limit)
+            unit = self._unit_here() if budget > 0 else None
+            if unit is not None:
+                self._link(unit)
+                reason, done = self._enter(budget)
+                if done and reason != FAULT:
+                    return
+        self._step()
+
+    def _is_for_the_interpreter(self) -> bool:
+        computer, flag = self.computer, self.processor.registers.flag
+        if self.processor.halted or self.processor.shadow or flag("TF"):
+            return True
+        return bool(flag("IF") and computer.pic.pending())
+
+    def _budget(self, limit: int) -> int:
+        """Return how many instructions may be done before something else is due."""
+        event = self.computer.pit.next_event()
+        due = _MOST if event is None else event - self.computer.clock.now
+        return min(limit, due, _MOST)
+
+    def _enter(self, budget: int) -> tuple[int, int]:
+        """Run translated code; return why it came back, and how many instructions it did."""
+        view = self.host.view
+        view[LEFT : LEFT + 4] = struct.pack("<i", budget)
+        reason = self.host.enter()
+        if reason in (FAULT, EMPTY):
+            self._make_flags()
+        done = budget - int(struct.unpack_from("<i", view, LEFT)[0])
+        self.processor.instructions += done
+        self.counts["entries"] += 1
+        self.counts["instructions"] += done
+        return reason, done
+
+    def _make_flags(self) -> None:
+        """Make the flags that were not computed, now that somebody may look."""
+        view = self.host.view
+        number, real = struct.unpack_from("<II", view, RECIPE)
+        if number:
+            recipe = self._recipes[number - 1]
+            kept = struct.unpack_from(f"<{len(recipe.leaves)}Q", view, KEPT)
+            for cell, value in recipe.flags(kept).items():
+                if not real >> FLAG_CELLS.index(cell) & 1:
+                    view[cell.offset] = value
+            view[RECIPE : RECIPE + 4] = bytes(4)
+
+    def _step(self) -> None:
+        """Let the interpreter do a step; see whether a new piece of code begins after it."""
+        self.counts["steps"] += 1
+        before, was_entry = self.processor.registers["EIP"], self._at_entry
+        self.computer.step()
+        moved = self.processor.registers["EIP"] - before
+        self._at_entry = (was_entry and self._left_out) or not 0 < moved <= LONGEST
+
+    # --- translating ------------------------------------------------------------------------------
+
+    def _unit_here(self) -> Unit | None:
+        """Return the translation for where execution stands, if there is or should be one."""
+        self._left_out = False
+        key = self._key()
+        if key is None:
+            return None
+        unit = self.cache.find(key)
+        if unit is None:
+            self._visits[key] += 1
+            if self._visits[key] >= self.hot:
+                unit = self._translate(key)
+        return unit
+
+    def _key(self) -> UnitKey | None:
+        """Return what a translation for here is found by; None if there can be none."""
+        processor = self.processor
+        user = processor.cpl == 3
+        if user != self._user:
+            self._user = user
+            self.tlb.flush()
+            self._unlink()
+        segments = tuple(processor.segments)
+        if segments != self._segments:
+            flat = sum(_is_flat(segment) << k for k, segment in enumerate(segments))
+            if flat != self._flat:
+                self._unlink()
+            self._segments, self._flat = segments, flat
+        if not self._flat >> CS & 1:
+            return None
+        address = processor.registers["EIP"]
+        try:
+            place = processor.paging.physical(address, write=False, user=user)
+        except Fault:
+            return None
+        return UnitKey(address, place // PAGE, self._flat)
+
+    def _translate(self, key: UnitKey) -> Unit | None:
+        """Translate from an address on, and put it into the cache."""
+        region = find_region(key.address, self._fetcher(key))
+        self._left_out = not region.code
+        if self._left_out:
+            return None
+        graph = lift(region)
+        first = 1 + len(self._recipes)
+        function = WasmFunction(graph, needs(graph), (key.address, 0), first)
+        self._recipes += function.recipes
+        places = [(i.address % PAGE, len(i.code)) for i in region.code.values()]
+        unit = Unit(key, self.host.install(function), tuple(places))
+        self._remove(self.cache.add(unit))
+        self.computer.memory.guarded = self.cache.pages
+        self.tlb.flush_writes()
+        return unit
+
+    def _fetcher(self, key: UnitKey) -> Callable[[int], Instruction | None]:
+        """Return what gives the instructions of one page."""
+        first = key.address & ~(PAGE - 1)
+        code = self.computer.memory.read(key.page * PAGE, PAGE)
+
+        def fetch(address: int) -> Instruction | None:
+            at = address - first
+            if not 0 <= at < PAGE:
+                return None
+            try:
+                found = self.processor.decoder.decode(address, code[at : at + LONGEST])
+            except Fault:
+                return None
+            return found if self._goes_through_flat(found) else None
+
+        return fetch
+
+    def _goes_through_flat(self, instruction: Instruction) -> bool:
+        return all(self._flat >> op.segment & 1 for op in instruction.ops if touches_memory(op))
+
+    def _link(self, unit: Unit) -> None:
+        self.host.jump_to(unit.key.address, unit.slot)
+        self._linked.add(unit.key.address // PAGE)
+
+
+def _is_flat(segment: Segment) -> bool:
+    """Return whether a segment lets all of memory through, where it is."""
+    whole = segment.base == 0 and segment.limit == 0xFFFFFFFF and segment.big
+    return whole and segment.allows(write=not segment.is_code) and segment.holds(0, 1)
+
+
+def translator_for(tier: str, ram_bytes: int, history: int) -> Translator | None:
+    """Return what translates in a tier.
+
+    Parameters
+    ----------
+    tier
+        One of `TIERS`.
+    ram_bytes
+        The computer's memory.
+    history
+        How many steps it is to take back; translated code takes none back.
+
+    Returns
+    -------
+    Translator or None
+        None if everything is interpreted.
+
+    Raises
+    ------
+    InvalidInputError
+        If the tier is unknown, steps are to be taken back, or `wasmtime` is missing.
+
+    Examples
+    --------
+    >>> translator_for("interpreter", 1 << 20, history=10) is None
+    True
+    >>> translator_for("wasm", 1 << 20, history=10)
+    Traceback (most recent call last):
+    virtlab.validate.InvalidInputError: history = 10: must be 0 where code is translated
+    """
+    if one_of("tier", tier, TIERS) == "interpreter":
+        return None
+    if history:
+        raise InvalidInputError("history", history, "0 where code is translated")
+    return Translator(ram_bytes)

@@ -1,0 +1,399 @@
+"""The wasm tier: a region as one function of WebAssembly (S18).
+
+Cells are locals: loaded when the function is entered, stored when it is left. A value that is used
+once is computed where it is used; others get a local. Each node first takes its instructions from
+what is **left**, or leaves if that is too little: so an interrupt of the timer comes after exactly
+as many instructions as in the interpreter.
+
+Memory is reached through a software TLB: one table for reads, one for writes, each slot with a
+page's linear address and what to add to it. A miss asks the VMM, which looks in the guest's page
+tables. If it cannot be done, the function is left at the start of that instruction, and the
+interpreter does it again, fault and all.
+
+It returns why: `DONE` (go on at EIP), `FAULT` (let the interpreter do one), `EMPTY` (nothing left).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from virtlab.machine.pcode import CONST, REGISTER
+from virtlab.machine.translation import layout
+from virtlab.machine.translation.control import Shape
+from virtlab.machine.translation.lifting import FLAG_CELLS, Branch, Indirect, Jump, Leave, is_cell
+from virtlab.machine.translation.regions import FAULTING
+from virtlab.machine.translation.wasm_code import (
+    I32,
+    I64,
+    block_of,
+    constant,
+    local_get,
+    local_set,
+    module,
+    unsigned_leb,
+)
+from virtlab.machine.translation.wasm_values import (
+    ELSE,
+    END,
+    cannot_divide,
+    computed,
+    operator,
+    times_used,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from virtlab.machine.pcode import Op, Var
+    from virtlab.machine.translation.lifting import Graph, Key, Node
+    from virtlab.machine.translation.liveness import Needs, Recipe
+
+    Go = Callable[[Key, int], bytes]
+
+__all__ = ["DONE", "EMPTY", "FAULT", "WasmFunction", "wasm_module"]
+
+DONE, FAULT, EMPTY = range(3)
+_LOAD = {1: b"\x2d\x00", 2: b"\x2f\x00", 4: b"\x28\x00", 8: b"\x29\x00"}
+_STORE = {1: b"\x3a\x00", 2: b"\x3b\x00", 4: b"\x36\x00", 8: b"\x37\x00"}
+_BR, _BR_TABLE, _CALL, _RETURN, _TEE = b"\x0c", b"\x0e", b"\x10", b"\x0f", b"\x22"
+_UNREACHABLE = b"\x00"
+_TYPES = [((I32, I32), (I64,)), ((I32, I32, I64), (I32,)), ((), (I32,))]  # load, store, a region
+_IMPORTS = [("load", b"\x00\x00"), ("store", b"\x00\x01"), ("memory", b"\x02\x00\x01")]
+
+
+def wasm_module(functions: Iterable[WasmFunction]) -> bytes:
+    """Put functions into a module.
+
+    Parameters
+    ----------
+    functions
+        Of regions.
+
+    Returns
+    -------
+    bytes
+        It wants 'load', 'store' and 'memory' of the VMM.
+
+    Examples
+    --------
+    >>> from virtlab.machine.translation.lifting import Leave, Node
+    >>> from virtlab.machine.translation.liveness import needs
+    >>> graph = {(0, 0): Node((0, 0), end=Leave(5))}
+    >>> wasm_module([WasmFunction(graph, needs(graph), (0, 0))])[1:4]
+    b'asm'
+    """
+    bodies = [(function.locals, function.code) for function in functions]
+    return module(_TYPES, _IMPORTS, bodies, of_type=2, first=2)
+
+
+class WasmFunction:
+    """One region.
+
+    Parameters
+    ----------
+    graph, needs
+        Of the region.
+    start
+        Where it is entered.
+    first_recipe
+        Number of its first recipe, from 1.
+
+    Attributes
+    ----------
+    code, locals
+        The function's body, and the types of its locals.
+    recipes
+        For flags that it does not compute, in the order of their numbers.
+
+    Examples
+    --------
+    See `wasm_module`.
+    """
+
+    def __init__(
+        self, graph: Graph, needs: dict[Key, Needs], start: Key, first_recipe: int = 1
+    ) -> None:
+        self.graph, self.needs = graph, needs
+        self.first_recipe = first_recipe
+        self.recipes = [need.recipe for need in needs.values() if need.recipe is not None]
+        self.shape = Shape(graph, start)
+        self.locals: list[int] = []
+        self.left, self.wide = self._local(I32), self._local(I64)
+        self.place = {cell: self.local_for(cell) for cell in sorted(_cells_of(graph))}
+        self.kept = [cell for cell in self.place if cell.space == REGISTER]
+        self.changed = {cell for node in graph.values() for cell in node.sets}
+        most = max((len(recipe.leaves) for recipe in self.recipes), default=0)
+        self.recipe, self.keeps = self._local(I32), [self._local(I64) for _ in range(most)]
+        self.condition, self.target, self.next = (self._local(I32) for _ in range(3))
+        self.code = self._enter() + (
+            self._tree(start, []) if self.shape.is_reducible else self._switch()
+        )
+        self.code += _UNREACHABLE + END
+
+    def _local(self, kind: int) -> int:
+        self.locals.append(kind)
+        return len(self.locals) - 1
+
+    def local_for(self, var: Var) -> int:
+        """Make a local for a value.
+
+        Parameters
+        ----------
+        var
+            The value.
+
+        Returns
+        -------
+        int
+            Number of the local.
+
+        Examples
+        --------
+        >>> from virtlab.machine.translation.lifting import CELLS, Leave, Node
+        >>> from virtlab.machine.translation.liveness import needs
+        >>> graph = {(0, 0): Node((0, 0), end=Leave(5))}
+        >>> function = WasmFunction(graph, needs(graph), (0, 0))
+        >>> function.local_for(CELLS[0]) == len(function.locals) - 1
+        True
+        """
+        return self._local(I64 if var.size == 8 else I32)
+
+    # --- in and out -------------------------------------------------------------------------------
+
+    def _enter(self) -> bytes:
+        parts = [_from_memory(layout.LEFT, 4) + local_set(self.left)]
+        parts += [
+            _from_memory(cell.offset, cell.size) + local_set(self.place[cell]) for cell in self.kept
+        ]
+        return b"".join(parts)
+
+    def _leave(
+        self,
+        address: bytes,
+        reason: int,
+        values: dict[Var, bytes] | None = None,
+        back: int = 0,
+    ) -> bytes:
+        """Store what has changed, and return; `back` instructions were not done after all."""
+        values = values or {}
+        parts = [
+            _to_memory(cell.offset, cell.size, values.get(cell, local_get(self.place[cell])))
+            for cell in self.kept
+            if cell in values or cell in self.changed
+        ]
+        left = local_get(self.left) + (constant(back) + operator("add", 4) if back else b"")
+        parts += [_to_memory(layout.EIP, 4, address), _to_memory(layout.LEFT, 4, left)]
+        if reason != DONE and self.recipes:
+            real = sum(1 << k for k, cell in enumerate(FLAG_CELLS) if cell in values)
+            parts += [_to_memory(layout.RECIPE, 4, local_get(self.recipe))]
+            parts += [_to_memory(layout.REAL, 4, constant(real))]
+            parts += [
+                _to_memory(layout.KEPT + 8 * k, 8, local_get(keep))
+                for k, keep in enumerate(self.keeps)
+            ]
+        return b"".join(parts) + constant(reason) + _RETURN
+
+    # --- a node -----------------------------------------------------------------------------------
+
+    def _node(self, node: Node) -> bytes:
+        """Code of a node, without its end."""
+        needs = self.needs[node.key]
+        values = _Values(self, node)
+        parts = [self._count(node)]
+        for at, op in enumerate(node.ops):
+            if op.code in FAULTING:
+                parts.append(self._risky(at, op, node, values))
+            elif at in needs.hot and values.is_shared(op):
+                parts.append(values.keep(op))
+        if isinstance(node.end, Branch):
+            parts.append(values.code(node.end.condition) + local_set(self.condition))
+        if isinstance(node.end, Indirect):
+            parts.append(values.code(node.end.target) + local_set(self.target))
+        # All at once: one cell's new value may be another's old one.
+        targets = [self.place[cell] for cell in needs.sets]
+        parts += [values.code(value) for value in needs.sets.values()]
+        if self.recipes and any(cell in node.sets for cell in FLAG_CELLS):
+            leaves = () if needs.recipe is None else needs.recipe.leaves
+            parts += [values.code(leaf) + (b"" if leaf.size == 8 else b"\xad") for leaf in leaves]
+            parts.append(constant(self._number(needs.recipe)))
+            targets += [*self.keeps[: len(leaves)], self.recipe]
+        return b"".join(parts) + b"".join(local_set(target) for target in reversed(targets))
+
+    def _number(self, recipe: Recipe | None) -> int:
+        if recipe is None:
+            return 0
+        return self.first_recipe + next(k for k, r in enumerate(self.recipes) if r is recipe)
+
+    def _count(self, node: Node) -> bytes:
+        if not node.count:
+            return b""
+        code = b""
+        if node.key[1] == 0:
+            too_few = local_get(self.left) + constant(node.count) + operator("lt_s", 4)
+            code = too_few + block_of("if") + self._leave(constant(node.key[0]), EMPTY) + END
+        fewer = local_get(self.left) + constant(node.count) + operator("sub", 4)
+        return code + fewer + local_set(self.left)
+
+    def _risky(self, at: int, op: Op, node: Node, values: _Values) -> bytes:
+        """Do something that may fault."""
+        moment = node.moments[at]
+        state = {cell: values.code(value) for cell, value in moment.values.items()}
+        out = self._leave(constant(moment.address), FAULT, state, node.count - moment.done)
+        if op.code == "LOAD":
+            return self._load(op, values, out)
+        if op.code == "STORE":
+            return self._store(op, values, out)
+        return cannot_divide(op, values.code) + block_of("if") + out + END
+
+    def _load(self, op: Op, values: _Values, out: bytes) -> bytes:
+        size, address, result = op.result.size, self._local(I32), self.local_for(op.result)
+        begin, slot = self._look_up(values.code(op.ins[0]), address, size, layout.READ_TLB)
+        hit = slot + _LOAD[size] + unsigned_leb(0) + local_set(result)
+        asked = local_get(address) + constant(size) + _CALL + unsigned_leb(0)
+        failed = _TEE + unsigned_leb(self.wide) + constant(0, 8) + operator("lt_s", 8)
+        narrow = b"" if size == 8 else b"\xa7"
+        miss = asked + failed + block_of("if") + out + END
+        miss += local_get(self.wide) + narrow + local_set(result)
+        values.place[op.result] = result
+        return begin + block_of("if") + hit + ELSE + miss + END
+
+    def _store(self, op: Op, values: _Values, out: bytes) -> bytes:
+        size, address = op.ins[1].size, self._local(I32)
+        value = self.local_for(op.ins[1])
+        begin, slot = self._look_up(values.code(op.ins[0]), address, size, layout.WRITE_TLB)
+        first = values.code(op.ins[1]) + local_set(value)
+        hit = slot + local_get(value) + _STORE[size] + unsigned_leb(0)
+        wide = local_get(value) + (b"" if size == 8 else b"\xad")
+        miss = local_get(address) + constant(size) + wide + _CALL + unsigned_leb(1)
+        miss += block_of("if") + out + END
+        return first + begin + block_of("if") + hit + ELSE + miss + END
+
+    def _look_up(self, where: bytes, address: int, size: int, table: int) -> tuple[bytes, bytes]:
+        """Return code that pushes whether the TLB knows a page, and code that pushes the place.
+
+        The last byte's address differs from the page's by less than a page only if the first
+        byte's slot holds this page, and all bytes are in it.
+        """
+        slot = self._local(I32)
+        shifted = local_get(address) + constant(12 - 3) + operator("shr_u", 4)
+        begin = where + local_set(address) + shifted
+        begin += constant((layout.SLOTS - 1) << 3) + operator("and", 4) + local_set(slot)
+        last = local_get(address) + (constant(size - 1) + operator("add", 4) if size > 1 else b"")
+        page = local_get(slot) + b"\x28\x02" + unsigned_leb(table)
+        begin += last + page + operator("xor", 4) + constant(0x1000) + operator("lt_u", 4)
+        offset = local_get(slot) + b"\x28\x02" + unsigned_leb(table + 4)
+        return begin, offset + local_get(address) + operator("add", 4)
+
+    # --- the graph --------------------------------------------------------------------------------
+
+    def _tree(self, key: Key, around: list[tuple[str, Key | None]]) -> bytes:
+        """Return the code of a node and all that it dominates."""
+        after = [child for child in self.shape.children[key] if child in self.shape.merges]
+        if key in self.shape.loops:
+            return block_of("loop") + self._within(key, after, [("loop", key), *around]) + END
+        return self._within(key, after, around)
+
+    def _within(self, key: Key, after: list[Key], around: list[tuple[str, Key | None]]) -> bytes:
+        if after:
+            last = max(after, key=self.shape.number.__getitem__)
+            rest = [child for child in after if child != last]
+            inner = self._within(key, rest, [("block", last), *around])
+            return block_of("block") + inner + END + self._tree(last, around)
+
+        def go(to: Key, depth: int) -> bytes:
+            inside = [("if", None)] * depth + around
+            if self.shape.goes_back(key, to):
+                return _BR + unsigned_leb(inside.index(("loop", to)))
+            if to in self.shape.merges:
+                return _BR + unsigned_leb(inside.index(("block", to)))
+            return self._tree(to, inside)
+
+        return self._node(self.graph[key]) + self._end(self.graph[key], go)
+
+    def _switch(self) -> bytes:
+        """All nodes in one loop around a table, for a graph that is not reducible."""
+        order, number = self.shape.order, self.shape.number
+        code = block_of("loop") + block_of("block") * (len(order) + 1)
+        table = [unsigned_leb(1 + at) for at in range(len(order))]
+        code += local_get(self.next) + _BR_TABLE + unsigned_leb(len(table)) + b"".join(table)
+        code += unsigned_leb(1) + END
+        for at, key in enumerate(order):
+            outside = len(order) - 1 - at
+
+            def go(to: Key, depth: int, outside: int = outside) -> bytes:
+                choose = constant(number[to]) + local_set(self.next)
+                return choose + _BR + unsigned_leb(outside + depth)
+
+            code += END + self._node(self.graph[key]) + self._end(self.graph[key], go)
+        return code + END
+
+    def _end(self, node: Node, go: Go) -> bytes:
+        """Code of a node's end; `go` goes to a node from within so many ifs."""
+        end = node.end
+        if isinstance(end, Jump):
+            return go(end.to, 0)
+        if isinstance(end, Branch):
+            begin = local_get(self.condition) + block_of("if")
+            return begin + go(end.yes, 1) + ELSE + go(end.no, 1) + END
+        if isinstance(end, Leave):
+            return self._leave(constant(end.address), DONE)
+        code = b""
+        for site in end.sites:
+            is_it = local_get(self.target) + constant(site[0]) + operator("eq", 4)
+            code += is_it + block_of("if") + go(site, 1) + END
+        return code + self._leave(local_get(self.target), DONE)
+
+
+class _Values:
+    """Pushes the values of one node."""
+
+    def __init__(self, function: WasmFunction, node: Node) -> None:
+        self.function = function
+        self.place = dict(function.place)
+        self.made_by = {op.out: op for op in node.ops if op.out is not None}
+        self.uses: dict[Var, int] = {}
+        needs = function.needs[node.key]
+        for at in needs.hot:
+            for var in node.ops[at].ins:
+                self.uses[var] = self.uses.get(var, 0) + times_used(node.ops[at])
+        later = [*needs.sets.values(), *node.ending]
+        later += [value for moment in node.moments.values() for value in moment.values.values()]
+        if needs.recipe is not None:
+            later += needs.recipe.leaves
+        for var in later:
+            self.uses[var] = self.uses.get(var, 0) + 1
+
+    def is_shared(self, op: Op) -> bool:
+        """Return whether a value is used more than once."""
+        return op.out is not None and self.uses.get(op.out, 0) > 1
+
+    def keep(self, op: Op) -> bytes:
+        """Compute a value into a local of its own."""
+        code = computed(op, self.code)
+        self.place[op.result] = self.function.local_for(op.result)
+        return code + local_set(self.place[op.result])
+
+    def code(self, var: Var) -> bytes:
+        """Push a value."""
+        if var.space == CONST:
+            return constant(var.offset & (1 << 8 * var.size) - 1, var.size)
+        if var in self.place:
+            return local_get(self.place[var])
+        return computed(self.made_by[var], self.code)
+
+
+def _cells_of(graph: Graph) -> set[Var]:
+    found: set[Var] = set()
+    for node in graph.values():
+        found.update(node.sets, node.sets.values(), node.ending)
+        found.update(var for op in node.ops for var in op.ins)
+        found.update(*(moment.values for moment in node.moments.values()))
+    return {var for var in found if is_cell(var)}
+
+
+def _from_memory(offset: int, size: int) -> bytes:
+    return constant(0) + _LOAD[size] + unsigned_leb(offset)
+
+
+def _to_memory(offset: int, size: int, value: bytes) -> bytes:
+    return constant(0) + value + _STORE[size] + unsigned_leb(offset)

@@ -1,0 +1,250 @@
+"""Where modules of WebAssembly live and run: wasmtime, a memory, a table, and a driver (S18).
+
+All modules share one memory (`virtlab.machine.translation.layout`) and one table of functions. The
+driver is a module too: it looks up EIP in the hash table `JUMPS`, calls the function that the table
+has for it, and when that comes back looks up where to go next. So a guest may run for long without
+Python; it comes back when a region is missing, or something has to be interpreted.
+
+Needs `wasmtime`, of the extra `machine`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import struct
+from typing import TYPE_CHECKING, Any
+
+from virtlab.machine.translation.layout import EIP, JUMPS, RAM, SLOTS
+from virtlab.machine.translation.wasm import DONE, WasmFunction, wasm_module
+from virtlab.machine.translation.wasm_code import (
+    I32,
+    block_of,
+    constant,
+    local_get,
+    local_set,
+    module,
+    unsigned_leb,
+)
+from virtlab.machine.translation.wasm_values import END, operator
+from virtlab.validate import InvalidInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["MISSING", "WasmHost", "driver"]
+
+MISSING = 3
+_WASM_PAGE = 65536
+_TABLE = 8192
+
+
+def driver() -> bytes:
+    r"""Return the driver's module.
+
+    Returns
+    -------
+    bytes
+        It wants 'memory' and 'table'.
+
+    Examples
+    --------
+    >>> driver()[:4]
+    b'\x00asm'
+    """
+    eip, slot, reason = range(3)
+    hashed = local_get(eip) + constant(12) + operator("shr_u", 4) + local_get(eip)
+    hashed += operator("xor", 4) + constant(SLOTS - 1) + operator("and", 4)
+    load = b"\x28\x02"
+    known = local_get(slot) + load + unsigned_leb(JUMPS) + local_get(eip) + operator("ne", 4)
+    code = block_of("loop")
+    code += constant(0) + load + unsigned_leb(EIP) + local_set(eip)
+    code += hashed + constant(3) + operator("shl", 4) + local_set(slot)
+    code += known + block_of("if") + constant(MISSING) + b"\x0f" + END
+    code += local_get(slot) + load + unsigned_leb(JUMPS + 4)
+    code += b"\x11\x00\x00" + local_set(reason)  # call what the table has there
+    code += local_get(reason) + constant(DONE) + operator("eq", 4) + b"\x0d\x00" + END
+    code += local_get(reason) + END
+    missing = constant(MISSING) + END
+    imports = [("memory", b"\x02\x00\x01"), ("table", b"\x01\x70\x00" + unsigned_leb(_TABLE))]
+    bodies = [((I32, I32, I32), code), ((), missing)]
+    return module([((), (I32,))], imports, bodies, of_type=0, first=0)
+
+
+class WasmHost:
+    """Runs regions as WebAssembly.
+
+    Parameters
+    ----------
+    ram_bytes
+        The guest's memory.
+    load, store
+        What translated code asks when its TLB does not know a page.
+
+    Attributes
+    ----------
+    view
+        The buffer.
+
+    Raises
+    ------
+    InvalidInputError
+        If `wasmtime` is not installed.
+
+    Examples
+    --------
+    >>> host = WasmHost(1 << 20, lambda address, size: -1, lambda address, size, value: 1)
+    >>> host.enter() == MISSING, len(host.view) - RAM
+    (True, 1048576)
+    """
+
+    name = "wasm"
+
+    def __init__(
+        self,
+        ram_bytes: int,
+        load: Callable[[int, int], int],
+        store: Callable[[int, int, int], int],
+    ) -> None:
+        self._wasmtime = wasmtime = _wasmtime()
+        self._engine = wasmtime.Engine()
+        self._store = wasmtime.Store(self._engine)
+        pages = -(-(RAM + ram_bytes) // _WASM_PAGE)
+        limits = wasmtime.Limits(pages, pages)
+        memory = wasmtime.Memory(self._store, wasmtime.MemoryType(limits))
+        self.view = _view_of(memory, self._store, RAM + ram_bytes)
+        i32, i64 = wasmtime.ValType.i32(), wasmtime.ValType.i64()
+        load_type = wasmtime.FuncType([i32, i32], [i64])
+        store_type = wasmtime.FuncType([i32, i32, i64], [i32])
+        self._imports = [
+            wasmtime.Func(self._store, load_type, load),
+            wasmtime.Func(self._store, store_type, store),
+            memory,
+        ]
+        kind = wasmtime.TableType(wasmtime.ValType.funcref(), wasmtime.Limits(_TABLE, None))
+        self._table = wasmtime.Table(self._store, kind, None)
+        exports = self._instance(driver(), [memory, self._table])
+        self._run = exports["f0"]
+        self._table.set(self._store, 0, exports["f1"])
+        self._free = list(range(_TABLE - 1, 0, -1))
+        self.forget_jumps()
+
+    def _instance(self, code: bytes, imports: list[Any]) -> Any:
+        module_ = self._wasmtime.Module(self._engine, code)
+        return self._wasmtime.Instance(self._store, module_, imports).exports(self._store)
+
+    def install(self, function: WasmFunction) -> int:
+        """Make a region's code ready to run.
+
+        Parameters
+        ----------
+        function
+            The region.
+
+        Returns
+        -------
+        int
+            Its place in the table.
+
+        Raises
+        ------
+        InvalidInputError
+            If the table is full.
+
+        Examples
+        --------
+        >>> from virtlab.machine.translation.lifting import Leave, Node
+        >>> from virtlab.machine.translation.liveness import needs
+        >>> graph = {(0, 0): Node((0, 0), end=Leave(5))}  # to go on at 5
+        >>> host = WasmHost(1 << 20, lambda address, size: -1, lambda address, size, value: 1)
+        >>> host.jump_to(0, host.install(WasmFunction(graph, needs(graph), (0, 0))))
+        >>> host.enter() == MISSING, host.view[EIP]
+        (True, 5)
+        """
+        if not self._free:
+            raise InvalidInputError("translations", _TABLE, f"at most {_TABLE - 1} at a time")
+        slot = self._free.pop()
+        exports = self._instance(wasm_module([function]), self._imports)
+        self._table.set(self._store, slot, exports["f0"])
+        return slot
+
+    def remove(self, slot: int) -> None:
+        """Give a place in the table back.
+
+        Parameters
+        ----------
+        slot
+            Which.
+
+        Examples
+        --------
+        See `TranslationCache`: what it throws away is removed here.
+
+        >>> host = WasmHost(1 << 20, lambda address, size: -1, lambda address, size, value: 1)
+        >>> host.remove(1)
+        """
+        self._table.set(self._store, slot, None)
+        self._free.append(slot)
+
+    def jump_to(self, address: int, slot: int) -> None:
+        """Let the driver find a region at an address.
+
+        Parameters
+        ----------
+        address
+            Of the guest.
+        slot
+            Place in the table.
+
+        Examples
+        --------
+        See `install`.
+
+        >>> host = WasmHost(1 << 20, lambda address, size: -1, lambda address, size, value: 1)
+        >>> host.jump_to(0x1000, 0)
+        """
+        at = JUMPS + 8 * ((address ^ address >> 12) % SLOTS)
+        self.view[at : at + 8] = struct.pack("<II", address, slot)
+
+    def forget_jumps(self) -> None:
+        """Let the driver find nothing.
+
+        Examples
+        --------
+        >>> host = WasmHost(1 << 20, lambda address, size: -1, lambda address, size, value: 1)
+        >>> host.forget_jumps()
+        >>> host.enter() == MISSING
+        True
+        """
+        self.view[JUMPS : JUMPS + 8 * SLOTS] = bytes(8 * SLOTS)
+
+    def enter(self) -> int:
+        """Run from EIP until something is missing or to be done.
+
+        Returns
+        -------
+        int
+            Why it came back: `MISSING`, or as regions do.
+
+        Examples
+        --------
+        See `install`.
+
+        >>> host = WasmHost(1 << 20, lambda address, size: -1, lambda address, size, value: 1)
+        >>> host.enter()
+        3
+        """
+        return int(self._run(self._store))
+
+
+def _view_of(memory: Any, store: Any, size: int) -> memoryview:
+    address = ctypes.addressof(memory.data_ptr(store).contents)
+    return memoryview((ctypes.c_ubyte * size).from_address(address)).cast("B")
+
+
+def _wasmtime() -> Any:
+    try:
+        import wasmtime
+    except ModuleNotFoundError as error:
+        allowed = "installed: the extra virtlab[machine] brings it"
+        raise InvalidInputError("wasmtime", "missing", allowed) from error
+    return wasmtime
