@@ -69,7 +69,7 @@ def main() -> None:
     'main'
     """
     try:
-        status = app(standalone_mode=False)
+        status = app(standalone_mode=False, prog_name="virtlab")
     except _UsageError as error:
         if type(error).__name__ == "NoArgsIsHelpError":  # no command was named
             error.show()

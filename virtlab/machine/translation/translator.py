@@ -20,6 +20,7 @@ interpreter alone, and interrupts after the same instruction.
 from __future__ import annotations
 
 import struct
+import weakref
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -88,7 +89,12 @@ class Translator:
     def __init__(
         self, ram_bytes: int, cache: TranslationCache | None = None, hot: int = HOT
     ) -> None:
-        self.host = WasmHost(ram_bytes, self._load, self._store)
+        me = weakref.ref(self)  # wasmtime keeps what it may call for as long as it lives itself
+        self.host = WasmHost(
+            ram_bytes,
+            lambda address, size: _alive(me)._load(address, size),
+            lambda address, size, value: _alive(me)._store(address, size, value),
+        )
         self.cache = TranslationCache() if cache is None else cache
         self.hot, self.counts = integer("hot", hot, minimum=1), Counter[str]()
         self._visits: Counter[UnitKey] = Counter()
@@ -296,6 +302,14 @@ class Translator:
     def _link(self, unit: Unit) -> None:
         self.host.jump_to(unit.key.address, unit.slot)
         self._linked.add(unit.key.address // PAGE)
+
+
+def _alive(reference: weakref.ref[Translator]) -> Translator:
+    """Return what a reference leads to; code runs only while its translator is there."""
+    found = reference()
+    if found is None:
+        raise RuntimeError("translated code outlived its translator")
+    return found
 
 
 def _is_flat(segment: Segment) -> bool:

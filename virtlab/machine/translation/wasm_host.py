@@ -238,7 +238,9 @@ class WasmHost:
 
 def _view_of(memory: Any, store: Any, size: int) -> memoryview:
     address = ctypes.addressof(memory.data_ptr(store).contents)
-    return memoryview((ctypes.c_ubyte * size).from_address(address)).cast("B")
+    array: Any = (ctypes.c_ubyte * size).from_address(address)
+    array.of = store, memory  # the bytes are there for as long as someone looks at them
+    return memoryview(array).cast("B")
 
 
 def _wasmtime() -> Any:
