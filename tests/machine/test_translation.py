@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import sys
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -269,3 +271,15 @@ def test_a_port_in_a_loop_is_seen_by_its_device_in_order() -> None:
     # mov dx, 0x3f8; mov al, 'a'; (there) out dx, al; inc al; cmp al, 'k'; jnz there; exit
     computer.load_code(bytes.fromhex("66baf803 b061 ee fec0 3c6b 75f9" + out(0xF4, 0)))
     assert computer.run().text == "abcdefghij"
+
+
+def test_a_computer_is_freed_with_all_that_it_holds() -> None:
+    """And its memory stays for as long as somebody looks at it."""
+    computer = Computer(2, history=0, tier="wasm", decoder=DECODER)
+    computer.load_code(bytes.fromhex("b9a0860100 49 75fd f4"))
+    computer.run()
+    translator, data = weakref.ref(computer.translator), computer.memory.data
+    del computer
+    gc.collect()
+    assert translator() is None
+    assert bytes(data[0x100000:0x100005]).hex() == "b9a0860100"

@@ -89,12 +89,8 @@ class Translator:
     def __init__(
         self, ram_bytes: int, cache: TranslationCache | None = None, hot: int = HOT
     ) -> None:
-        me = weakref.ref(self)  # wasmtime keeps what it may call for as long as it lives itself
-        self.host = WasmHost(
-            ram_bytes,
-            lambda address, size: _alive(me)._load(address, size),
-            lambda address, size, value: _alive(me)._store(address, size, value),
-        )
+        # Weakly: wasmtime keeps what it may call for as long as it lives itself.
+        self.host = WasmHost(ram_bytes, _weakly(self._load), _weakly(self._store))
         self.cache = TranslationCache() if cache is None else cache
         self.hot, self.counts = integer("hot", hot, minimum=1), Counter[str]()
         self._visits: Counter[UnitKey] = Counter()
@@ -304,12 +300,17 @@ class Translator:
         self._linked.add(unit.key.address // PAGE)
 
 
-def _alive(reference: weakref.ref[Translator]) -> Translator:
-    """Return what a reference leads to; code runs only while its translator is there."""
-    found = reference()
-    if found is None:
-        raise RuntimeError("translated code outlived its translator")
-    return found
+def _weakly(method: Callable[..., int]) -> Callable[..., int]:
+    """Return what calls a method without keeping what it belongs to."""
+    reference = weakref.WeakMethod(method)
+
+    def call(*numbers: int) -> int:
+        found = reference()
+        if found is None:
+            raise RuntimeError("translated code outlived its translator")
+        return found(*numbers)
+
+    return call
 
 
 def _is_flat(segment: Segment) -> bool:
