@@ -5,9 +5,11 @@ from __future__ import annotations
 import struct
 
 from virtlab.machine.computer import Computer
+from virtlab.machine.decode import Decoder
 from virtlab.machine.segments import descriptor_bytes
 
 CODE, GDT, IDT, TSS, KERNEL_STACK = 0x100000, 0x80000, 0x81000, 0x82000, 0x90000
+DECODER = Decoder()  # to make one takes a tenth of a second
 HANDLERS, DIRECTORY, TABLE = 0x110000, 0x120000, 0x121000
 
 
@@ -15,7 +17,9 @@ def set_up(
     *, history: int = 1000, ram_mib: int = 2, tick: int = 1, tier: str = "interpreter"
 ) -> Computer:
     """Return a computer with flat segments of rings 0 and 3, a task state, and an empty IDT."""
-    computer = Computer(ram_mib, history=history, instructions_per_tick=tick, tier=tier)
+    computer = Computer(
+        ram_mib, history=history, instructions_per_tick=tick, decoder=DECODER, tier=tier
+    )
     flat = [(0x9B, 0), (0x93, 0), (0xFB, 0), (0xF3, 0)]
     gdt = bytes(8) + b"".join(descriptor_bytes(0, 0xFFFFFFFF, access) for access, _ in flat)
     gdt += descriptor_bytes(TSS, 0x67, 0x89)

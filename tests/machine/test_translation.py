@@ -14,9 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.machine.oracle import expected
-from tests.machine.small_guests import EXIT, handle, out, set_up, with_timer
+from tests.machine.small_guests import DECODER, EXIT, handle, out, set_up, with_timer
 from tests.machine.translated import (
-    DECODER,
     RandomBlocks,
     eager,
     needs_wasmtime,

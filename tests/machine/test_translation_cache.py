@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.machine.small_guests import set_up
+from tests.machine.small_guests import DECODER, set_up
 from tests.machine.translated import eager, needs_wasmtime
 from virtlab.machine.memory import PAGE, Memory
 from virtlab.machine.processor import Processor
@@ -100,7 +100,7 @@ def test_a_small_cache_only_costs_time(policy: Policy) -> None:
 
 def tlb_of(pages: int, code: range = range(0)) -> SoftTlb:
     view = memoryview(bytearray(RAM + pages * PAGE))
-    processor = Processor(Memory(pages * PAGE, view[RAM:]))
+    processor = Processor(Memory(pages * PAGE, view[RAM:]), decoder=DECODER)
     processor.memory.guarded = frozenset(at // PAGE for at in code)
     return SoftTlb(
         view,

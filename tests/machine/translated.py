@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from benchmarks.differential import DATA, DATA_END, random_instruction
+from tests.machine.small_guests import DECODER
 from virtlab.machine.computer import Computer
-from virtlab.machine.decode import Decoder
 from virtlab.machine.faults import Fault
 from virtlab.machine.registers import GENERAL, SIZE
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from virtlab.machine.guest_run import GuestRun
 
 needs_wasmtime = pytest.mark.usefixtures("wasmtime")
-DECODER = Decoder()  # to make one takes a tenth of a second
 
 
 def seen(computer: Computer, run: GuestRun) -> dict[str, Any]:
