@@ -111,6 +111,20 @@ def test_a_run_may_end_anywhere(limit: int) -> None:
     assert ends[0]["counts"][0] == limit
 
 
+@pytest.mark.parametrize("limit", range(40, 60))
+def test_flags_that_a_later_block_leaves_alone_are_the_earlier_ones(limit: int) -> None:
+    """`inc` keeps the carry of the addition before it, though neither's flags are ever read."""
+    ends = []
+    for tier in ("wasm", "interpreter"):
+        computer = set_up(history=0, tier=tier)
+        # mov eax, 0x70000000; mov ebx, eax; (there) add eax, ebx; jmp on; inc ecx; jmp there
+        computer.load_code(bytes.fromhex("b800000070 89c3 01d8 eb00 41 ebf9"))
+        if tier == "wasm":
+            eager(computer)
+        ends.append(seen(computer, computer.run(limit)))
+    assert ends[0] == ends[1]
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_random_blocks(seed: int) -> None:
     """Whatever comes: faults, jumps to nowhere, strings, blocks that write on themselves."""

@@ -148,7 +148,7 @@ class TranslationCache:
     Attributes
     ----------
     counts
-        'translations', 'hits', 'misses', 'evictions', 'invalidations', 'flushes'.
+        'translations', 'hits', 'misses', 'evictions', 'invalidations'.
     generation
         Goes up whenever something is thrown away: what is running may be gone.
 
