@@ -14,8 +14,9 @@ from virtlab.machine.translation.control import Shape
 from virtlab.machine.translation.layout import EIP, LEFT, RAM
 from virtlab.machine.translation.lifting import CELLS, Branch, Graph, Indirect, Jump, Leave, Node
 from virtlab.machine.translation.liveness import needs
-from virtlab.machine.translation.wasm import EMPTY, WasmFunction
-from virtlab.machine.translation.wasm_host import MISSING, WasmHost
+from virtlab.machine.translation.tiers import EMPTY, MISSING
+from virtlab.machine.translation.wasm import WasmFunction
+from virtlab.machine.translation.wasm_host import WasmHost
 
 pytestmark = needs_wasmtime
 EAX = CELLS[0]

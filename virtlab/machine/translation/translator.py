@@ -33,9 +33,8 @@ from virtlab.machine.translation.layout import KEPT, LEFT, RECIPE
 from virtlab.machine.translation.lifting import FLAG_CELLS, lift
 from virtlab.machine.translation.liveness import needs
 from virtlab.machine.translation.regions import find_region, touches_memory
+from virtlab.machine.translation.tiers import EMPTY, FAULT, TIERS, host_for
 from virtlab.machine.translation.tlb import SoftTlb
-from virtlab.machine.translation.wasm import EMPTY, FAULT, WasmFunction
-from virtlab.machine.translation.wasm_host import WasmHost
 from virtlab.validate import InvalidInputError, integer, one_of
 
 if TYPE_CHECKING:
@@ -46,9 +45,7 @@ if TYPE_CHECKING:
     from virtlab.machine.segments import Segment
     from virtlab.machine.translation.liveness import Recipe
 
-__all__ = ["HOT", "TIERS", "Translator", "translator_for"]
-
-TIERS = ("interpreter", "wasm")
+__all__ = ["HOT", "Translator", "translator_for"]
 
 HOT = 4  # visits after which code is translated
 _MOST = 50_000_000  # instructions between two looks at Ctrl-C
@@ -65,6 +62,8 @@ class Translator:
         For its translations.
     hot
         After how many visits code is translated.
+    tier
+        What it is translated to (`virtlab.machine.translation.tiers.TIERS`).
 
     Attributes
     ----------
@@ -87,10 +86,14 @@ class Translator:
     """
 
     def __init__(
-        self, ram_bytes: int, cache: TranslationCache | None = None, hot: int = HOT
+        self,
+        ram_bytes: int,
+        cache: TranslationCache | None = None,
+        hot: int = HOT,
+        tier: str = "wasm",
     ) -> None:
-        # Weakly: wasmtime keeps what it may call for as long as it lives itself.
-        self.host = WasmHost(ram_bytes, _weakly(self._load), _weakly(self._store))
+        # Weakly: a host may keep what it calls for as long as it lives itself.
+        self.host = host_for(tier, ram_bytes, _weakly(self._load), _weakly(self._store))
         self.cache = TranslationCache() if cache is None else cache
         self.hot, self.counts = integer("hot", hot, minimum=1), Counter[str]()
         self._visits: Counter[UnitKey] = Counter()
@@ -266,10 +269,10 @@ class Translator:
             return None
         graph = lift(region)
         first = 1 + len(self._recipes)
-        function = WasmFunction(graph, needs(graph), (key.address, 0), first)
-        self._recipes += function.recipes
+        compiled = self.host.compile(graph, needs(graph), (key.address, 0), first)
+        self._recipes += compiled.recipes
         places = [(i.address % PAGE, len(i.code)) for i in region.code.values()]
-        unit = Unit(key, self.host.install(function), tuple(places))
+        unit = Unit(key, self.host.install(compiled), tuple(places))
         self._remove(self.cache.add(unit))
         self.computer.memory.guarded = self.cache.pages
         self.tlb.flush_writes()
@@ -353,4 +356,4 @@ def translator_for(tier: str, ram_bytes: int, history: int) -> Translator | None
         return None
     if history:
         raise InvalidInputError("history", history, "0 where code is translated")
-    return Translator(ram_bytes)
+    return Translator(ram_bytes, tier=tier)

@@ -22,6 +22,7 @@ from virtlab.machine.translation import layout
 from virtlab.machine.translation.control import Shape
 from virtlab.machine.translation.lifting import FLAG_CELLS, Branch, Indirect, Jump, Leave, is_cell
 from virtlab.machine.translation.regions import FAULTING
+from virtlab.machine.translation.tiers import DONE, EMPTY, FAULT
 from virtlab.machine.translation.wasm_code import (
     I32,
     I64,
@@ -50,9 +51,8 @@ if TYPE_CHECKING:
 
     Go = Callable[[Key, int], bytes]
 
-__all__ = ["DONE", "EMPTY", "FAULT", "WasmFunction", "wasm_module"]
+__all__ = ["WasmFunction", "wasm_module"]
 
-DONE, FAULT, EMPTY = range(3)
 _LOAD = {1: b"\x2d\x00", 2: b"\x2f\x00", 4: b"\x28\x00", 8: b"\x29\x00"}
 _STORE = {1: b"\x3a\x00", 2: b"\x3b\x00", 4: b"\x36\x00", 8: b"\x37\x00"}
 _BR, _BR_TABLE, _CALL, _RETURN, _TEE = b"\x0c", b"\x0e", b"\x10", b"\x0f", b"\x22"

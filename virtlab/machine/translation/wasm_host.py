@@ -15,7 +15,8 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 from virtlab.machine.translation.layout import EIP, JUMPS, RAM, SLOTS
-from virtlab.machine.translation.wasm import DONE, WasmFunction, wasm_module
+from virtlab.machine.translation.tiers import DONE, MISSING
+from virtlab.machine.translation.wasm import WasmFunction, wasm_module
 from virtlab.machine.translation.wasm_code import (
     I32,
     block_of,
@@ -31,9 +32,11 @@ from virtlab.validate import InvalidInputError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["MISSING", "WasmHost", "driver"]
+    from virtlab.machine.translation.lifting import Graph, Key
+    from virtlab.machine.translation.liveness import Needs
 
-MISSING = 3
+__all__ = ["WasmHost", "driver"]
+
 _WASM_PAGE = 65536
 _TABLE = 8192
 
@@ -131,6 +134,34 @@ class WasmHost:
     def _instance(self, code: bytes, imports: list[Any]) -> Any:
         module_ = self._wasmtime.Module(self._engine, code)
         return self._wasmtime.Instance(self._store, module_, imports).exports(self._store)
+
+    def compile(
+        self, graph: Graph, needs: dict[Key, Needs], start: Key, first_recipe: int
+    ) -> WasmFunction:
+        """Make a region's code.
+
+        Parameters
+        ----------
+        graph, needs, start, first_recipe
+            As `WasmFunction` takes them.
+
+        Returns
+        -------
+        WasmFunction
+            Not yet installed.
+
+        Examples
+        --------
+        See `install`.
+
+        >>> from virtlab.machine.translation.lifting import Leave, Node
+        >>> from virtlab.machine.translation.liveness import needs
+        >>> graph = {(0, 0): Node((0, 0), end=Leave(5))}
+        >>> host = WasmHost(1 << 20, lambda address, size: -1, lambda address, size, value: 1)
+        >>> host.compile(graph, needs(graph), (0, 0), 1).recipes
+        []
+        """
+        return WasmFunction(graph, needs, start, first_recipe)
 
     def install(self, function: WasmFunction) -> int:
         """Make a region's code ready to run.

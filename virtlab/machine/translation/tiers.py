@@ -1,0 +1,112 @@
+"""What a tier has to offer: make a region's code, keep it, and run it (S18).
+
+All tiers get the same graph and work on the same buffer (`virtlab.machine.translation.layout`);
+they differ in what they make of it. The translator does not know which it has. To add one is to
+write a `Host` and to name it in `TIERS`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from virtlab.validate import one_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from virtlab.machine.translation.lifting import Graph, Key
+    from virtlab.machine.translation.liveness import Needs, Recipe
+
+    Load = Callable[[int, int], int]
+    Store = Callable[[int, int, int], int]
+
+__all__ = ["DONE", "EMPTY", "FAULT", "MISSING", "TIERS", "Compiled", "Host", "host_for"]
+
+TIERS = ("interpreter", "wasm")
+
+# Why translated code comes back: go on at EIP; let the interpreter do one; no instructions are
+# left; no code is known for EIP.
+DONE, FAULT, EMPTY, MISSING = range(4)
+
+
+class Compiled(Protocol):
+    """A region's code, not yet installed.
+
+    Attributes
+    ----------
+    recipes
+        For flags that it does not compute, in the order of their numbers.
+    """
+
+    @property
+    def recipes(self) -> Sequence[Recipe]:
+        """Return the recipes."""
+
+
+class Host(Protocol):
+    """Where the code of a tier lives and runs.
+
+    Attributes
+    ----------
+    name
+        Of the tier.
+    view
+        The buffer that it and the interpreter share.
+    """
+
+    name: str
+    view: memoryview
+
+    def compile(
+        self, graph: Graph, needs: dict[Key, Needs], start: Key, first_recipe: int
+    ) -> Compiled:
+        """Make a region's code; its recipes are numbered from `first_recipe`."""
+
+    def install(self, compiled: Any) -> int:
+        """Make code of its own `compile` ready to run; return its slot."""
+
+    def remove(self, slot: int) -> None:
+        """Give a slot back."""
+
+    def jump_to(self, address: int, slot: int) -> None:
+        """Let running code find a slot by an address of the guest."""
+
+    def forget_jumps(self) -> None:
+        """Let it find nothing."""
+
+    def enter(self) -> int:
+        """Run from EIP on; return why it came back."""
+
+
+def host_for(tier: str, ram_bytes: int, load: Load, store: Store) -> Host:
+    """Make the host of a tier.
+
+    Parameters
+    ----------
+    tier
+        One of `TIERS`, not 'interpreter'.
+    ram_bytes
+        The guest's memory.
+    load, store
+        What translated code asks when its TLB does not know a page: (address, bytes) gives the
+        number, or -1 if it cannot be read; (address, bytes, number) gives 1 if it was not done.
+
+    Returns
+    -------
+    Host
+        Without any code.
+
+    Raises
+    ------
+    InvalidInputError
+        If the tier is unknown, or what it needs is missing.
+
+    Examples
+    --------
+    >>> host_for("wasm", 1 << 20, lambda at, size: -1, lambda at, size, value: 1).name
+    'wasm'
+    """
+    one_of("tier", tier, TIERS[1:])
+    from virtlab.machine.translation.wasm_host import WasmHost
+
+    return WasmHost(ram_bytes, load, store)
