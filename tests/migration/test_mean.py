@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from virtlab.migration.huge import StopRule, precopy
 from virtlab.migration.link import MIB, Link
-from virtlab.migration.mean import MeanRun, in_order, precopy_mean
+from virtlab.migration.mean import MeanRun, at_random, in_order, precopy_mean
 from virtlab.migration.means import precopy_means
 from virtlab.migration.turns import Hand, in_turn
 from virtlab.migration.vm import Vm
@@ -250,3 +250,24 @@ def test_it_says_what_it_found() -> None:
 def test_what_it_has_no_formula_for_is_refused(arguments: Any, words: str) -> None:
     with pytest.raises(InvalidInputError, match=words):
         precopy_mean(*arguments)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    before=st.integers(0, 10**6),
+    working=st.integers(1, 10**6),
+    behind=st.integers(0, 10**6),
+    writes=st.floats(0, 5),
+    look=st.floats(10, 10**5),
+    looks=st.floats(1, 20),
+    most=st.integers(0, 40),
+)
+def test_the_short_way_for_one_set_is_the_long_one(
+    before: int, working: int, behind: int, writes: float, look: float, looks: float, most: int
+) -> None:
+    missed = -writes / working
+    short = at_random(before, working, behind, missed, looks * look, look, most)
+    regions = (before, 0, working, behind, 0)
+    long = in_order(regions, (0.0, missed, None), looks * look, look, most, 0.01)
+    assume(short[1] == long[1])  # else a rounding decided
+    assert short == pytest.approx(long, rel=1e-12, abs=1e-6)

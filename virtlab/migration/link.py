@@ -111,6 +111,11 @@ class Link:
         )
 
     @cached_property
+    def pages_s(self) -> float:
+        """How many pages with contents get through in the long run, pages/s."""
+        return self.rate_mib_s * MIB / self.page_bytes
+
+    @cached_property
     def page_bytes(self) -> int:
         """A page with its header, bytes."""
         return PAGE_BYTES + self.page_header_bytes

@@ -154,10 +154,10 @@ def in_turn(
         beyond -= step
         written = writes * step
         if written < turn:
-            beyond += written
             if writes >= 1:
                 return None
-            again = written + writes * max(beyond, 0.0) / (1 - writes) - turn
+            beyond += written
+            again = written - turn + (writes * beyond / (1 - writes) if beyond > 0 else 0.0)
             if again > 0:  # of what it passes again the end was left over
                 stands = (at / look + writes * (looks - step)) % turn
                 if again > min(written, turn - stands) - 1:
@@ -165,10 +165,11 @@ def in_turn(
             break
         kept = min(kept, beyond)  # all are written: only what lies behind is left over
         beyond = kept + turn
-    first = beyond - EPS
-    while (reached := ceil(first + writes * more)) > more and rounds < most:
+    reached = ceil(first := beyond - EPS)
+    while reached > more and rounds < most:
         more = reached
         rounds += 1
+        reached = ceil(first + writes * more)
     return (looks + more) * look, rounds, (beyond + writes * more - more) * look + rest, 0.0
 
 
