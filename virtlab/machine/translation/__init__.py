@@ -13,7 +13,7 @@ In the order in which code goes through it:
     liveness   flags that nobody reads are not computed; recipes, in case somebody looks after all
     control    the graph as loops and blocks
     wasm       code: locals for registers, a software TLB for memory, exact counts of instructions
-               (`wasm_values`: each operation; `wasm_code`: bytes)
+               (`wasm_node`: a node's values; `wasm_values`: each operation; `wasm_code`: bytes)
     wasm_host  memory, table and driver, in wasmtime
     cache      what was translated, by address and page; what has to go
     tlb        fills the tables that translated code looks pages up in

@@ -16,6 +16,7 @@ within a node only, so that no phi is needed.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -106,6 +107,9 @@ class Node:
         Where it begins.
     ops
         Operations in single assignment form; temporaries have negative numbers.
+    origins
+        For readers: where the operations begin that an operation of an instruction became, as
+        (address, place in the instruction, place in `ops`).
     moments
         By place in `ops`: what to go back to if that operation faults.
     count
@@ -123,6 +127,7 @@ class Node:
 
     key: Key
     ops: list[Op] = field(default_factory=list)
+    origins: list[tuple[int, int, int]] = field(default_factory=list)
     moments: dict[int, Moment] = field(default_factory=dict)
     count: int = 0
     sets: dict[Var, Var] = field(default_factory=dict)
@@ -143,6 +148,27 @@ class Node:
         if isinstance(self.end, Branch):
             return (self.end.condition,)
         return (self.end.target,) if isinstance(self.end, Indirect) else ()
+
+    def address_of(self, at: int) -> int:
+        """Return the address of the instruction that an operation belongs to.
+
+        Parameters
+        ----------
+        at
+            Its place in `ops`.
+
+        Returns
+        -------
+        int
+            The node's own if it has no operations.
+
+        Examples
+        --------
+        >>> Node((0x1000, 0), origins=[(0x1000, 0, 0), (0x1002, 0, 3)]).address_of(4)
+        4098
+        """
+        found = bisect_right(self.origins, at, key=lambda origin: origin[2])
+        return self.origins[found - 1][0] if found else self.key[0]
 
 
 Graph = dict[Key, Node]
@@ -259,6 +285,7 @@ class _Lifter:
                 )
                 return True
             if op.code not in ("LOCK", "UNLOCK"):
+                self.now.origins.append((instruction.address, at, len(self.now.ops)))
                 self._operation(op)
         if len(ops) in cuts or first > 0:
             self.now.end = Jump((instruction.next, 0))

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from virtlab.machine.pcode import CONST, REGISTER
+from virtlab.machine.pcode import REGISTER
 from virtlab.machine.translation import layout
 from virtlab.machine.translation.control import Shape
 from virtlab.machine.translation.lifting import FLAG_CELLS, Branch, Indirect, Jump, Leave, is_cell
@@ -33,13 +33,12 @@ from virtlab.machine.translation.wasm_code import (
     module,
     unsigned_leb,
 )
+from virtlab.machine.translation.wasm_node import Values
 from virtlab.machine.translation.wasm_values import (
     ELSE,
     END,
     cannot_divide,
-    computed,
     operator,
-    times_used,
 )
 
 if TYPE_CHECKING:
@@ -97,6 +96,9 @@ class WasmFunction:
         Where it is entered.
     first_recipe
         Number of its first recipe, from 1.
+    marks
+        Whether the code says which instruction each part is of, for readers: by pushing the
+        instruction's address and dropping it.
 
     Attributes
     ----------
@@ -111,9 +113,15 @@ class WasmFunction:
     """
 
     def __init__(
-        self, graph: Graph, needs: dict[Key, Needs], start: Key, first_recipe: int = 1
+        self,
+        graph: Graph,
+        needs: dict[Key, Needs],
+        start: Key,
+        first_recipe: int = 1,
+        *,
+        marks: bool = False,
     ) -> None:
-        self.graph, self.needs = graph, needs
+        self.graph, self.needs, self.marks = graph, needs, marks
         self.first_recipe = first_recipe
         self.recipes = [need.recipe for need in needs.values() if need.recipe is not None]
         self.shape = Shape(graph, start)
@@ -198,20 +206,21 @@ class WasmFunction:
     def _node(self, node: Node) -> bytes:
         """Code of a node, without its end."""
         needs = self.needs[node.key]
-        values = _Values(self, node)
-        parts = [self._count(node)]
+        values = Values(self, node)
+        parts = [values.mark(0), self._count(node)]
         for at, op in enumerate(node.ops):
             if op.code in FAULTING:
-                parts.append(self._risky(at, op, node, values))
+                parts += values.mark(at), self._risky(at, op, node, values)
             elif at in needs.hot and values.is_shared(op):
-                parts.append(values.keep(op))
+                parts += values.mark(at), values.keep(op)
+        parts.append(values.mark(len(node.ops)))
         if isinstance(node.end, Branch):
             parts.append(values.code(node.end.condition) + local_set(self.condition))
         if isinstance(node.end, Indirect):
             parts.append(values.code(node.end.target) + local_set(self.target))
         # All at once: one cell's new value may be another's old one.
         targets = [self.place[cell] for cell in needs.sets]
-        parts += [values.code(value) for value in needs.sets.values()]
+        parts += [values.mark_of(value) + values.code(value) for value in needs.sets.values()]
         if self.recipes and any(cell in node.sets for cell in FLAG_CELLS):
             leaves = () if needs.recipe is None else needs.recipe.leaves
             parts += [values.code(leaf) + (b"" if leaf.size == 8 else b"\xad") for leaf in leaves]
@@ -234,7 +243,7 @@ class WasmFunction:
         fewer = local_get(self.left) + constant(node.count) + operator("sub", 4)
         return code + fewer + local_set(self.left)
 
-    def _risky(self, at: int, op: Op, node: Node, values: _Values) -> bytes:
+    def _risky(self, at: int, op: Op, node: Node, values: Values) -> bytes:
         """Do something that may fault."""
         moment = node.moments[at]
         state = {cell: values.code(value) for cell, value in moment.values.items()}
@@ -245,7 +254,7 @@ class WasmFunction:
             return self._store(op, values, out)
         return cannot_divide(op, values.code) + block_of("if") + out + END
 
-    def _load(self, op: Op, values: _Values, out: bytes) -> bytes:
+    def _load(self, op: Op, values: Values, out: bytes) -> bytes:
         size, address, result = op.result.size, self._local(I32), self.local_for(op.result)
         begin, slot = self._look_up(values.code(op.ins[0]), address, size, layout.READ_TLB)
         hit = slot + _LOAD[size] + unsigned_leb(0) + local_set(result)
@@ -257,7 +266,7 @@ class WasmFunction:
         values.place[op.result] = result
         return begin + block_of("if") + hit + ELSE + miss + END
 
-    def _store(self, op: Op, values: _Values, out: bytes) -> bytes:
+    def _store(self, op: Op, values: Values, out: bytes) -> bytes:
         size, address = op.ins[1].size, self._local(I32)
         value = self.local_for(op.ins[1])
         begin, slot = self._look_up(values.code(op.ins[0]), address, size, layout.WRITE_TLB)
@@ -342,44 +351,6 @@ class WasmFunction:
             is_it = local_get(self.target) + constant(site[0]) + operator("eq", 4)
             code += is_it + block_of("if") + go(site, 1) + END
         return code + self._leave(local_get(self.target), DONE)
-
-
-class _Values:
-    """Pushes the values of one node."""
-
-    def __init__(self, function: WasmFunction, node: Node) -> None:
-        self.function = function
-        self.place = dict(function.place)
-        self.made_by = {op.out: op for op in node.ops if op.out is not None}
-        self.uses: dict[Var, int] = {}
-        needs = function.needs[node.key]
-        for at in needs.hot:
-            for var in node.ops[at].ins:
-                self.uses[var] = self.uses.get(var, 0) + times_used(node.ops[at])
-        later = [*needs.sets.values(), *node.ending]
-        later += [value for moment in node.moments.values() for value in moment.values.values()]
-        if needs.recipe is not None:
-            later += needs.recipe.leaves
-        for var in later:
-            self.uses[var] = self.uses.get(var, 0) + 1
-
-    def is_shared(self, op: Op) -> bool:
-        """Return whether a value is used more than once."""
-        return op.out is not None and self.uses.get(op.out, 0) > 1
-
-    def keep(self, op: Op) -> bytes:
-        """Compute a value into a local of its own."""
-        code = computed(op, self.code)
-        self.place[op.result] = self.function.local_for(op.result)
-        return code + local_set(self.place[op.result])
-
-    def code(self, var: Var) -> bytes:
-        """Push a value."""
-        if var.space == CONST:
-            return constant(var.offset & (1 << 8 * var.size) - 1, var.size)
-        if var in self.place:
-            return local_get(self.place[var])
-        return computed(self.made_by[var], self.code)
 
 
 def _cells_of(graph: Graph) -> set[Var]:
