@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import struct
+from typing import TYPE_CHECKING
 
 from virtlab.machine.computer import Computer
 from virtlab.machine.decode import Decoder
 from virtlab.machine.segments import descriptor_bytes
+
+if TYPE_CHECKING:
+    from virtlab.machine.translation.passes import Passes
 
 CODE, GDT, IDT, TSS, KERNEL_STACK = 0x100000, 0x80000, 0x81000, 0x82000, 0x90000
 DECODER = Decoder()  # to make one takes a tenth of a second
@@ -14,11 +18,21 @@ HANDLERS, DIRECTORY, TABLE = 0x110000, 0x120000, 0x121000
 
 
 def set_up(
-    *, history: int = 1000, ram_mib: int = 2, tick: int = 1, tier: str = "interpreter"
+    *,
+    history: int = 1000,
+    ram_mib: int = 2,
+    tick: int = 1,
+    tier: str = "interpreter",
+    passes: Passes | None = None,
 ) -> Computer:
     """Return a computer with flat segments of rings 0 and 3, a task state, and an empty IDT."""
     computer = Computer(
-        ram_mib, history=history, instructions_per_tick=tick, decoder=DECODER, tier=tier
+        ram_mib,
+        history=history,
+        instructions_per_tick=tick,
+        decoder=DECODER,
+        tier=tier,
+        passes=passes,
     )
     flat = [(0x9B, 0), (0x93, 0), (0xFB, 0), (0xF3, 0)]
     gdt = bytes(8) + b"".join(descriptor_bytes(0, 0xFFFFFFFF, access) for access, _ in flat)
@@ -57,10 +71,16 @@ EXIT = out(0xF4, 0)
 
 
 def with_timer(
-    count: int, rest: str, *, history: int = 1000, tick: int = 1, tier: str = "interpreter"
+    count: int,
+    rest: str,
+    *,
+    history: int = 1000,
+    tick: int = 1,
+    tier: str = "interpreter",
+    passes: Passes | None = None,
 ) -> Computer:
     """Return a computer whose timer counts up EBX, and which then does `rest`."""
-    computer = set_up(history=history, tick=tick, tier=tier)
+    computer = set_up(history=history, tick=tick, tier=tier, passes=passes)
     handle(computer, 0x20, COUNT_IN_EBX)
     # mov eax, 0; mov ebx, 0; timer; sti
     computer.load_code(bytes.fromhex("b800000000 bb00000000" + timer_set_up(count) + "fb" + rest))

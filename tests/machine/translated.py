@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.random import Generator
 
     from virtlab.machine.guest_run import GuestRun
+    from virtlab.machine.translation.passes import Passes
 
 needs_wasmtime = pytest.mark.usefixtures("wasmtime")
 
@@ -57,11 +58,11 @@ class RandomBlocks:
 
     CODE, RAM_MIB = 0x10000, 4
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, passes: Passes | None = None) -> None:
         self.rng = np.random.default_rng(seed)
         filling = self.rng.integers(0, 256, self.RAM_MIB << 20, dtype=np.uint8).tobytes()
         self.interpreting, self.translating = (
-            Computer(self.RAM_MIB, history=0, tier=tier, decoder=DECODER)
+            Computer(self.RAM_MIB, history=0, tier=tier, decoder=DECODER, passes=passes)
             for tier in ("interpreter", "wasm")
         )
         eager(self.translating)

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from virtlab.machine.decode import Instruction
     from virtlab.machine.guest_run import GuestRun
     from virtlab.machine.start import Program
+    from virtlab.machine.translation.passes import Passes
 
 __all__ = ["Computer"]
 
@@ -66,6 +67,8 @@ class Computer:
 
     tier
         What runs the guest: 'interpreter', or 'wasm' for translated code, which needs `history` 0.
+    passes
+        What a translator does beyond replacing instructions; all if not given.
 
     Attributes
     ----------
@@ -106,9 +109,10 @@ class Computer:
         instructions_per_tick: int = INSTRUCTIONS_PER_TICK,
         decoder: Decoder | None = None,
         tier: str = "interpreter",
+        passes: Passes | None = None,
     ) -> None:
         size = integer("ram_mib", ram_mib, minimum=1, maximum=3072) << 20
-        self.translator = translator_for(tier, size, history)
+        self.translator = translator_for(tier, size, history, passes)
         data = None if self.translator is None else self.translator.host.view
         self.memory = Memory(size, None if data is None else data[RAM:])
         self.bus = Bus()

@@ -18,6 +18,7 @@ In the order in which code goes through it:
     cache      what was translated, by address and page; what has to go
     tlb        fills the tables that translated code looks pages up in
     translator the loop that decides: look up, translate, or let the interpreter do a step
+    passes     what of all this can be switched off, to see what it is worth
     tiers      what a tier has to offer to it
     layout     one buffer for registers, tables and RAM
 

@@ -230,7 +230,7 @@ def lift(region: Region) -> Graph:
     while todo:
         key = todo.pop()
         if key not in graph:
-            inside = key[0] in region.code
+            inside = key[0] in region.code and (key[1] > 0 or key[0] in region.leaders)
             graph[key] = lifter.node(key) if inside else Node(key, end=Leave(key[0]))
             todo += graph[key].follow
     return graph

@@ -38,6 +38,7 @@ __all__ = [
     "LIMIT",
     "Region",
     "class_of",
+    "find_block",
     "find_region",
     "touches_memory",
 ]
@@ -138,6 +139,56 @@ def find_region(
     while todo and len(region.code) < limit:
         todo += _follow(region, todo.pop(0), fetch, limit)
     return region
+
+
+def find_block(
+    start: int, fetch: Callable[[int], Instruction | None], limit: int = LIMIT
+) -> Region:
+    """Take one straight line of code: what Adams and Agesen call a translation unit.
+
+    Parameters
+    ----------
+    start
+        Address of the first instruction.
+    fetch
+        Gives the instruction at an address, or None where the unit has to end.
+    limit
+        Instructions at most.
+
+    Returns
+    -------
+    Region
+        Up to the first instruction that may lead elsewhere, or to one for the VMM.
+
+    Examples
+    --------
+    >>> from virtlab.machine.decode import Decoder
+    >>> code = bytes.fromhex("40404975fdf4")  # inc eax; inc eax; dec ecx; jnz -3; hlt
+    >>> def fetch(address: int) -> Instruction:
+    ...     return Decoder().decode(address, code[address:] + bytes(15))
+    >>> list(find_block(0, fetch).code), list(find_block(0, fetch, 2).code)
+    ([0, 1, 2, 3], [0, 1])
+    """
+    region, at = Region(start, leaders={start}), start
+    while len(region.code) < limit:
+        instruction = fetch(at)
+        if instruction is None or class_of(instruction) == "callout":
+            break
+        region.code[at] = instruction
+        if _leads_elsewhere(instruction):
+            break
+        if class_of(instruction) == "control":  # it repeats, or skips what it does
+            region.leaders.update((at, instruction.next))
+        at = instruction.next
+    return region
+
+
+def _leads_elsewhere(instruction: Instruction) -> bool:
+    """Return whether another instruction than itself and the one after it may be next."""
+    if any(op.code in INDIRECT or op.code == "CALL" for op in instruction.ops):
+        return True
+    own = (instruction.address, instruction.next)
+    return any(op.ins[0].offset not in own for op in _jumps(instruction))
 
 
 def _follow(

@@ -32,7 +32,8 @@ from virtlab.machine.translation.cache import TranslationCache, Unit, UnitKey
 from virtlab.machine.translation.layout import KEPT, LEFT, RECIPE
 from virtlab.machine.translation.lifting import FLAG_CELLS, lift
 from virtlab.machine.translation.liveness import needs
-from virtlab.machine.translation.regions import find_region, touches_memory
+from virtlab.machine.translation.passes import Passes
+from virtlab.machine.translation.regions import find_block, find_region, touches_memory
 from virtlab.machine.translation.tiers import EMPTY, FAULT, TIERS, host_for
 from virtlab.machine.translation.tlb import SoftTlb
 from virtlab.validate import InvalidInputError, integer, one_of
@@ -64,6 +65,8 @@ class Translator:
         After how many visits code is translated.
     tier
         What it is translated to (`virtlab.machine.translation.tiers.TIERS`).
+    passes
+        What it does beyond replacing instructions; all if not given.
 
     Attributes
     ----------
@@ -91,7 +94,9 @@ class Translator:
         cache: TranslationCache | None = None,
         hot: int = HOT,
         tier: str = "wasm",
+        passes: Passes | None = None,
     ) -> None:
+        self.passes = passes or Passes()
         # Weakly: a host may keep what it calls for as long as it lives itself.
         self.host = host_for(tier, ram_bytes, _weakly(self._load), _weakly(self._store))
         self.cache = TranslationCache() if cache is None else cache
@@ -263,13 +268,15 @@ class Translator:
 
     def _translate(self, key: UnitKey) -> Unit | None:
         """Translate from an address on, and put it into the cache."""
-        region = find_region(key.address, self._fetcher(key))
+        find = find_region if self.passes.regions else find_block
+        region = find(key.address, self._fetcher(key), self.passes.most)
         self._left_out = not region.code
         if self._left_out:
             return None
         graph = lift(region)
         first = 1 + len(self._recipes)
-        compiled = self.host.compile(graph, needs(graph), (key.address, 0), first)
+        needed = needs(graph, drop_dead=self.passes.dead_flags)
+        compiled = self.host.compile(graph, needed, (key.address, 0), first)
         self._recipes += compiled.recipes
         places = [(i.address % PAGE, len(i.code)) for i in region.code.values()]
         unit = Unit(key, self.host.install(compiled), tuple(places))
@@ -322,7 +329,9 @@ def _is_flat(segment: Segment) -> bool:
     return whole and segment.allows(write=not segment.is_code) and segment.holds(0, 1)
 
 
-def translator_for(tier: str, ram_bytes: int, history: int) -> Translator | None:
+def translator_for(
+    tier: str, ram_bytes: int, history: int, passes: Passes | None = None
+) -> Translator | None:
     """Return what translates in a tier.
 
     Parameters
@@ -333,6 +342,8 @@ def translator_for(tier: str, ram_bytes: int, history: int) -> Translator | None
         The computer's memory.
     history
         How many steps it is to take back; translated code takes none back.
+    passes
+        What the translator does beyond replacing instructions.
 
     Returns
     -------
@@ -356,4 +367,4 @@ def translator_for(tier: str, ram_bytes: int, history: int) -> Translator | None
         return None
     if history:
         raise InvalidInputError("history", history, "0 where code is translated")
-    return Translator(ram_bytes, tier=tier)
+    return Translator(ram_bytes, tier=tier, passes=passes)

@@ -1,0 +1,70 @@
+"""What a translator does beyond replacing instructions: each pass can be switched off (S18).
+
+The least that a translator has to do is little: take a piece of code, replace each instruction,
+put what it made into the cache. All that makes it fast is a pass of its own, and what a pass is
+worth is what is lost without it. The result is the same with any of them on or off: the same
+output, registers, memory and number of instructions.
+
+Source: Adams and Agesen (ASPLOS 2006), section 3, whose translator works with units of at most 12
+instructions; the other passes are named in the modules that do them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from virtlab.validate import InvalidInputError, integer
+
+__all__ = ["ESX", "Passes"]
+
+_SWITCHES = ("dead_flags", "regions", "chaining", "in_cache")
+
+
+@dataclass(frozen=True)
+class Passes:
+    """Which passes a translator does.
+
+    Attributes
+    ----------
+    dead_flags
+        Flags that nobody reads are not computed (`virtlab.machine.translation.liveness`).
+    regions
+        Blocks that lead to one another are translated together
+        (`virtlab.machine.translation.regions`); without it each is a unit of its own.
+    chaining
+        A unit goes to the next one directly; without it the translator is asked each time.
+    in_cache
+        Instructions that only touch the interrupt flag are done in the cache, on the guest's own
+        flag, and not by the VMM.
+    most
+        Instructions of a unit at most, 1 to 4096.
+
+    Raises
+    ------
+    InvalidInputError
+        If a switch is neither True nor False, or `most` is out of range.
+
+    Examples
+    --------
+    >>> Passes().most, ESX
+    (256, Passes(dead_flags=True, regions=False, chaining=True, in_cache=True, most=12))
+    >>> Passes(most=0)
+    Traceback (most recent call last):
+    virtlab.validate.InvalidInputError: most = 0: must be a whole number from 1 to 4096
+    """
+
+    dead_flags: bool = True
+    regions: bool = True
+    chaining: bool = True
+    in_cache: bool = True
+    most: int = 256
+
+    def __post_init__(self) -> None:
+        """Check each field."""
+        for name in _SWITCHES:
+            if not isinstance(getattr(self, name), bool):
+                raise InvalidInputError(name, getattr(self, name), "True or False")
+        object.__setattr__(self, "most", integer("most", self.most, minimum=1, maximum=4096))
+
+
+ESX = Passes(regions=False, most=12)  # a unit as Adams and Agesen's translator takes it
