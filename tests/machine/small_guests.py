@@ -10,6 +10,8 @@ from virtlab.machine.decode import Decoder
 from virtlab.machine.segments import descriptor_bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from virtlab.machine.translation.passes import Passes
 
 CODE, GDT, IDT, TSS, KERNEL_STACK = 0x100000, 0x80000, 0x81000, 0x82000, 0x90000
@@ -24,6 +26,7 @@ def set_up(
     tick: int = 1,
     tier: str = "interpreter",
     passes: Passes | None = None,
+    keys: Sequence[tuple[int, int]] = (),
 ) -> Computer:
     """Return a computer with flat segments of rings 0 and 3, a task state, and an empty IDT."""
     computer = Computer(
@@ -33,6 +36,7 @@ def set_up(
         decoder=DECODER,
         tier=tier,
         passes=passes,
+        keys=keys,
     )
     flat = [(0x9B, 0), (0x93, 0), (0xFB, 0), (0xF3, 0)]
     gdt = bytes(8) + b"".join(descriptor_bytes(0, 0xFFFFFFFF, access) for access, _ in flat)

@@ -153,6 +153,14 @@ class Device(ABC):
         """
         return 1
 
+    def next_event(self) -> int | None:
+        """Return when it acts by itself next, on the guest's clock; None if it only answers."""
+        return None
+
+    def advance(self) -> int:
+        """Do what is due by now; return how many events that were."""
+        return 0
+
 
 class Bus:
     r"""Finds who answers a port.
@@ -187,6 +195,7 @@ class Bus:
         self.keeps = False
         self.before: tuple[tuple[Any, ...], ...] | None = None
         self._at: dict[int, Device] = {}
+        self._timed: list[Device] = []
 
     def add(self, device: Device) -> None:
         """Plug a device in.
@@ -219,6 +228,8 @@ port has it
                 raise InvalidInputError(f"ports of {device.name}", hex(port), allowed)
         self._at.update(dict.fromkeys(device.ports, device))
         self.devices.append(device)
+        if type(device).next_event is not Device.next_event:
+            self._timed.append(device)
 
     def at(self, port: int) -> Device | None:
         """Return who answers a port.
@@ -292,6 +303,33 @@ port has it
             return
         for k in range(size):
             self.write(port + k & 0xFFFF, 1, value >> 8 * k & 0xFF)
+
+    def next_event(self) -> int | None:
+        """Return when the first device acts by itself; None if none does.
+
+        Returns
+        -------
+        int or None
+            On the guest's clock (`virtlab.machine.devices.pit.Clock`).
+
+        Examples
+        --------
+        >>> Bus().next_event() is None
+        True
+        """
+        events = [event for one in self._timed if (event := one.next_event()) is not None]
+        return min(events) if events else None
+
+    def advance(self) -> None:
+        """Let each device do what is due by now.
+
+        Examples
+        --------
+        >>> Bus().advance()
+        """
+        self.touch()
+        for device in self._timed:
+            device.advance()
 
     def save(self) -> tuple[tuple[Any, ...], ...]:
         """Return the state of all devices."""

@@ -41,6 +41,8 @@ from virtlab.machine.traps import deliver_trap, software_interrupt
 from virtlab.validate import InvalidInputError, integer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from virtlab.machine.decode import Instruction
     from virtlab.machine.guest_run import GuestRun
     from virtlab.machine.start import Program
@@ -69,6 +71,8 @@ class Computer:
         What runs the guest: 'interpreter', or 'wasm' for translated code, which needs `history` 0.
     passes
         What a translator does beyond replacing instructions; all if not given.
+    keys
+        What is typed on its console, and when: (instruction, byte) in order of time.
 
     Attributes
     ----------
@@ -110,6 +114,7 @@ class Computer:
         decoder: Decoder | None = None,
         tier: str = "interpreter",
         passes: Passes | None = None,
+        keys: Sequence[tuple[int, int]] = (),
     ) -> None:
         size = integer("ram_mib", ram_mib, minimum=1, maximum=3072) << 20
         self.translator = translator_for(tier, size, history, passes)
@@ -121,7 +126,7 @@ class Computer:
         self.clock = Clock(lambda: self.processor.instructions)
         self.pic = Pic()
         self.pit = Pit(self.clock, self.pic, instructions_per_tick)
-        self.uart, self.screen = Uart(self.pic), Screen(self.memory)
+        self.uart, self.screen = Uart(self.pic, self.clock, keys), Screen(self.memory)
         self.exit_port = ExitPort()
         self.disk = None if disk is None else Disk(self.pic, disk)
         for device in (self.pic, self.pit, self.uart, self.screen, self.exit_port, self.disk):
@@ -235,8 +240,7 @@ class Computer:
         """Do the first thing that is to be done."""
         processor = self.processor
         if self._event_is_due:
-            self.bus.touch()
-            self.pit.advance()
+            self.bus.advance()
         when, where, ring = self.clock.now, self.address, processor.cpl
         traps: list[tuple[str, str]] = []
         if self._interruptible and self.pic.pending():
@@ -259,7 +263,7 @@ class Computer:
 
     @property
     def _event_is_due(self) -> bool:
-        event = self.pit.next_event()
+        event = self.bus.next_event()
         return event is not None and event <= self.clock.now
 
     @property
@@ -278,7 +282,7 @@ class Computer:
 
     def _wait(self, when: int, where: int, ring: int) -> Step:
         """Let time go on to the next event, if one can come."""
-        event = self.pit.next_event()
+        event = self.bus.next_event()
         if self._is_stuck or event is None:
             return Step(when, where, ring, "halted", "halted", "nothing can wake the processor")
         self.clock.waited += event - when
@@ -289,7 +293,7 @@ class Computer:
         """Whether the processor is halted, and nothing can wake it."""
         if not self.processor.halted:
             return False
-        comes = self.pic.pending() or self.pit.next_event() is not None
+        comes = self.pic.pending() or self.bus.next_event() is not None
         return not (self.processor.registers.flag("IF") and comes)
 
     def _deliver(self, fault: Fault, how: str, traps: list[tuple[str, str]]) -> str:

@@ -5,27 +5,48 @@ once, and collected in `output`; what a person types waits in `input` and is rea
 for what it interrupts: a byte has come (bit 0), or THR is empty (bit 1). LSR says the same to who
 asks; with bit 7 of LCR (DLAB) two ports are the divisor of the speed instead.
 
+When a key is pressed is input as much as which one. A run with a person at its console can be
+repeated if both are written down: `keys` are bytes with the instruction at which each comes.
+
 Source: National PC16550D data sheet (1995). Left out: the time that a byte takes, errors, modem
-lines, and the depth of its queue (it never overruns).
+lines, and the depth of its queue: it never overruns, and `room` is for who wants to mind it.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from virtlab.machine.bus import Device
+from virtlab.machine.devices.pit import Clock
+from virtlab.validate import InvalidInputError, integer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from virtlab.machine.devices.pic import Pic
 
-__all__ = ["Uart"]
+__all__ = ["Key", "Uart"]
 
 _IRQ = 4
+_QUEUE = 16  # bytes, once a driver has switched it on
 _DATA, _IER, _IIR, _LCR, _MCR, _LSR, _MSR, _SCRATCH = range(8)
 _DLAB, _LOOP = 0x80, 0x10
 _NOTHING, _EMPTY, _CAME = 0x01, 0x02, 0x04  # IIR
+
+
+class Key(NamedTuple):
+    """A byte that is typed.
+
+    Attributes
+    ----------
+    time
+        When: instructions done and waited.
+    byte
+        0 to 255.
+    """
+
+    time: int
+    byte: int
 
 
 class Uart(Device):
@@ -35,6 +56,15 @@ class Uart(Device):
     ----------
     pic
         Whose line 4 it pulls.
+    clock
+        The guest's time; its beginning for ever if not given.
+    keys
+        (time, byte) of what is typed to come, in order of time.
+
+    Raises
+    ------
+    InvalidInputError
+        If a key's time or byte cannot be.
 
     Attributes
     ----------
@@ -54,14 +84,22 @@ class Uart(Device):
     >>> uart.type(b"y")
     >>> hex(uart.read(0x3FD, 1)), chr(uart.read(0x3F8, 1)), hex(uart.read(0x3FD, 1))
     ('0x61', 'y', '0x60')
+    >>> clock = Clock()
+    >>> later = Uart(Pic(), clock, [(100, 0x61), (200, 0x62)])
+    >>> clock.waited = 150
+    >>> later.advance(), later.input, later.next_event()
+    (1, b'a', 200)
     """
 
     name = "serial port"
     ports: Sequence[int] = range(0x3F8, 0x400)
-    kept = ("input", "ier", "lcr", "mcr", "scratch", "divisor", "fifo", "empty", "last")
+    kept = ("input", "ier", "lcr", "mcr", "scratch", "divisor", "fifo", "empty", "last", "came")
 
-    def __init__(self, pic: Pic) -> None:
-        self.pic = pic
+    def __init__(
+        self, pic: Pic, clock: Clock | None = None, keys: Sequence[tuple[int, int]] = ()
+    ) -> None:
+        self.pic, self.clock = pic, clock or Clock()
+        self.keys, self.came = _checked(keys), 0  # how many of them have come
         self.output = bytearray()
         self.input = b""
         self.ier = self.lcr = self.mcr = self.scratch = self.last = 0
@@ -73,6 +111,24 @@ class Uart(Device):
         """Send bytes to the guest, as a person at the keyboard does."""
         self.input += text
         self._interrupt()
+
+    @property
+    def room(self) -> int:
+        """How many more bytes a real one could take now."""
+        return max(0, (_QUEUE if self.fifo else 1) - len(self.input))
+
+    def next_event(self) -> int | None:
+        """Return when the next key comes; None if none does."""
+        return self.keys[self.came].time if self.came < len(self.keys) else None
+
+    def advance(self) -> int:
+        """Take the keys that have come by now; return how many."""
+        first, now = self.came, self.clock.now
+        while self.came < len(self.keys) and self.keys[self.came].time <= now:
+            self.came += 1
+        if self.came > first:
+            self.type(bytes(key.byte for key in self.keys[first : self.came]))
+        return self.came - first
 
     def read(self, port: int, size: int) -> int:
         """Read a register."""
@@ -151,3 +207,18 @@ class Uart(Device):
             self.pic.lower_irq(_IRQ)
         else:
             self.pic.raise_irq(_IRQ)
+
+
+def _checked(keys: Sequence[tuple[int, int]]) -> tuple[Key, ...]:
+    """Return the keys, if each can be pressed and none before the one before it."""
+    found: list[Key] = []
+    for number, (time, byte) in enumerate(keys):
+        key = Key(
+            integer(f"keys[{number}] time", time, minimum=0),
+            integer(f"keys[{number}] byte", byte, minimum=0, maximum=255),
+        )
+        if found and key.time < found[-1].time:
+            allowed = f"at least {found[-1].time}, the time of the one before"
+            raise InvalidInputError(f"keys[{number}] time", key.time, allowed)
+        found.append(key)
+    return tuple(found)

@@ -191,7 +191,7 @@ class Translator:
 
     def _budget(self, limit: int) -> int:
         """Return how many instructions may be done before something else is due."""
-        event = self.computer.pit.next_event()
+        event = self.computer.bus.next_event()
         due = _MOST if event is None else event - self.computer.clock.now
         return min(limit, due, _MOST)
 

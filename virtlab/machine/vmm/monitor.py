@@ -185,7 +185,7 @@ class Monitor(Computer):
     def _is_stuck(self) -> bool:
         if not self.processor.halted:
             return False
-        comes = self.pic.pending() or self.pit.next_event() is not None
+        comes = self.pic.pending() or self.bus.next_event() is not None
         return not (self.processor.virtual.interrupts and comes)
 
     def note(self, layer: str, what: str, words: str, at: tuple[int, int] | None = None) -> None:
