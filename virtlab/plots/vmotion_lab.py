@@ -135,6 +135,7 @@ def _alt(frame: pd.DataFrame, what: str) -> str:
     low, high = frame[what].min(), frame[what].max()
     return (
         f"Chart of migrations measured in the home lab as points, the prediction as a line: {name} "
-        f"of {len(frame)} migrations, from {low:.3g} to {high:.3g} {unit}. Half of the errors are "
+        f"of {len(frame)} migrations that completed and were predicted to, from {low:.3g} to "
+        f"{high:.3g} {unit}. Half of the errors are "
         f"within {half}, nine of ten within {most}."
     )
