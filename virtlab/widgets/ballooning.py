@@ -16,6 +16,7 @@ from virtlab.results import Result, table_html
 from virtlab.widgets import controls
 from virtlab.widgets.app import Answer, App
 from virtlab.widgets.pagemap import PageMap
+from virtlab.widgets.player import Player
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,7 +46,7 @@ class _Told(Result):
         return self.frame.explain()
 
 
-class BalloonPlayer(widgets.VBox):
+class BalloonPlayer(Player):
     """The frames of a guest from inside and from outside, while a host takes some of them back.
 
     Attributes
@@ -70,6 +71,8 @@ class BalloonPlayer(widgets.VBox):
     0
     """
 
+    time = "second"
+
     def __init__(self) -> None:
         slider, start = controls.slider, _START
         self.controls: dict[str, Any] = {
@@ -84,7 +87,7 @@ class BalloonPlayer(widgets.VBox):
             "seed": controls.seed(start.seed),
             "second": controls.player("Time", "s", start.seconds + 1, interval_ms=400),
         }
-        self.film: ReclaimFilm = self._shoot()
+        self._record()
         self.frame: ReclaimFrame = self.film.frame(0)
         size = [("the guest", start.pages)]
         self.inside, self.outside = (
@@ -93,16 +96,9 @@ class BalloonPlayer(widgets.VBox):
         )
         traitlets.link((self.inside, "cursor"), (self.outside, "cursor"))
         self.answer = Answer()
-        row = widgets.Box(list(self.controls.values()))
-        row.add_class("virtlab-controls")
         pair = widgets.Box([self.inside, self.outside])
         pair.add_class("virtlab-pair")
-        super().__init__([row, pair, self.answer])
-        self.add_class("virtlab-app")
-        self._paused = False
-        self._show()
-        for name, control in self.controls.items():
-            control.observe(self._stepped if name == "second" else self._changed, names="value")
+        self._lay_out(pair, self.answer)
 
     @property
     def spec(self) -> Reclaim:
@@ -110,43 +106,8 @@ class BalloonPlayer(widgets.VBox):
         values = {name: one.value for name, one in self.controls.items() if name != "second"}
         return Reclaim(**values)
 
-    def set(self, **values: Any) -> BalloonPlayer:
-        """Move controls by name, and answer once.
-
-        Parameters
-        ----------
-        **values
-            New values by the name of the control.
-
-        Returns
-        -------
-        BalloonPlayer
-            This one, for chaining.
-
-        Examples
-        --------
-        See the class.
-        """
-        self._paused = True
-        try:
-            for name, value in values.items():
-                self.controls[name].value = value
-        finally:
-            self._paused = False
-        self._changed(None)
-        return self
-
-    def _shoot(self) -> ReclaimFilm:
-        return reclaim(self.spec)
-
-    def _changed(self, _change: object) -> None:
-        if not self._paused:
-            self.film = self._shoot()
-            self._show()
-
-    def _stepped(self, _change: object) -> None:
-        if not self._paused:
-            self._show()
+    def _record(self) -> None:
+        self.film: ReclaimFilm = reclaim(self.spec)
 
     def _show(self) -> None:
         self.frame = self.film.frame(self.controls["second"].value)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING, Any
 
-import ipywidgets as widgets
-
 from virtlab.machine.esx.acts import LAYERS
 from virtlab.machine.esx.request import RequestSetup, record, trace_request
 from virtlab.plots.esx import COLOURS, SHORT, draw_sequence, headline, label, lanes_of, time_words
 from virtlab.results import table_html
 from virtlab.widgets import controls
 from virtlab.widgets.app import Answer
+from virtlab.widgets.player import Player
 from virtlab.widgets.sequence import Lane, SequenceView, Step
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ DISKS = {
 SIZES = {"1 sector, 512 bytes": 1, "2 sectors, 1 KiB": 2, "4 sectors, 2 KiB": 4}
 
 
-class RequestPlayer(widgets.VBox):
+class RequestPlayer(Player):
     """A request on its way: lanes for the layers, an arrow for each thing that one does to another.
 
     Attributes
@@ -54,6 +53,8 @@ class RequestPlayer(widgets.VBox):
     9
     """
 
+    time = "step"
+
     def __init__(self) -> None:
         for layers in DISKS.values():
             for sectors in SIZES.values():
@@ -67,66 +68,18 @@ class RequestPlayer(widgets.VBox):
             "layers": controls.choice("Its guest sees", DISKS, "ata"),
             "step": controls.player("Step", "", 1, interval_ms=900),
         }
-        self.trace: RequestTrace = self._follow()
+        self._record()
         self.moment: Moment = self.trace.at(0)
         self.view = SequenceView(on_step=self._go_to)
         self.answer = Answer()
-        row = widgets.Box(list(self.controls.values()))
-        row.add_class("virtlab-controls")
-        super().__init__([row, self.view, self.answer])
-        self.add_class("virtlab-app")
-        self._paused = False
-        self._show()
-        for name, control in self.controls.items():
-            control.observe(self._stepped if name == "step" else self._changed, names="value")
+        self._lay_out(self.view, self.answer)
 
-    def set(self, **values: Any) -> RequestPlayer:
-        """Move controls by name, and answer once.
-
-        Parameters
-        ----------
-        **values
-            New values by the name of the control.
-
-        Returns
-        -------
-        RequestPlayer
-            This one, for chaining.
-
-        Examples
-        --------
-        See the class.
-        """
-        self._paused = True
-        try:
-            for name, value in values.items():
-                if name != "step":
-                    self.controls[name].value = value
-            if set(values) - {"step"}:
-                self.trace = self._follow()
-            if "step" in values:
-                self.controls["step"].value = values["step"]
-        finally:
-            self._paused = False
-        self._show()
-        return self
-
-    def _follow(self) -> RequestTrace:
+    def _record(self) -> None:
         """Follow the request that the controls describe, and let the player know its length."""
         value = {name: control.value for name, control in self.controls.items()}
         del value["step"]
-        trace = trace_request(RequestSetup(**value), recorded=True)
-        self.controls["step"].max = len(trace.arrows)
-        return trace
-
-    def _changed(self, _change: object) -> None:
-        if not self._paused:
-            self.trace = self._follow()
-            self._show()
-
-    def _stepped(self, _change: object) -> None:
-        if not self._paused:
-            self._show()
+        self.trace: RequestTrace = trace_request(RequestSetup(**value), recorded=True)
+        self.controls["step"].max = len(self.trace.arrows)
 
     def _go_to(self, step: int) -> None:
         self.controls["step"].value = step

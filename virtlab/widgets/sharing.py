@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING, Any
 
-import ipywidgets as widgets
 import numpy as np
 
 from virtlab.memory.frames import STATES
@@ -19,6 +18,7 @@ from virtlab.results import table_html
 from virtlab.widgets import controls
 from virtlab.widgets.app import Answer, App
 from virtlab.widgets.pagemap import PageMap
+from virtlab.widgets.player import Player
 
 if TYPE_CHECKING:
     from virtlab.plots.style import Plate
@@ -98,7 +98,7 @@ def programs(copies: int = 1) -> App[ProgramSharing]:
     )
 
 
-class ScanPlayer(widgets.VBox):
+class ScanPlayer(Player):
     """A page map in which a scanner walks: hints, shared pages, zeros, and copies on write.
 
     Parameters
@@ -130,6 +130,8 @@ class ScanPlayer(widgets.VBox):
     20
     """
 
+    time = "step"
+
     def __init__(self, pages: int = 64, steps: int = 400) -> None:
         self._pages, self._steps = pages, steps
         self.controls: dict[str, Any] = {
@@ -139,43 +141,16 @@ class ScanPlayer(widgets.VBox):
             "seed": controls.seed(1),
             "step": controls.player("Step", "", steps + 1, interval_ms=150),
         }
-        self.film: Film = self._shoot()
+        self._record()
         self.frame: FilmFrame = self.film.frame(0)
         self.map = PageMap(
             self.frame.states - 1, self.film.groups, STATES[1:], detail=self._detail, height=300
         )
         self.answer = Answer()
-        row = widgets.Box(list(self.controls.values()))
-        row.add_class("virtlab-controls")
-        super().__init__([row, self.map, self.answer])
-        self.add_class("virtlab-app")
-        self._show()
-        for name, control in self.controls.items():
-            control.observe(self._stepped if name == "step" else self._changed, names="value")
+        self._lay_out(self.map, self.answer)
 
-    def set(self, **values: Any) -> ScanPlayer:
-        """Move controls by name.
-
-        Parameters
-        ----------
-        **values
-            New values by the name of the control.
-
-        Returns
-        -------
-        ScanPlayer
-            This one, for chaining.
-
-        Examples
-        --------
-        See the class.
-        """
-        for name, value in values.items():
-            self.controls[name].value = value
-        return self
-
-    def _shoot(self) -> Film:
-        return film(
+    def _record(self) -> None:
+        self.film: Film = film(
             vms=self.controls["vms"].value,
             pages=self._pages,
             steps=self._steps,
@@ -183,13 +158,6 @@ class ScanPlayer(widgets.VBox):
             order=self.controls["order"].value,
             seed=self.controls["seed"].value,
         )
-
-    def _changed(self, _change: object) -> None:
-        self.film = self._shoot()
-        self._show()
-
-    def _stepped(self, _change: object) -> None:
-        self._show()
 
     def _show(self) -> None:
         self.frame = self.film.frame(self.controls["step"].value)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING, Any
 
-import ipywidgets as widgets
-
 from virtlab.migration.algorithms import (
     Clark,
     Deck,
@@ -26,6 +24,7 @@ from virtlab.results import table_html
 from virtlab.widgets import controls
 from virtlab.widgets.app import Answer, App
 from virtlab.widgets.flight import FlightView, Moment
+from virtlab.widgets.player import Player
 
 if TYPE_CHECKING:
     from virtlab.migration.algorithms import Algorithm
@@ -58,7 +57,7 @@ def _workload(pattern: str, pages: int, rate: int) -> Workload:
     return HotCold(pages, rate, hot_pages=max(pages // 8, 1), hot_write_percent=60)
 
 
-class MigrationPlayer(widgets.VBox):
+class MigrationPlayer(Player):
     """A small machine that moves: two page maps, the link, the steps, and what is said of each.
 
     Parameters
@@ -88,6 +87,8 @@ class MigrationPlayer(widgets.VBox):
     'stop and copy'
     """
 
+    time = "frame"
+
     def __init__(self, algorithm: str | Algorithm = "the talk's seven steps") -> None:
         choices = dict(ALGORITHMS)
         if not isinstance(algorithm, str):
@@ -103,71 +104,23 @@ class MigrationPlayer(widgets.VBox):
             "seed": controls.seed(1),
             "frame": controls.player("Picture", "", 1, interval_ms=320),
         }
-        self.film: Film = self._shoot()
+        self._record()
         self.frame: FilmFrame = self.film.frame(0)
         self.view = FlightView(STEP_WORDS, LEGEND, ("source", "target"), on_step=self._go_to)
         self.answer = Answer()
-        row = widgets.Box(list(self.controls.values()))
-        row.add_class("virtlab-controls")
-        super().__init__([row, self.view, self.answer])
-        self.add_class("virtlab-app")
-        self._paused = False
-        self._show()
-        for name, control in self.controls.items():
-            control.observe(self._stepped if name == "frame" else self._changed, names="value")
+        self._lay_out(self.view, self.answer)
 
-    def set(self, **values: Any) -> MigrationPlayer:
-        """Move controls by name, and answer once.
-
-        Parameters
-        ----------
-        **values
-            New values by the name of the control.
-
-        Returns
-        -------
-        MigrationPlayer
-            This one, for chaining.
-
-        Examples
-        --------
-        See the class.
-        """
-        self._paused = True
-        try:
-            for name, value in values.items():
-                if name != "frame":
-                    self.controls[name].value = value
-            if set(values) - {"frame"}:
-                self.film = self._shoot()
-            if "frame" in values:
-                self.controls["frame"].value = values["frame"]
-        finally:
-            self._paused = False
-        self._show()
-        return self
-
-    def _shoot(self) -> Film:
+    def _record(self) -> None:
         """Film what the controls describe, and let the player know its length."""
         value = {name: control.value for name, control in self.controls.items()}
-        shown = film(
+        self.film: Film = film(
             value["algorithm"],
             _workload(value["pattern"], value["pages"], value["rate"]),
             Link(bandwidth_mib_s=value["bandwidth"] / 256, latency_ms=_LATENCY_MS),
             seed=value["seed"],
             give_up_s=_PATIENCE_S,
         )
-        self.controls["frame"].max = len(shown) - 1
-        return shown
-
-    def _changed(self, _change: object) -> None:
-        if not self._paused:
-            self.film = self._shoot()
-            self._show()
-
-    def _stepped(self, _change: object) -> None:
-        if not self._paused:
-            self._show()
+        self.controls["frame"].max = len(self.film) - 1
 
     def _go_to(self, step: int) -> None:
         self.controls["frame"].value = self.film.first_of(step)
