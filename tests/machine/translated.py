@@ -58,11 +58,11 @@ class RandomBlocks:
 
     CODE, RAM_MIB = 0x10000, 4
 
-    def __init__(self, seed: int, passes: Passes | None = None) -> None:
+    def __init__(self, seed: int, passes: Passes | None = None, *, mmu: bool = True) -> None:
         self.rng = np.random.default_rng(seed)
         filling = self.rng.integers(0, 256, self.RAM_MIB << 20, dtype=np.uint8).tobytes()
         self.interpreting, self.translating = (
-            Computer(self.RAM_MIB, history=0, tier=tier, decoder=DECODER, passes=passes)
+            Computer(self.RAM_MIB, history=0, tier=tier, decoder=DECODER, passes=passes, mmu=mmu)
             for tier in ("interpreter", "wasm")
         )
         eager(self.translating)

@@ -73,6 +73,9 @@ class Computer:
         What a translator does beyond replacing instructions; all if not given.
     keys
         What is typed on its console, and when: (instruction, byte) in order of time.
+    mmu
+        False for programs that never turn paging on: translated code reaches RAM directly. One that
+        turns it on is refused with an `InvalidInputError`.
 
     Attributes
     ----------
@@ -104,7 +107,7 @@ class Computer:
     (b'', 2)
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a machine is made of, all but the first by name
         self,
         ram_mib: int = 16,
         *,
@@ -115,14 +118,16 @@ class Computer:
         tier: str = "interpreter",
         passes: Passes | None = None,
         keys: Sequence[tuple[int, int]] = (),
+        mmu: bool = True,
     ) -> None:
         size = integer("ram_mib", ram_mib, minimum=1, maximum=3072) << 20
-        self.translator = translator_for(tier, size, history, passes)
+        self.translator = translator_for(tier, size, history, passes, mmu=mmu)
         data = None if self.translator is None else self.translator.host.view
         self.memory = Memory(size, None if data is None else data[RAM:])
         self.bus = Bus()
         registers = Registers(None if data is None else data[:SIZE])
         self.processor = Processor(self.memory, registers, decoder or Decoder(), self.bus)
+        self.processor.paging.allowed = mmu
         self.clock = Clock(lambda: self.processor.instructions)
         self.pic = Pic()
         self.pit = Pit(self.clock, self.pic, instructions_per_tick)

@@ -12,6 +12,7 @@ from virtlab.validate import integer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from collections.abc import Set as AbstractSet
 
 __all__ = ["PAGE", "Memory"]
 
@@ -48,7 +49,7 @@ class Memory:
     def __init__(self, size: int, data: memoryview | None = None) -> None:
         integer("size", size, minimum=PAGE)
         self.data: bytearray | memoryview = bytearray(size) if data is None else data
-        self.guarded: frozenset[int] | set[int] = frozenset()
+        self.guarded: AbstractSet[int] = frozenset()
         self.on_guarded: Callable[[int, int], None] = lambda _address, _size: None
         self.journal: list[tuple[int, bytes]] | None = None
 
@@ -102,5 +103,5 @@ class Memory:
         if self.journal is not None:
             self.journal.append((address, bytes(self.data[address:end])))
         self.data[address:end] = value
-        if self.guarded and not self.guarded.isdisjoint((address // PAGE, (end - 1) // PAGE)):
+        if self.guarded and (address // PAGE in self.guarded or (end - 1) // PAGE in self.guarded):
             self.on_guarded(address, len(value))

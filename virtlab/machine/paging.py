@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from virtlab.machine.faults import Fault
 from virtlab.machine.memory import PAGE
 from virtlab.machine.registers import PLACES
+from virtlab.validate import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,6 +52,8 @@ class Paging:
         How often the tables were looked in.
     on_change
         Told when the TLB changes: the address in the page, or None for all pages.
+    allowed
+        False if the machine was made for programs that never turn it on.
 
     Examples
     --------
@@ -72,6 +75,7 @@ class Paging:
         self.tlb: dict[int, tuple[int, int]] = {}
         self.walks = 0
         self.on_change: Callable[[int | None], None] = lambda _linear: None
+        self.allowed = True
 
     @property
     def on(self) -> bool:
@@ -129,6 +133,11 @@ class Paging:
         linear
             An address in the page; all pages if not given.
 
+        Raises
+        ------
+        InvalidInputError
+            If paging was turned on, and this machine has none.
+
         Examples
         --------
         >>> from virtlab.machine.memory import Memory
@@ -139,6 +148,8 @@ class Paging:
         >>> paging.tlb
         {}
         """
+        if self.on and not self.allowed:
+            raise InvalidInputError("mmu", value=False, allowed="True: this guest turns paging on")
         self.on_change(linear)
         if linear is None:
             self.tlb.clear()

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -159,7 +160,7 @@ class TranslationCache:
     ...     _ = cache.add(Unit(UnitKey(at, at >> 12, 63), slot=at, places=((at % 4096, 2),)))
     >>> cache.find(UnitKey(0x1000, 1, 63)) is None, len(cache)
     (True, 2)
-    >>> [unit.key.address for unit in cache.forget_page(2)], cache.pages
+    >>> [unit.key.address for unit in cache.forget_page(2)], set(cache.pages)
     ([8192], {1})
     >>> cache.counts["evictions"], cache.counts["invalidations"], cache.counts["misses"]
     (1, 1, 1)
@@ -183,9 +184,9 @@ class TranslationCache:
         return list(self._units.values())
 
     @property
-    def pages(self) -> set[int]:
-        """Pages that something was made from."""
-        return set(self._on_page)
+    def pages(self) -> AbstractSet[int]:
+        """Pages that something was made from, now and later: it shows what changes."""
+        return self._on_page.keys()
 
     def find(self, key: UnitKey) -> Unit | None:
         """Look a translation up.

@@ -78,7 +78,7 @@ class Host(Protocol):
         """Run from EIP on; return why it came back."""
 
 
-def host_for(tier: str, ram_bytes: int, load: Load, store: Store) -> Host:
+def host_for(tier: str, ram_bytes: int, load: Load, store: Store, *, mmu: bool = True) -> Host:
     """Make the host of a tier.
 
     Parameters
@@ -90,6 +90,9 @@ def host_for(tier: str, ram_bytes: int, load: Load, store: Store) -> Host:
     load, store
         What translated code asks when its TLB does not know a page: (address, bytes) gives the
         number, or -1 if it cannot be read; (address, bytes, number) gives 1 if it was not done.
+    mmu
+        False if paging is never turned on: then code reaches RAM without a TLB
+        (`virtlab.machine.translation.layout`).
 
     Returns
     -------
@@ -109,4 +112,4 @@ def host_for(tier: str, ram_bytes: int, load: Load, store: Store) -> Host:
     one_of("tier", tier, TIERS[1:])
     from virtlab.machine.translation.wasm_host import WasmHost
 
-    return WasmHost(ram_bytes, load, store)
+    return WasmHost(ram_bytes, load, store, mmu=mmu)

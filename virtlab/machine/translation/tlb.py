@@ -13,18 +13,19 @@ another slot.
 from __future__ import annotations
 
 import struct
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from virtlab.machine.faults import Fault
 from virtlab.machine.memory import PAGE
-from virtlab.machine.translation.layout import RAM, READ_TLB, SLOTS, WRITE_TLB
+from virtlab.machine.translation.layout import FREE, RAM, READ_TLB, SLOTS, SPAN, WRITE_TLB
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from virtlab.machine.processor import Processor
 
-__all__ = ["SoftTlb"]
+__all__ = ["NoTlb", "SoftTlb", "free_of_code"]
 
 _END = 1 << 32
 _HALF = SLOTS // 2  # and not 1: what begins in a slot's page may end in the next page
@@ -165,14 +166,20 @@ class SoftTlb:
         self._empty(READ_TLB, first, last)
         self._empty(WRITE_TLB, first, last)
 
-    def flush_writes(self) -> None:
-        """Empty the table for writes: a page holds code now.
+    def guard(self, pages: Collection[int]) -> None:
+        """Let no write on a page through that holds code now.
+
+        Parameters
+        ----------
+        pages
+            Physical numbers of all that do.
 
         Examples
         --------
         >>> from virtlab.machine.processor import Processor
-        >>> SoftTlb(memoryview(bytearray(RAM)), Processor()).flush_writes()
+        >>> SoftTlb(memoryview(bytearray(RAM)), Processor()).guard({1})
         """
+        del pages
         self._empty(WRITE_TLB, 0, SLOTS)
 
     def _empty(self, table: int, first: int, last: int) -> None:
@@ -200,3 +207,89 @@ class SoftTlb:
         slot = (WRITE_TLB if write else READ_TLB) + 8 * (address // PAGE % SLOTS)
         (page,) = struct.unpack_from("<I", self.view, slot)
         return bool(page == address & ~(PAGE - 1))
+
+
+class NoTlb(SoftTlb):
+    """Answers translated code where paging is never turned on, and there is no table.
+
+    Examples
+    --------
+    >>> from virtlab.machine.memory import Memory
+    >>> from virtlab.machine.processor import Processor
+    >>> view = memoryview(bytearray(RAM + 4 * PAGE))
+    >>> tlb = NoTlb(view, Processor(Memory(4 * PAGE, view[RAM:])))
+    >>> tlb.guard({1})
+    >>> [hex(number) for number in struct.unpack_from("<II", view, FREE)]
+    ['0x2000', '0x1ff9']
+    """
+
+    def __init__(
+        self,
+        view: memoryview,
+        processor: Processor,
+        is_code: Callable[[int, int], bool] = lambda _address, _size: False,
+    ) -> None:
+        super().__init__(view, processor, is_code)
+        self.guard(())
+
+    def flush(self, linear: int | None = None) -> None:
+        """Do nothing.
+
+        Parameters
+        ----------
+        linear
+            Not needed.
+
+        Examples
+        --------
+        See the class.
+        """
+
+    def guard(self, pages: Collection[int]) -> None:
+        """Say which piece of RAM may be written without a question.
+
+        Parameters
+        ----------
+        pages
+            Physical numbers of all that hold code.
+
+        Examples
+        --------
+        See the class.
+        """
+        self.view[FREE : SPAN + 4] = struct.pack("<II", *free_of_code(pages, self._ram_bytes))
+
+    @property
+    def _ram_bytes(self) -> int:
+        return len(self.view) - RAM
+
+    def _fill(self, table: int, address: int, physical: int) -> None:
+        """Remember nothing."""
+
+
+def free_of_code(pages: Collection[int], ram_bytes: int) -> tuple[int, int]:
+    """Return the largest piece of RAM that no code was translated from.
+
+    Parameters
+    ----------
+    pages
+        Physical numbers of those that hold code.
+    ram_bytes
+        Where RAM ends.
+
+    Returns
+    -------
+    tuple
+        Its first address, and how many addresses it has at which eight bytes fit.
+
+    Examples
+    --------
+    >>> free_of_code({1, 5}, 8 * PAGE) == (2 * PAGE, 3 * PAGE - 7)
+    True
+    >>> free_of_code({0}, PAGE)
+    (0, 0)
+    """
+    last = ram_bytes // PAGE
+    edges = [-1, *sorted(page for page in pages if page < last), last]
+    room, first = max((after - before - 1, before + 1) for before, after in pairwise(edges))
+    return (first * PAGE, room * PAGE - 7) if room > 0 else (0, 0)

@@ -35,7 +35,7 @@ from virtlab.machine.translation.liveness import needs
 from virtlab.machine.translation.passes import Passes
 from virtlab.machine.translation.regions import find_block, find_region, touches_memory
 from virtlab.machine.translation.tiers import EMPTY, FAULT, TIERS, host_for
-from virtlab.machine.translation.tlb import SoftTlb
+from virtlab.machine.translation.tlb import NoTlb, SoftTlb
 from virtlab.validate import InvalidInputError, integer, one_of
 
 if TYPE_CHECKING:
@@ -67,6 +67,8 @@ class Translator:
         What it is translated to (`virtlab.machine.translation.tiers.TIERS`).
     passes
         What it does beyond replacing instructions; all if not given.
+    mmu
+        False for programs that never turn paging on.
 
     Attributes
     ----------
@@ -95,10 +97,13 @@ class Translator:
         hot: int = HOT,
         tier: str = "wasm",
         passes: Passes | None = None,
+        *,
+        mmu: bool = True,
     ) -> None:
         self.passes = passes or Passes()
         # Weakly: a host may keep what it calls for as long as it lives itself.
-        self.host = host_for(tier, ram_bytes, _weakly(self._load), _weakly(self._store))
+        ask = _weakly(self._load), _weakly(self._store)
+        self.host, self._mmu = host_for(tier, ram_bytes, *ask, mmu=mmu), mmu
         self.cache = TranslationCache() if cache is None else cache
         self.hot, self.counts = integer("hot", hot, minimum=1), Counter[str]()
         self._visits: Counter[UnitKey] = Counter()
@@ -121,7 +126,9 @@ class Translator:
         See the class: a computer does it when it is made.
         """
         self.computer, self.processor = computer, computer.processor
-        self.tlb = SoftTlb(self.host.view, self.processor, self.cache.has_code)
+        memory = SoftTlb if self._mmu else NoTlb
+        self.tlb = memory(self.host.view, self.processor, self.cache.has_code)
+        computer.memory.guarded = self.cache.pages
         self.processor.paging.on_change = self._paging_changed
         computer.memory.on_guarded = self._written
 
@@ -143,7 +150,7 @@ class Translator:
             self.host.remove(unit.slot)
         if units:
             self._unlink()
-            self.computer.memory.guarded = self.cache.pages
+            self.tlb.guard(self.cache.pages)
 
     def _unlink(self) -> None:
         self.host.forget_jumps()
@@ -280,9 +287,10 @@ class Translator:
         self._recipes += compiled.recipes
         places = [(i.address % PAGE, len(i.code)) for i in region.code.values()]
         unit = Unit(key, self.host.install(compiled), tuple(places))
+        is_new = key.page not in self.cache.pages
         self._remove(self.cache.add(unit))
-        self.computer.memory.guarded = self.cache.pages
-        self.tlb.flush_writes()
+        if is_new:
+            self.tlb.guard(self.cache.pages)
         return unit
 
     def _fetcher(self, key: UnitKey) -> Callable[[int], Instruction | None]:
@@ -330,7 +338,7 @@ def _is_flat(segment: Segment) -> bool:
 
 
 def translator_for(
-    tier: str, ram_bytes: int, history: int, passes: Passes | None = None
+    tier: str, ram_bytes: int, history: int, passes: Passes | None = None, *, mmu: bool = True
 ) -> Translator | None:
     """Return what translates in a tier.
 
@@ -344,6 +352,8 @@ def translator_for(
         How many steps it is to take back; translated code takes none back.
     passes
         What the translator does beyond replacing instructions.
+    mmu
+        False for programs that never turn paging on.
 
     Returns
     -------
@@ -367,4 +377,4 @@ def translator_for(
         return None
     if history:
         raise InvalidInputError("history", history, "0 where code is translated")
-    return Translator(ram_bytes, tier=tier, passes=passes)
+    return Translator(ram_bytes, tier=tier, passes=passes, mmu=mmu)

@@ -5,10 +5,9 @@ once is computed where it is used; others get a local. Each node first takes its
 what is **left**, or leaves if that is too little: so an interrupt of the timer comes after exactly
 as many instructions as in the interpreter.
 
-Memory is reached through a software TLB: one table for reads, one for writes, each slot with a
-page's linear address and what to add to it. A miss asks the VMM, which looks in the guest's page
-tables. If it cannot be done, the function is left at the start of that instruction, and the
-interpreter does it again, fault and all.
+Memory is reached through a software TLB, or directly (`virtlab.machine.translation.wasm_memory`).
+What that cannot do asks the VMM, which looks in the guest's page tables. If it cannot be done, the
+function is left at the start of that instruction, and the interpreter does it again, fault and all.
 
 It returns why: `DONE` (go on at EIP), `FAULT` (let the interpreter do one), `EMPTY` (nothing left).
 """
@@ -33,6 +32,7 @@ from virtlab.machine.translation.wasm_code import (
     module,
     unsigned_leb,
 )
+from virtlab.machine.translation.wasm_memory import Paged
 from virtlab.machine.translation.wasm_node import Values
 from virtlab.machine.translation.wasm_values import (
     ELSE,
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from virtlab.machine.pcode import Op, Var
     from virtlab.machine.translation.lifting import Graph, Key, Node
     from virtlab.machine.translation.liveness import Needs, Recipe
+    from virtlab.machine.translation.wasm_memory import Way
 
     Go = Callable[[Key, int], bytes]
 
@@ -96,6 +97,8 @@ class WasmFunction:
         Where it is entered.
     first_recipe
         Number of its first recipe, from 1.
+    way
+        To RAM; through a TLB if not given.
     marks
         Whether the code says which instruction each part is of, for readers: by pushing the
         instruction's address and dropping it.
@@ -118,11 +121,12 @@ class WasmFunction:
         needs: dict[Key, Needs],
         start: Key,
         first_recipe: int = 1,
+        way: Way | None = None,
         *,
         marks: bool = False,
     ) -> None:
         self.graph, self.needs, self.marks = graph, needs, marks
-        self.first_recipe = first_recipe
+        self.first_recipe, self.way = first_recipe, way or Paged()
         self.recipes = [need.recipe for need in needs.values() if need.recipe is not None]
         self.shape = Shape(graph, start)
         self.locals: list[int] = []
@@ -256,8 +260,10 @@ class WasmFunction:
 
     def _load(self, op: Op, values: Values, out: bytes) -> bytes:
         size, address, result = op.result.size, self._local(I32), self.local_for(op.result)
-        begin, slot = self._look_up(values.code(op.ins[0]), address, size, layout.READ_TLB)
-        hit = slot + _LOAD[size] + unsigned_leb(0) + local_set(result)
+        slot = self._local(I32)
+        begin = self.way.test(values.code(op.ins[0]), address, slot, size, write=False)
+        hit = self.way.place(address, slot, write=False)
+        hit += _LOAD[size] + unsigned_leb(self.way.offset) + local_set(result)
         asked = local_get(address) + constant(size) + _CALL + unsigned_leb(0)
         failed = _TEE + unsigned_leb(self.wide) + constant(0, 8) + operator("lt_s", 8)
         narrow = b"" if size == 8 else b"\xa7"
@@ -267,31 +273,16 @@ class WasmFunction:
         return begin + block_of("if") + hit + ELSE + miss + END
 
     def _store(self, op: Op, values: Values, out: bytes) -> bytes:
-        size, address = op.ins[1].size, self._local(I32)
+        size, address, slot = op.ins[1].size, self._local(I32), self._local(I32)
         value = self.local_for(op.ins[1])
-        begin, slot = self._look_up(values.code(op.ins[0]), address, size, layout.WRITE_TLB)
+        begin = self.way.test(values.code(op.ins[0]), address, slot, size, write=True)
         first = values.code(op.ins[1]) + local_set(value)
-        hit = slot + local_get(value) + _STORE[size] + unsigned_leb(0)
+        hit = self.way.place(address, slot, write=True) + local_get(value)
+        hit += _STORE[size] + unsigned_leb(self.way.offset)
         wide = local_get(value) + (b"" if size == 8 else b"\xad")
         miss = local_get(address) + constant(size) + wide + _CALL + unsigned_leb(1)
         miss += block_of("if") + out + END
         return first + begin + block_of("if") + hit + ELSE + miss + END
-
-    def _look_up(self, where: bytes, address: int, size: int, table: int) -> tuple[bytes, bytes]:
-        """Return code that pushes whether the TLB knows a page, and code that pushes the place.
-
-        The last byte's address differs from the page's by less than a page only if the first
-        byte's slot holds this page, and all bytes are in it.
-        """
-        slot = self._local(I32)
-        shifted = local_get(address) + constant(12 - 3) + operator("shr_u", 4)
-        begin = where + local_set(address) + shifted
-        begin += constant((layout.SLOTS - 1) << 3) + operator("and", 4) + local_set(slot)
-        last = local_get(address) + (constant(size - 1) + operator("add", 4) if size > 1 else b"")
-        page = local_get(slot) + b"\x28\x02" + unsigned_leb(table)
-        begin += last + page + operator("xor", 4) + constant(0x1000) + operator("lt_u", 4)
-        offset = local_get(slot) + b"\x28\x02" + unsigned_leb(table + 4)
-        return begin, offset + local_get(address) + operator("add", 4)
 
     # --- the graph --------------------------------------------------------------------------------
 

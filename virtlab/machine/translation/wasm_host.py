@@ -26,6 +26,7 @@ from virtlab.machine.translation.wasm_code import (
     module,
     unsigned_leb,
 )
+from virtlab.machine.translation.wasm_memory import Flat, Paged
 from virtlab.machine.translation.wasm_values import END, operator
 from virtlab.validate import InvalidInputError
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from virtlab.machine.translation.lifting import Graph, Key
     from virtlab.machine.translation.liveness import Needs
+    from virtlab.machine.translation.wasm_memory import Way
 
 __all__ = ["WasmHost", "driver"]
 
@@ -82,6 +84,8 @@ class WasmHost:
         The guest's memory.
     load, store
         What translated code asks when its TLB does not know a page.
+    mmu
+        Whether there is a TLB.
 
     Attributes
     ----------
@@ -107,7 +111,10 @@ class WasmHost:
         ram_bytes: int,
         load: Callable[[int, int], int],
         store: Callable[[int, int, int], int],
+        *,
+        mmu: bool = True,
     ) -> None:
+        self._way: Way = Paged() if mmu else Flat(ram_bytes)
         self._wasmtime = wasmtime = _wasmtime()
         self._engine = wasmtime.Engine()
         self._store = wasmtime.Store(self._engine)
@@ -161,7 +168,7 @@ class WasmHost:
         >>> host.compile(graph, needs(graph), (0, 0), 1).recipes
         []
         """
-        return WasmFunction(graph, needs, start, first_recipe)
+        return WasmFunction(graph, needs, start, first_recipe, self._way)
 
     def install(self, function: WasmFunction) -> int:
         """Make a region's code ready to run.
