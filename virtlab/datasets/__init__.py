@@ -5,7 +5,13 @@ In a checkout the files are in `data/`; in an installed wheel they are inside th
 """
 
 from virtlab.datasets.files import changed_files, data_path, folder
-from virtlab.datasets.machine import milestones, ring3_native, rings_unicorn, ways
+from virtlab.datasets.machine import (
+    milestones,
+    ring3_native,
+    rings_unicorn,
+    translation_costs,
+    ways,
+)
 from virtlab.datasets.memory import (
     PAGE_KINDS,
     copies_pages,
@@ -41,6 +47,7 @@ __all__ = [
     "sharing_vs_copies",
     "touched_seconds",
     "trace_meta",
+    "translation_costs",
     "ways",
     "wws_curves",
 ]

@@ -6,7 +6,7 @@ import pandas as pd
 
 from virtlab.datasets.files import data_path
 
-__all__ = ["milestones", "ring3_native", "rings_unicorn", "ways"]
+__all__ = ["milestones", "ring3_native", "rings_unicorn", "translation_costs", "ways"]
 
 
 def ring3_native() -> pd.DataFrame:
@@ -98,3 +98,25 @@ def milestones() -> pd.DataFrame:
     (np.int64(1965), np.int64(0))
     """
     return pd.read_csv(data_path("milestones.csv"), keep_default_na=False)
+
+
+def translation_costs() -> pd.DataFrame:
+    """Return what operations and programs cost natively, under a translator and with VT-x.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row a number: `table`, `machine` ('P4', 'Core' or a later processor), `row`, `way`
+        ('native', 'bt', 'hw'), `value`, `unit`, and `reading`: where in the source it stands.
+
+    Notes
+    -----
+    From Adams and Agesen (2006) and Bugnion, Nieh and Tsafrir (2017); see `data/README.md`.
+
+    Examples
+    --------
+    >>> found = translation_costs()
+    >>> found.loc[found["row"].eq("PTE write") & found["table"].eq("nano"), "value"].tolist()
+    [1.0, 391.0, 12733.0]
+    """
+    return pd.read_csv(data_path("translation_costs.csv"), keep_default_na=False)
