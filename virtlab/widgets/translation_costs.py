@@ -1,0 +1,108 @@
+"""What a guest does, how often, and how slow it is translated and with VT-x (S18)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from virtlab.machine.translation_costs.slowdown import (
+    RESTS,
+    Load,
+    Slowdown,
+    fork_load,
+    round_trips,
+    slowdown,
+)
+from virtlab.plots.translation_costs import draw_slowdown
+from virtlab.validate import one_of
+from virtlab.widgets import controls
+from virtlab.widgets.app import App
+from virtlab.widgets.buttons import buttons
+
+if TYPE_CHECKING:
+    from virtlab.plots.style import Plate
+
+__all__ = ["costs_app"]
+
+_PROCESSORS = {
+    f"{name}: {cycles:,.0f} cycles an exit": name for name, cycles in round_trips().items()
+}
+_RESTS = {"stays as on the Pentium 4": RESTS[0], "gets cheaper in proportion": RESTS[1]}
+_LOADS: dict[str, Load] = {
+    "Fork and wait": fork_load(),
+    "System calls": Load(syscalls=500_000),
+    "Page tables": Load(pte_writes=200_000),
+    "Ports": Load(ins=40_000),
+    "Nothing": Load(),
+}
+# Name, label, the largest value, step and how many events one is.
+_RATES = (
+    ("syscalls", "System calls", 2000, 10, 1e3),
+    ("page_faults", "Page faults", 1000, 5, 1e3),
+    ("hidden_faults", "Hidden faults", 4000, 10, 1e3),
+    ("pte_writes", "Page-table writes", 2000, 10, 1e3),
+    ("ins", "in from a port", 400, 2, 1e3),
+    ("call_rets", "Calls and returns", 200, 1, 1e6),
+)
+
+
+def costs_app(load: str = "Fork and wait") -> App[Slowdown]:
+    """Make the widget: a processor, rates of events, both slowdowns and where they cross.
+
+    Parameters
+    ----------
+    load
+        Where the rates start: 'Fork and wait', 'System calls', 'Page tables', 'Ports' or 'Nothing'.
+
+    Returns
+    -------
+    App
+        With controls processor, rest, preset and one for each rate of `Load`.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is no such load.
+
+    Examples
+    --------
+    >>> app = costs_app()
+    >>> round(app.result.bt, 1), round(app.result.hw, 1)
+    (6.1, 17.6)
+    >>> app.set(processor="Westmere", rest="in proportion").result.hw < app.result.bt
+    True
+    """
+    row = buttons("Set the rates for", list(_LOADS))
+    start = _values(_LOADS[one_of("load", load, tuple(_LOADS))])
+    rates = {
+        name: controls.slider(label, "k/s" if one == 1e3 else "M/s", start[name], 0, most, step)
+        for name, label, most, step, one in _RATES
+    }
+
+    def compute(*, processor: str, rest: str, preset: int, **values: int) -> Slowdown:
+        del preset  # it counts how often a button was pressed
+        each = {name: values[name] * one for name, _, _, _, one in _RATES}
+        return slowdown(Load(**each), processor, rest)
+
+    def draw(result: Slowdown, figure: Plate) -> None:
+        draw_slowdown(result, figure)
+
+    app = App(
+        controls={
+            "processor": controls.choice("Processor", _PROCESSORS, "Pentium 4 672"),
+            "rest": controls.choice("Other work at an exit", _RESTS, RESTS[0]),
+            "preset": row,
+            **rates,
+        },
+        compute=compute,
+        draw=draw,
+    )
+    row.on_press(lambda index: app.set(**_values(list(_LOADS.values())[index])))
+    return app
+
+
+def _values(load: Load) -> dict[str, int]:
+    """Return where the sliders stand for a load."""
+    return {
+        name: min(most, step * round(getattr(load, name) / one / step))
+        for name, _, most, step, one in _RATES
+    }
