@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from virtlab.cli.guest_listing import disassemble
 from virtlab.cli.guest_ways import ways
 from virtlab.cli.output import Seed, show
 from virtlab.validate import InvalidInputError, integer
@@ -115,6 +116,7 @@ def register(app: typer.Typer) -> None:
     guest.command()(run)
     guest.command()(compare)
     guest.command()(ways)
+    guest.command()(disassemble)
     guest.callback()(_keep_named)
     app.add_typer(guest, name="guest")
 

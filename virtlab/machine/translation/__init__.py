@@ -21,6 +21,8 @@ In the order in which code goes through it:
     passes     what of all this can be switched off, to see what it is worth
     tiers      what a tier has to offer to it
     layout     one buffer for registers, tables and RAM
+    listing    code that does not run beside its translation (`listing_code`, `listing_rows`,
+               `listing_text`; `wasm_read`, `wasm_text`, `wasm_short` read WebAssembly back)
 
 The interpreter is the specification: translated code gives the same output, registers, memory and
 number of instructions, and interrupts come after the same instruction.

@@ -275,6 +275,8 @@ class _Lifter:
                 self.now.end = Jump((instruction.address, at))
                 return True
             op = ops[at]
+            if op.code not in ("LOCK", "UNLOCK"):
+                self.now.origins.append((instruction.address, at, len(self.now.ops)))
             if op.code in BRANCHES:
                 self._branch(op, at, instruction)
                 return True
@@ -285,7 +287,6 @@ class _Lifter:
                 )
                 return True
             if op.code not in ("LOCK", "UNLOCK"):
-                self.now.origins.append((instruction.address, at, len(self.now.ops)))
                 self._operation(op)
         if len(ops) in cuts or first > 0:
             self.now.end = Jump((instruction.next, 0))

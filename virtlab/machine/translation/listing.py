@@ -21,241 +21,28 @@ from typing import TYPE_CHECKING
 
 from virtlab.machine.decode import LONGEST, Decoder, Instruction
 from virtlab.machine.faults import Fault
-from virtlab.machine.image import Image, Segment
 from virtlab.machine.memory import PAGE
 from virtlab.machine.pcode import UNIQUE, Op, Var
 from virtlab.machine.translation.lifting import Node, lift
 from virtlab.machine.translation.listing_code import code_of
+from virtlab.machine.translation.listing_rows import Listing, Operation, Row
 from virtlab.machine.translation.liveness import Needs, needs
 from virtlab.machine.translation.passes import Passes
-from virtlab.machine.translation.regions import class_of, find_block, find_region
+from virtlab.machine.translation.regions import BRANCHES, class_of, find_block, find_region
 from virtlab.machine.translation.tiers import TIERS
-from virtlab.results import Result
 from virtlab.validate import InvalidInputError, integer, one_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import pandas as pd
+    from virtlab.machine.image import Image
 
-__all__ = ["CLASSES", "Listing", "Operation", "Row", "listing", "program_of"]
+__all__ = ["listing", "program_bytes"]
 
-CLASSES = {"IDENT": "=", "control": ">", "callout": "!", "none": "?"}  # and a sign for each
 _ENDS = ("BRANCH", "BRANCHIND", "RETURN")
 _AWAY = ("IRET", "RETF", "JMPF")  # of callouts, those that lead elsewhere
-_HEX = re.compile(r"0x[0-9a-f]+")
-
-
-@dataclass(frozen=True)
-class Operation:
-    """An operation of p-code, and what becomes of it.
-
-    Attributes
-    ----------
-    text
-        As in Ghidra, with the names of registers.
-    state
-        'done', 'put off' or 'dead'.
-
-    Examples
-    --------
-    >>> Operation("CF = INT_CARRY EAX, EBX", "put off").state
-    'put off'
-    """
-
-    text: str
-    state: str
-
-
-@dataclass(frozen=True)
-class Row:
-    """An instruction.
-
-    Attributes
-    ----------
-    address, code
-        Where it stands, and its bytes.
-    name
-        What the symbol table calls this address; '' if nothing.
-    text
-        As an assembler would write it, with the names of addresses.
-    kind
-        'IDENT', 'control' or 'callout'; 'none' if it is no instruction.
-    unit
-        Number of its unit, from 1; 0 of what is for the VMM.
-    operations
-        What it means.
-    lines
-        What was made for it.
-
-    Examples
-    --------
-    >>> Row(0x1000, b"", "", "NOP", "IDENT", 1, (), ()).sign
-    '='
-    """
-
-    address: int
-    code: bytes
-    name: str
-    text: str
-    kind: str
-    unit: int
-    operations: tuple[Operation, ...]
-    lines: tuple[str, ...]
-
-    @property
-    def sign(self) -> str:
-        """A letter for its class."""
-        return CLASSES[self.kind]
-
-
-@dataclass(frozen=True)
-class Listing(Result):
-    """Guest code beside what a translator makes of it.
-
-    Attributes
-    ----------
-    title
-        Where it begins.
-    rows
-        In the order of addresses.
-    tier
-        What it was translated to.
-    passes
-        Which passes were done.
-    code_bytes
-        Of the translated code, what enters and leaves it with it; 0 if the tier keeps none.
-    outside
-        Instructions that belong to the same units and stand elsewhere.
-
-    Examples
-    --------
-    >>> add = listing(program_of(bytes.fromhex("01d8 01c8 ebfe")))
-    >>> [(row.text, row.kind) for row in add.rows]
-    [('ADD EAX,EBX', 'IDENT'), ('ADD EAX,ECX', 'IDENT'), ('JMP 0x1004', 'control')]
-    >>> print(add.explain())
-    0x1000: 3 instructions in 1 unit, none for the VMM. Of 21 operations 3 are done and 18, all of \
-them for flags, are not: nobody reads these.
-    """
-
-    title: str
-    rows: tuple[Row, ...]
-    tier: str
-    passes: Passes
-    code_bytes: int
-    outside: int
-
-    def count(self, state: str) -> int:
-        """Return how many operations have a state.
-
-        Parameters
-        ----------
-        state
-            'done', 'put off' or 'dead'.
-
-        Returns
-        -------
-        int
-            Of all rows.
-
-        Examples
-        --------
-        >>> listing(program_of(bytes.fromhex("01d8 01c8 ebfe"))).count("done")
-        3
-        """
-        return sum(one.state == state for row in self.rows for one in row.operations)
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return a row for each instruction."""
-        import pandas as pd
-
-        rows = [
-            {
-                "address": f"{row.address:#x}",
-                "name": row.name,
-                "bytes": row.code.hex(" "),
-                "instruction": row.text,
-                "class": row.kind,
-                "unit": row.unit,
-                "operations": len(row.operations),
-                "done": sum(one.state == "done" for one in row.operations),
-                "translated": len(row.lines),
-            }
-            for row in self.rows
-        ]
-        return pd.DataFrame(rows)
-
-    def summary(self) -> dict[str, float | int | str]:
-        """Return its numbers."""
-        return {
-            "start": self.title,
-            "tier": self.tier,
-            "instructions": len(self.rows),
-            "units": len({row.unit for row in self.rows if row.unit}),
-            "callouts": sum(row.kind == "callout" for row in self.rows),
-            "operations": sum(len(row.operations) for row in self.rows),
-            "done": self.count("done"),
-            "put_off": self.count("put off"),
-            "dead": self.count("dead"),
-            "guest_bytes": sum(len(row.code) for row in self.rows),
-            "code_bytes": self.code_bytes,
-        }
-
-    def explain(self) -> str:
-        """Say what became of the code."""
-        n = self.summary()
-        units = f"{n['units']} unit{'s' if n['units'] != 1 else ''}"
-        for_vmm = n["callouts"] or "none"
-        words = f"{self.title}: {n['instructions']} instructions in {units}, {for_vmm} for the VMM."
-        left = int(n["put_off"]) + int(n["dead"])
-        if not left:
-            return f"{words} All {n['operations']} operations are done."
-        return (
-            f"{words} Of {n['operations']} operations {n['done']} are done and {left}, all of them "
-            "for flags, are not: nobody reads these."
-        )
-
-    def to_json(self) -> dict[str, object]:
-        """Return all of it, for `--json`."""
-        return {
-            **self.summary(),
-            "rows": [
-                {
-                    "address": row.address,
-                    "name": row.name,
-                    "bytes": row.code.hex(),
-                    "instruction": row.text,
-                    "class": row.kind,
-                    "unit": row.unit,
-                    "operations": [[one.text, one.state] for one in row.operations],
-                    "translated": list(row.lines),
-                }
-                for row in self.rows
-            ],
-        }
-
-
-def program_of(code: bytes, address: int = 0x1000) -> Image:
-    """Make a program of a few bytes of code.
-
-    Parameters
-    ----------
-    code
-        Machine code, or anything that `bytes` takes.
-    address
-        Where it is to stand.
-
-    Returns
-    -------
-    Image
-        Without symbols.
-
-    Examples
-    --------
-    >>> hex(program_of(b"\\x90", 0x2000).entry)
-    '0x2000'
-    """
-    return Image(address, (Segment(address, bytes(code), len(code), 5),), {}, None)
+_HEX, _IN_RAM = re.compile(r"(?:0x|ram:)[0-9a-f]+"), re.compile(r"ram:[0-9a-f]+")
+_IN_BRACKETS = re.compile(r"\[[^]]*\]")
 
 
 def listing(
@@ -344,6 +131,7 @@ def program_bytes(program: Image, address: int, size: int) -> bytes:
 
     Examples
     --------
+    >>> from virtlab.machine.translation.listing_rows import program_of
     >>> program_bytes(program_of(b"abc"), 0x1001, 15)
     b'bc'
     """
@@ -384,11 +172,8 @@ class _Maker:
             row = self._none(at) if instruction is None else self._row(instruction)
             rows.append(row)
             at += len(row.code)
-            if instruction is None or (
-                _leads_away(instruction) and not self._is_reached(first, at)
-            ):
-                if end > 1 << 32:
-                    break
+            if end > 1 << 32 and (instruction is None or self._ends(instruction, first)):
+                break
         shown = {row.address for row in rows}
         outside = sum(address not in shown for address in self.units)
         title = self.program.where(first)
@@ -401,13 +186,14 @@ class _Maker:
                 return symbol.address + symbol.bytes
         return 1 << 33
 
-    def _is_reached(self, first: int, at: int) -> bool:
-        """Return whether code goes on at an address or after it, without one of another name."""
-        names = {symbol.address for symbol in self.program.symbols.values()}
-        return any(
-            at <= address < at + PAGE and not any(first < name <= address for name in names)
-            for address in self.units
-        )
+    def _ends(self, instruction: Instruction, first: int) -> bool:
+        """Return whether nothing of the same name goes on after an instruction."""
+        last = instruction.ops[-1].code if instruction.ops else ""
+        if last not in _ENDS and last not in _AWAY:
+            return False
+        names = [one.address for one in self.program.symbols.values() if one.address > first]
+        beyond = min(names, default=first + PAGE)
+        return not any(instruction.next <= address < beyond for address in self.units)
 
     def _unit(self, start: int) -> None:
         """Translate from an address on."""
@@ -436,8 +222,10 @@ class _Maker:
         """Say of each operation of a node what becomes of it."""
         recipe = needed.recipe
         put_off = {op.out for op in recipe.ops} if recipe else set()
-        ends = [place for _, _, place in node.origins[1:]] + [len(node.ops)]
-        for (address, at, first), last in zip(node.origins, ends, strict=True):
+        starts = [place for _, _, place in node.origins] + [len(node.ops)]
+        for (address, at, first), last in zip(node.origins, starts[1:], strict=True):
+            if first == last:  # a branch, which is always done
+                continue
             if any(place in needed.hot for place in range(first, last)):
                 state = "done"
             elif any(op.out in put_off for op in node.ops[first:last]):
@@ -453,7 +241,7 @@ class _Maker:
             address,
             instruction.code,
             _name_of(self.program, address),
-            self._named(str(instruction)),
+            self._text(instruction),
             "callout" if not unit else kind,
             unit,
             tuple(self._operations(instruction)),
@@ -470,17 +258,21 @@ class _Maker:
         names: dict[int, int] = {}
         for at, op in enumerate(instruction.ops):
             state = self.states.get((instruction.address, at), "done")
-            yield Operation(self._named(str(_renumbered(op, names))).replace("ram:", ""), state)
+            yield Operation(self._operation(_renumbered(op, names)), state)
 
-    def _named(self, text: str) -> str:
-        """Put names of addresses for numbers that are some."""
+    def _text(self, instruction: Instruction) -> str:
+        """Write an instruction with the names of the addresses in it."""
+        if class_of(instruction) == "control":
+            return _HEX.sub(self._name, str(instruction))
+        return _IN_BRACKETS.sub(lambda one: _HEX.sub(self._name, one[0]), str(instruction))
 
-        def name(found: re.Match[str]) -> str:
-            number = int(found[0].removeprefix("ram:"), 16)
-            known = self.program.where(number) if number >= PAGE else ""
-            return known if known and not known.startswith("0x") else found[0]
+    def _operation(self, op: Op) -> str:
+        return (_HEX if op.code in BRANCHES else _IN_RAM).sub(self._name, str(op))
 
-        return re.sub(r"ram:[0-9a-f]+", name, _HEX.sub(name, text))
+    def _name(self, found: re.Match[str]) -> str:
+        number = int(found[0].removeprefix("ram:"), 16)
+        known = self.program.where(number) if number >= PAGE else "0x"
+        return f"{number:#x}" if known.startswith("0x") else known
 
 
 def _name_of(program: Image, address: int) -> str:
@@ -488,14 +280,8 @@ def _name_of(program: Image, address: int) -> str:
     return "" if known.startswith("0x") or "+" in known else known
 
 
-def _leads_away(instruction: Instruction) -> bool:
-    """Return whether what follows in memory is not what follows in time."""
-    last = instruction.ops[-1].code if instruction.ops else ""
-    return last in _ENDS or last in _AWAY
-
-
 def _renumbered(op: Op, names: dict[int, int]) -> Op:
-    """Number an instruction's temporaries from 0: what SLEIGH calls them differs by version."""
+    """Count an instruction's temporaries from 0: what SLEIGH calls them differs by version."""
 
     def again(var: Var) -> Var:
         if var.space != UNIQUE:

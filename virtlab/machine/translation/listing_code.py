@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from virtlab.machine.pcode import Op, Var
 from virtlab.machine.translation.wasm import WasmFunction, wasm_module
-from virtlab.machine.translation.wasm_short import shorthand
 from virtlab.machine.translation.wasm_read import read_module
+from virtlab.machine.translation.wasm_short import shorthand
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +72,8 @@ def code_of(
 def _wasm(graph: Graph, needs: dict[Key, Needs], start: Key, where: Callable[[int], str]) -> Code:
     function = WasmFunction(graph, needs, start, marks=True)
     module = read_module(wasm_module([function]))
-    lines = shorthand(module, module.functions[-1], _names(function), where)
+    nodes = [] if function.shape.is_reducible else [key[0] for key in function.shape.order]
+    lines = shorthand(module, module.functions[-1], _names(function), where, nodes)
     size = len(WasmFunction(graph, needs, start).code)
     return Code([(line.mark, "  " * line.depth + line.text) for line in lines], size)
 

@@ -230,7 +230,8 @@ class WasmFunction:
             parts += [values.code(leaf) + (b"" if leaf.size == 8 else b"\xad") for leaf in leaves]
             parts.append(constant(self._number(needs.recipe)))
             targets += [*self.keeps[: len(leaves)], self.recipe]
-        return b"".join(parts) + b"".join(local_set(target) for target in reversed(targets))
+        parts += [local_set(target) for target in reversed(targets)]
+        return b"".join([*parts, values.mark(len(node.ops))])
 
     def _number(self, recipe: Recipe | None) -> int:
         if recipe is None:

@@ -98,6 +98,12 @@ class Term:
         given = " ".join([self.name, *self.immediates(), *map(str, self.args), *bodies])
         return f"({given})"
 
+    def walk(self) -> Iterator[Term]:
+        """Yield it and all within it."""
+        yield self
+        for term in (*self.args, *(one for body in self.bodies for one in body)):
+            yield from term.walk()
+
     def immediates(self) -> Iterator[str]:
         """Yield what stands in the code itself, as the text format has it."""
         if ".load" in self.name or ".store" in self.name:

@@ -16,7 +16,6 @@ nothing but another name, are left out.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from virtlab.machine.registers import FLAGS, GENERAL
@@ -31,30 +30,11 @@ if TYPE_CHECKING:
 __all__ = ["Line", "shorthand"]
 
 _BETWEEN = {
-    "add": "+",
-    "sub": "-",
-    "mul": "*",
-    "and": "&",
-    "or": "|",
-    "xor": "^",
-    "shl": "<<",
-    "shr_u": ">>>",
-    "shr_s": ">>",
-    "eq": "==",
-    "ne": "!=",
-    "lt_u": "<",
-    "lt_s": "<s",
-    "gt_u": ">",
-    "gt_s": ">s",
-    "le_u": "<=",
-    "le_s": "<=s",
-    "ge_u": ">=",
-    "ge_s": ">=s",
-    "div_u": "/",
-    "div_s": "/s",
-    "rem_u": "%",
-    "rem_s": "%s",
-}
+    "add": "+", "sub": "-", "mul": "*", "div_u": "/", "div_s": "/s", "rem_u": "%", "rem_s": "%s",
+    "and": "&", "or": "|", "xor": "^", "shl": "<<", "shr_u": ">>>", "shr_s": ">>",
+    "eq": "==", "ne": "!=", "lt_u": "<", "lt_s": "<s", "gt_u": ">", "gt_s": ">s",
+    "le_u": "<=", "le_s": "<=s", "ge_u": ">=", "ge_s": ">=s",
+}  # fmt: skip
 _REASONS = {DONE: "DONE", FAULT: "FAULT", EMPTY: "EMPTY"}
 _FIXED = {
     **{4 * at: name.lower() for at, name in enumerate(GENERAL)},
@@ -64,6 +44,7 @@ _FIXED = {
     layout.RECIPE: "recipe",
     layout.REAL: "real",
 }
+_NAMED = 4096  # numbers below it are no addresses
 _TABLES = {layout.READ_TLB: "tlb", layout.WRITE_TLB: "wtlb", layout.JUMPS: "jumps"}
 
 
@@ -90,6 +71,7 @@ def shorthand(
     function: Function,
     names: Mapping[int, str],
     where: Callable[[int], str] = hex,
+    nodes: Sequence[int] = (),
 ) -> list[Line]:
     """Write a function in shorthand.
 
@@ -103,6 +85,8 @@ def shorthand(
         Of locals, by their numbers.
     where
         Writes an address of the guest.
+    nodes
+        Addresses of the nodes that a switch chooses from.
 
     Returns
     -------
@@ -123,6 +107,7 @@ def shorthand(
     ['ecx -= 1', 't1 &= (ecx - 1)', 'leave DONE']
     """
     writer = _Writer(module, function, names, where)
+    writer.nodes = nodes
     return list(writer.lines(function.body, 0, []))
 
 
@@ -140,9 +125,9 @@ class _Writer:
         self.uses = Counter(
             term.values[0] for term in _all(function.body) if term.name == "local.get"
         )
+        self.nodes: Sequence[int] = ()
         self.inlined: dict[int, Term] = {}
         self.copies = _copies(function.body, names)
-        self.made: dict[int, int] = {}  # local to the mark of who set it last
 
     # --- expressions ------------------------------------------------------------------------------
 
@@ -157,7 +142,10 @@ class _Writer:
             known = self.inlined.get(number) or self.copies.get(number)
             words = self.expression(known, inner=inner) if known else self.local(number)
         elif name == "const":
-            words = self._number(term.values[0])
+            number = term.values[0]
+            is_bits = term.name == "i32.const" and number < -_NAMED
+            words = hex(number & 0xFFFFFFFF if is_bits else number)
+            words = str(number) if abs(number) < _NAMED else words
         elif ".load" in term.name:
             words = self._place(term)
         elif name in _BETWEEN:
@@ -184,11 +172,11 @@ class _Writer:
             name = "signed"
         return f"{name}({', '.join(map(self.expression, term.args))})"
 
-    def _number(self, number: int) -> str:
-        if abs(number) < 4096:
-            return str(number)
-        known = self.where(number & 0xFFFFFFFF)
-        return known if number > 0 and not known.startswith("0x") else hex(number)
+    def address(self, term: Term) -> str:
+        """Write what is an address: by its name, if it has one."""
+        if term.name == "i32.const" and abs(term.values[0]) >= _NAMED:
+            return self.where(term.values[0] & 0xFFFFFFFF)
+        return self.expression(term)
 
     def _choice(self, term: Term, *, inner: bool) -> str:
         yes, no = (self.expression(body[-1], inner=True) for body in term.bodies)
@@ -208,7 +196,7 @@ class _Writer:
                 what = "page" if offset == start else "add"
                 return f"{name}.{what}[{self.expression(base)}]"
         plus = f" + {offset}" if offset else ""
-        return f"mem{_bits(term)}[{self.expression(base)}{plus}]"
+        return f"mem{_bits(term)}[{self.address(base)}{plus}]"
 
     # --- statements -------------------------------------------------------------------------------
 
@@ -229,9 +217,19 @@ class _Writer:
                 cells = [self.local(one.values[0]) for one in body[at:last]]
                 yield Line(body[at].mark, depth, f"enter: {', '.join(cells)}")
                 at = last
+            elif self._chooses(body[at]):
+                to = self.nodes[body[at].args[0].values[0]]
+                yield Line(body[at].mark, depth, f"goto {self.where(to)}")
+                at += 2
             else:
                 yield from self._statement(body, at, depth, around)
                 at += 1
+
+    def _chooses(self, term: Term) -> bool:
+        """Return whether a statement says which node a switch is to take; a jump follows."""
+        return bool(
+            self.nodes and term.name == "local.set" and self.local(term.values[0]) == "next"
+        )
 
     def _statement(
         self, body: Sequence[Term], at: int, depth: int, around: list[int]
@@ -251,7 +249,6 @@ class _Writer:
             when = f"if {self.expression(term.args[0])}: " if term.args else ""
             yield Line(term.mark, depth, f"{when}goto {self.where(to) if to >= 0 else 'next'}")
         elif term.name != "unreachable" and not self._is_copy(term):
-            self.made[term.values[0] if term.name == "local.set" else -1] = term.mark
             yield Line(term.mark, depth, self._simple(term))
 
     def _is_copy(self, term: Term) -> bool:
@@ -270,8 +267,6 @@ class _Writer:
 
     def _if(self, term: Term, depth: int, around: list[int]) -> Iterator[Line]:
         condition = self.expression(term.args[0])
-        if term.args[0].name == "local.get":
-            term = replace(term, mark=self.made.get(term.args[0].values[0], term.mark))
         yes = list(self.lines(term.bodies[0], depth + 1, around))
         no = list(self.lines(term.bodies[1], depth + 1, around)) if len(term.bodies) > 1 else []
         if len(yes) == 1:
@@ -292,21 +287,27 @@ class _Writer:
         places = [one for one in body[:-1] if _fixed(one) == layout.EIP]
         to = ""
         if places:
-            to = f" at {self.expression(places[-1].args[1])}"
+            to = f" at {self.address(places[-1].args[1])}"
         return f"leave {known or self.expression(reason)}{to}"
 
     def _access(self, before: Sequence[Term], term: Term, depth: int) -> Line:
         """Write an access to the guest's memory, which is a look into the TLB first, as one."""
-        self.inlined = {one.values[0]: one.args[0] for one in before}
-        call = next(one for one in _all((term,)) if one.name == "call")
-        address = self.expression(call.args[0])
-        hit = next(one for one in _all((term,)) if _reaches_ram(one))
+        asked = _all((*before, *term.args))
+        self.inlined = {
+            one.values[0]: one.args[0] for one in asked if one.name in ("local.set", "local.tee")
+        }
+        call = next(one for one in term.walk() if one.name == "call")
+        asked_for = call.args[0]
+        while asked_for.name == "local.get" and asked_for.values[0] in self.inlined:
+            asked_for = self.inlined[asked_for.values[0]]
+        address = self.address(asked_for)
+        hit = next(one for one in term.walk() if _reaches_ram(one))
         place = f"mem{_bits(hit)}[{address}]"
         if ".store" in hit.name:
             text = f"{place} = {self.expression(hit.args[1])}"
         else:
             result = next(
-                one for one in _all((term,)) if one.name == "local.set" and hit in _all(one.args)
+                one for one in term.walk() if one.name == "local.set" and hit in _all(one.args)
             )
             text = f"{self.local(result.values[0])} = {place}"
         self.inlined = {}
@@ -314,12 +315,7 @@ class _Writer:
 
 
 def _all(terms: Sequence[Term]) -> Iterator[Term]:
-    """Yield terms and all within them."""
-    for term in terms:
-        yield term
-        yield from _all(term.args)
-        for body in term.bodies:
-            yield from _all(body)
+    return (one for term in terms for one in term.walk())
 
 
 def _bits(term: Term) -> int:
@@ -372,7 +368,8 @@ def _end_of_leaving(body: Sequence[Term], at: int) -> int:
     end = at
     while end < len(body) and _fixed(body[end]) >= 0:
         end += 1
-    return end + 1 if end < len(body) and body[end].name == "return" else at
+    leaves = end < len(body) and body[end].name == "return"
+    return end + 1 if leaves and any(_fixed(one) == layout.EIP for one in body[at:end]) else at
 
 
 def _reaches_ram(term: Term) -> bool:
@@ -388,7 +385,7 @@ def _access_after(body: Sequence[Term], at: int, uses: Counter[int]) -> int | No
         end += 1
     if end == len(body) or body[end].name != "if" or len(body[end].bodies) != 2:
         return None
-    within = list(_all((body[end],)))
+    within = list(body[end].walk())
     if any(one.mark != body[end].mark for one in within) or not any(map(_reaches_ram, within)):
         return None
     if not any(one.name == "call" for one in within):
