@@ -104,7 +104,7 @@ def shorthand(
     >>> body = (less, less_too, Term("return", (Term("i32.const", values=(0,)),)))
     >>> lines = shorthand(Module(), Function((), ("i32",), ("i32", "i32"), body), {0: "ecx"})
     >>> [line.text for line in lines]
-    ['ecx -= 1', 't1 &= (ecx - 1)', 'leave DONE']
+    ['ecx -= 1', 't1 &= (ecx - 1)', 'return 0']
     """
     writer = _Writer(module, function, names, where)
     writer.nodes = nodes
