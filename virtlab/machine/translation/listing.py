@@ -17,12 +17,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING
 
 from virtlab.machine.decode import LONGEST, Decoder, Instruction
 from virtlab.machine.faults import Fault
 from virtlab.machine.memory import PAGE
-from virtlab.machine.pcode import UNIQUE, Op, Var
+from virtlab.machine.pcode import RAM, UNIQUE, Op, Var
 from virtlab.machine.translation.lifting import Node, lift
 from virtlab.machine.translation.listing_code import code_of
 from virtlab.machine.translation.listing_rows import Listing, Operation, Row
@@ -142,6 +143,12 @@ def program_bytes(program: Image, address: int, size: int) -> bytes:
     return b""
 
 
+@cache
+def _decoder() -> Decoder:
+    """Return the decoder that all listings share: to make one takes a tenth of a second."""
+    return Decoder()
+
+
 @dataclass
 class _Maker:
     """Makes a listing: rows by address, as units are found."""
@@ -149,7 +156,7 @@ class _Maker:
     program: Image
     passes: Passes
     tier: str
-    decoder: Decoder = field(default_factory=Decoder)
+    decoder: Decoder = field(default_factory=_decoder)
     units: dict[int, int] = field(default_factory=dict)  # address of an instruction to its unit
     states: dict[tuple[int, int], str] = field(default_factory=dict)
     lines: dict[int, list[str]] = field(default_factory=dict)
@@ -165,7 +172,7 @@ class _Maker:
     def listing(self, first: int, most: int) -> Listing:
         rows: list[Row] = []
         at, end = first, self._end(first)
-        while at < end and len(rows) < most:
+        while at < end and len(rows) < most and program_bytes(self.program, at, 1):
             instruction = self.fetch(at)
             if instruction is not None and at not in self.units:
                 self._unit(at)
@@ -248,10 +255,11 @@ class _Maker:
             tuple(self.lines.get(address, ()))
             if unit
             else (f"call the VMM: {instruction.mnemonic}",),
+            next((op.ins[0].offset for op in instruction.ops if _is_jump(op)), -1),
         )
 
     def _none(self, at: int) -> Row:
-        code = program_bytes(self.program, at, 1) or b"\0"
+        code = program_bytes(self.program, at, 1)
         return Row(at, code, _name_of(self.program, at), "(no instruction)", "none", 0, (), ())
 
     def _operations(self, instruction: Instruction) -> Iterator[Operation]:
@@ -278,6 +286,11 @@ class _Maker:
 def _name_of(program: Image, address: int) -> str:
     known = program.where(address)
     return "" if known.startswith("0x") or "+" in known else known
+
+
+def _is_jump(op: Op) -> bool:
+    """Return whether an operation leads to an address that its instruction says."""
+    return op.code in BRANCHES and op.ins[0].space == RAM
 
 
 def _renumbered(op: Op, names: dict[int, int]) -> Op:

@@ -62,6 +62,8 @@ class Row:
         What it means.
     lines
         What was made for it.
+    to
+        Where it jumps, if its bytes say so; -1 if not.
 
     Examples
     --------
@@ -77,6 +79,7 @@ class Row:
     unit: int
     operations: tuple[Operation, ...]
     lines: tuple[str, ...]
+    to: int = -1
 
     @property
     def sign(self) -> str:

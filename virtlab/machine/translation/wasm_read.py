@@ -61,7 +61,7 @@ _TYPES = {0x7F: "i32", 0x7E: "i64"}
 _ELSE, _END = 5, 0x0B
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Term:
     """An instruction with what it takes.
 
@@ -100,9 +100,13 @@ class Term:
 
     def walk(self) -> Iterator[Term]:
         """Yield it and all within it."""
-        yield self
-        for term in (*self.args, *(one for body in self.bodies for one in body)):
-            yield from term.walk()
+        todo = [self]
+        while todo:
+            term = todo.pop()
+            yield term
+            for body in reversed(term.bodies):
+                todo += body[::-1]
+            todo += term.args[::-1]
 
     def immediates(self) -> Iterator[str]:
         """Yield what stands in the code itself, as the text format has it."""

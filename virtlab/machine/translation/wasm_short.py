@@ -9,8 +9,7 @@ things that the translator writes again and again are one line each:
     if left < 5: leave EMPTY    store all that has changed, and return
     enter: eax, ecx, zf         load what is used
 
-`virtlab.machine.translation.wasm_text` has it in full. Names for values that are numbers, or
-nothing but another name, are left out.
+`virtlab.machine.translation.wasm_text` has it in full. Names for numbers are left out.
 """
 
 from __future__ import annotations
@@ -45,6 +44,7 @@ _FIXED = {
     layout.REAL: "real",
 }
 _NAMED = 4096  # numbers below it are no addresses
+_SHORT = 4  # statements of either way of an access to memory, at most
 _TABLES = {layout.READ_TLB: "tlb", layout.WRITE_TLB: "wtlb", layout.JUMPS: "jumps"}
 
 
@@ -368,7 +368,7 @@ def _end_of_leaving(body: Sequence[Term], at: int) -> int:
     end = at
     while end < len(body) and _fixed(body[end]) >= 0:
         end += 1
-    leaves = end < len(body) and body[end].name == "return"
+    leaves = [one.name for one in body[end : end + 1]] == ["return"]
     return end + 1 if leaves and any(_fixed(one) == layout.EIP for one in body[at:end]) else at
 
 
@@ -383,15 +383,16 @@ def _access_after(body: Sequence[Term], at: int, uses: Counter[int]) -> int | No
     end = at
     while end < len(body) and body[end].name == "local.set":
         end += 1
-    if end == len(body) or body[end].name != "if" or len(body[end].bodies) != 2:
+    ways = [len(way) for way in body[end].bodies] if end < len(body) else []
+    if len(ways) != 2 or max(ways) > _SHORT or body[end].name != "if":
         return None
     within = list(body[end].walk())
-    if any(one.mark != body[end].mark for one in within) or not any(map(_reaches_ram, within)):
+    is_one = all(one.mark == body[end].mark for one in within) and any(map(_reaches_ram, within))
+    if not is_one or not any(one.name == "call" for one in within):
         return None
-    if not any(one.name == "call" for one in within):
-        return None
-    inside = Counter(one.values[0] for one in _all(body[at : end + 1]) if one.name == "local.get")
-    prepared = [one.values[0] for one in body[at:end]]
+    prepared = {one.values[0] for one in body[at:end]}
+    within += _all(body[at:end])
+    inside = Counter(one.values[0] for one in within if one.name == "local.get")
     return end if all(inside[number] == uses[number] for number in prepared) else None
 
 
