@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from virtlab.machine.memory import PAGE
+from virtlab.machine.translation.deprivilege import Rights
 from virtlab.validate import integer
 
 __all__ = ["Policy", "TranslationCache", "Unit", "UnitKey", "flush_all", "least_used", "oldest"]
@@ -38,11 +39,14 @@ class UnitKey(NamedTuple):
         Number of the physical page that it was made from.
     flat
         Which segments were flat: a bit each.
+    rights
+        What it may do to the interrupt flag.
     """
 
     address: int
     page: int
     flat: int
+    rights: Rights = Rights.KERNEL
 
 
 @dataclass

@@ -8,6 +8,7 @@ reach beyond it, whatever it computes, so a guest cannot get out.
     LEFT      instructions that may still be done before the host wants to be asked
     RECIPE    number of the recipe for flags that were not computed; 0 if all were
     REAL      which of them were computed after all: a bit each
+    PENDING   1 if a device's interrupt is pending while IF is 0
     FREE, SPAN
               without MMU only: where the largest piece of RAM without code begins, and how many
               addresses it has at which eight bytes fit
@@ -37,6 +38,7 @@ __all__ = [
     "JUMPS",
     "KEPT",
     "LEFT",
+    "PENDING",
     "RAM",
     "READ_TLB",
     "REAL",
@@ -47,7 +49,7 @@ __all__ = [
 ]
 
 EIP = 644  # as `virtlab.machine.registers.PLACES` has it
-LEFT, RECIPE, REAL, KEPT = 0x400, 0x404, 0x408, 0x800
+LEFT, RECIPE, REAL, PENDING, KEPT = 0x400, 0x404, 0x408, 0x414, 0x800
 FREE, SPAN = 0x40C, 0x410
 SLOTS = 4096  # of each table
 JUMPS, READ_TLB, WRITE_TLB, RAM = 0x8000, 0x10000, 0x18000, 0x20000

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from virtlab.machine.pcode import CONST, RAM, REGISTER, UNIQUE, Op, Var, signed
 from virtlab.machine.registers import FLAGS, PLACES
-from virtlab.machine.translation.regions import BRANCHES, FAULTING, INDIRECT
+from virtlab.machine.translation.regions import BRANCHES, FAULTING, INDIRECT, casts_shadow
 
 if TYPE_CHECKING:
     from virtlab.machine.decode import Instruction
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CELLS",
     "FLAG_CELLS",
+    "SYSTEM",
     "Branch",
     "Graph",
     "Indirect",
@@ -47,7 +48,12 @@ Key = tuple[int, int]  # address of an instruction, and of which operation in it
 FLAG_CELLS = tuple(
     Var(REGISTER, FLAGS[name][0], 1) for name in ("CF", "PF", "AF", "ZF", "SF", "DF", "OF")
 )
+SYSTEM = (  # what instructions that are done in the cache change besides
+    *(Var(REGISTER, FLAGS[name][0], 1) for name in ("IF", "IOPL", "NT", "RF", "AC", "ID")),
+    Var(REGISTER, *PLACES["CR0"]),
+)
 CELLS = (*(Var(REGISTER, 4 * number, 4) for number in range(8)), *FLAG_CELLS)
+_STATE = frozenset((*CELLS, *SYSTEM))
 _EIP = PLACES["EIP"][0]
 _GENERAL_END = 32  # where the general registers end, in bytes
 
@@ -255,7 +261,8 @@ class _Lifter:
                 self.now.count += 1
             ended = self._instruction(instruction, first)
             address, first = instruction.next, 0
-            if not ended and address in self.region.leaders:
+            # What follows `sti` belongs to the same node, wherever else it is reached from.
+            if not ended and address in self.region.leaders and not casts_shadow(instruction):
                 break
         if not ended:
             self.now.end = Jump((address, 0))
@@ -264,7 +271,7 @@ class _Lifter:
         return self.now
 
     def _changed(self) -> dict[Var, Var]:
-        return {cell: value for cell, value in self.env.items() if cell in CELLS and cell != value}
+        return {cell: value for cell, value in self.env.items() if cell in _STATE and cell != value}
 
     def _instruction(self, instruction: Instruction, first: int) -> bool:
         """Lift operations up to one that branches; return whether there was one."""

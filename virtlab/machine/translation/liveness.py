@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from virtlab.machine.pcode import COMPUTED, CONST
-from virtlab.machine.translation.lifting import CELLS, FLAG_CELLS, Indirect, Leave, is_cell
+from virtlab.machine.translation.lifting import CELLS, FLAG_CELLS, SYSTEM, Indirect, Leave, is_cell
 from virtlab.machine.translation.regions import FAULTING
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ def _temporaries(graph: Graph) -> set[Var]:
 
 
 def _of_node(node: Node, live: set[Var]) -> Needs:
-    sets = {cell: value for cell, value in node.sets.items() if cell in live}
+    sets = {cell: value for cell, value in node.sets.items() if cell in live or cell in SYSTEM}
     hot = _closure(node, {*sets.values(), *node.ending})
     put_off = {cell: value for cell, value in node.sets.items() if cell in _FLAGS - live}
     recipe = _recipe(node, put_off, hot) if put_off else None

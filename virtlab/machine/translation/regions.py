@@ -5,10 +5,12 @@ them, and cannot see that flags which one block sets are overwritten by the next
 reads them. So blocks that lead to one another are taken together: from where execution stands,
 along all direct jumps, both ways of a branch, into functions that are called and on after the call.
 
-Each instruction is of one of three classes, as Adams and Agesen name them:
+Each instruction is of one of four classes, as Adams and Agesen name them:
 
     IDENT     does in the cache what it says: p-code tells all of it
     control   changes which instruction is next; its target is an address of the guest
+    in-cache  touches the machine itself, but code in the cache can do it
+              (`virtlab.machine.translation.deprivilege`)
     callout   touches the machine itself, so the VMM does it: it ends the region there
 
 A region stays within one page, so that it can be forgotten when the guest writes on that page.
@@ -37,6 +39,7 @@ __all__ = [
     "INDIRECT",
     "LIMIT",
     "Region",
+    "casts_shadow",
     "class_of",
     "find_block",
     "find_region",
@@ -48,6 +51,7 @@ BRANCHES = frozenset({"BRANCH", "CALL", "CBRANCH"})
 INDIRECT = frozenset({"BRANCHIND", "CALLIND", "RETURN"})
 FAULTING = frozenset({"LOAD", "STORE", "CHECK_DIVIDE", "CHECK_SIGNED_DIVIDE"})
 _NOTHING = frozenset({"LOCK", "UNLOCK"})
+_STI = 0xFB
 _KNOWN = frozenset(COMPUTED) | BRANCHES | INDIRECT | FAULTING | _NOTHING
 
 
@@ -90,7 +94,7 @@ def class_of(instruction: Instruction) -> str:
     Returns
     -------
     str
-        'IDENT', 'control' or 'callout'.
+        'IDENT', 'control', 'in-cache' or 'callout'.
 
     Examples
     --------
@@ -100,8 +104,10 @@ def class_of(instruction: Instruction) -> str:
     ['IDENT', 'control', 'callout']
     """
     codes = {op.code for op in instruction.ops}
-    if routine_of(instruction.encoding) or codes - _KNOWN or _changes_before_it_faults(instruction):
+    if codes - _KNOWN or _changes_before_it_faults(instruction):
         return "callout"
+    if routine_of(instruction.encoding):
+        return "in-cache"
     return "control" if codes & (BRANCHES | INDIRECT) else "IDENT"
 
 
@@ -172,7 +178,7 @@ def find_block(
     region, at = Region(start, leaders={start}), start
     while len(region.code) < limit:
         instruction = fetch(at)
-        if instruction is None or class_of(instruction) == "callout":
+        if instruction is None or not _can_take(instruction, fetch, limit - len(region.code)):
             break
         region.code[at] = instruction
         if _leads_elsewhere(instruction):
@@ -181,6 +187,40 @@ def find_block(
             region.leaders.update((at, instruction.next))
         at = instruction.next
     return region
+
+
+def _can_take(
+    instruction: Instruction, fetch: Callable[[int], Instruction | None], room: int
+) -> bool:
+    """Return whether an instruction is not for the VMM, and neither is the one in its shadow."""
+    if class_of(instruction) == "callout":
+        return False
+    if not casts_shadow(instruction):
+        return True
+    after = fetch(instruction.next) if room > 1 else None
+    return after is not None and class_of(after) != "callout" and not casts_shadow(after)
+
+
+def casts_shadow(instruction: Instruction) -> bool:
+    r"""Return whether no interrupt comes before the instruction that follows is done.
+
+    Parameters
+    ----------
+    instruction
+        Decoded.
+
+    Returns
+    -------
+    bool
+        True of `sti`.
+
+    Examples
+    --------
+    >>> from virtlab.machine.decode import Decoder
+    >>> casts_shadow(Decoder().decode(0, b"\xfb")), casts_shadow(Decoder().decode(0, b"\xfa"))
+    (True, False)
+    """
+    return instruction.encoding.opcode == _STI
 
 
 def _leads_elsewhere(instruction: Instruction) -> bool:
@@ -198,7 +238,7 @@ def _follow(
     found: list[int] = []
     while at not in region.code and len(region.code) < limit:
         instruction = fetch(at)
-        if instruction is None or class_of(instruction) == "callout":
+        if instruction is None or not _can_take(instruction, fetch, limit - len(region.code)):
             break
         region.code[at] = instruction
         targets = [op.ins[0].offset for op in _jumps(instruction)]

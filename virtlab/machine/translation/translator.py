@@ -29,7 +29,8 @@ from virtlab.machine.encoding import CS
 from virtlab.machine.faults import Fault
 from virtlab.machine.memory import PAGE
 from virtlab.machine.translation.cache import TranslationCache, Unit, UnitKey
-from virtlab.machine.translation.layout import KEPT, LEFT, RECIPE
+from virtlab.machine.translation.deprivilege import Rights, deprivileged, rights_of
+from virtlab.machine.translation.layout import KEPT, LEFT, PENDING, RECIPE
 from virtlab.machine.translation.lifting import FLAG_CELLS, lift
 from virtlab.machine.translation.liveness import needs
 from virtlab.machine.translation.passes import Passes
@@ -108,6 +109,7 @@ class Translator:
         self.hot, self.counts = integer("hot", hot, minimum=1), Counter[str]()
         self._visits: Counter[UnitKey] = Counter()
         self._user, self._flat, self._left_out = False, 0, False
+        self._rights = Rights.KERNEL
         self._segments: tuple[Segment, ...] = ()
         self._recipes: list[Recipe] = []
         self._linked: set[int] = set()  # linear pages that the driver finds code on
@@ -206,6 +208,9 @@ class Translator:
         """Run translated code; return why it came back, and how many instructions it did."""
         view = self.host.view
         view[LEFT : LEFT + 4] = struct.pack("<i", budget)
+        # With IF set nothing is pending: an interrupt would have come before.
+        waits = not self.processor.registers.flag("IF") and self.computer.pic.pending()
+        view[PENDING] = waits
         reason = self.host.enter()
         if reason in (FAULT, EMPTY):
             self._make_flags()
@@ -258,6 +263,10 @@ class Translator:
             self._user = user
             self.tlb.flush()
             self._unlink()
+        rights = rights_of(processor.cpl, processor.registers.flag("IOPL"))
+        if rights != self._rights:
+            self._rights = rights
+            self._unlink()
         segments = tuple(processor.segments)
         if segments != self._segments:
             flat = sum(_is_flat(segment) << k for k, segment in enumerate(segments))
@@ -271,7 +280,7 @@ class Translator:
             place = processor.paging.physical(address, write=False, user=user)
         except Fault:
             return None
-        return UnitKey(address, place // PAGE, self._flat)
+        return UnitKey(address, place // PAGE, self._flat, rights)
 
     def _translate(self, key: UnitKey) -> Unit | None:
         """Translate from an address on, and put it into the cache."""
@@ -306,6 +315,8 @@ class Translator:
                 found = self.processor.decoder.decode(address, code[at : at + LONGEST])
             except Fault:
                 return None
+            if self.passes.in_cache:
+                found = deprivileged(found, key.rights)
             return found if self._goes_through_flat(found) else None
 
         return fetch

@@ -287,6 +287,8 @@ def cannot_divide(op: Op, code: Code) -> bytes:
     12
     """
     dividend, divisor, bytes_of_it = op.ins
+    if dividend == (CONST, 0, dividend.size):
+        return code(divisor) + operator("eqz", dividend.size)
     size, room = dividend.size, 1 << 8 * bytes_of_it.offset
     is_zero = code(divisor) + operator("eqz", size)
     if op.code == "CHECK_DIVIDE":
