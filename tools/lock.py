@@ -26,7 +26,7 @@ PYTHONS = ("3.11", "3.12", "3.13")
 LOCKS = {
     "lab": ["--extra", "lab", "--extra", "machine", "--group", "build"],
     "test": [
-        *("--extra", "lab", "--extra", "machine"),
+        *("--extra", "lab", "--extra", "machine", "--extra", "llvm"),
         *("--group", "build", "--group", "test", "--group", "bench"),
     ],
 }

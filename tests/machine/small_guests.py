@@ -27,6 +27,7 @@ def set_up(
     tier: str = "interpreter",
     passes: Passes | None = None,
     keys: Sequence[tuple[int, int]] = (),
+    mmu: bool = True,
 ) -> Computer:
     """Return a computer with flat segments of rings 0 and 3, a task state, and an empty IDT."""
     computer = Computer(
@@ -37,6 +38,7 @@ def set_up(
         tier=tier,
         passes=passes,
         keys=keys,
+        mmu=mmu,
     )
     flat = [(0x9B, 0), (0x93, 0), (0xFB, 0), (0xF3, 0)]
     gdt = bytes(8) + b"".join(descriptor_bytes(0, 0xFFFFFFFF, access) for access, _ in flat)

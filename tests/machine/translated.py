@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from virtlab.machine.translation.passes import Passes
 
 needs_wasmtime = pytest.mark.usefixtures("wasmtime")
+needs_llvmlite = pytest.mark.usefixtures("llvmlite")
 
 
 def seen(computer: Computer, run: GuestRun) -> dict[str, Any]:
@@ -58,12 +59,14 @@ class RandomBlocks:
 
     CODE, RAM_MIB = 0x10000, 4
 
-    def __init__(self, seed: int, passes: Passes | None = None, *, mmu: bool = True) -> None:
+    def __init__(
+        self, seed: int, passes: Passes | None = None, *, tier: str = "wasm", mmu: bool = True
+    ) -> None:
         self.rng = np.random.default_rng(seed)
         filling = self.rng.integers(0, 256, self.RAM_MIB << 20, dtype=np.uint8).tobytes()
         self.interpreting, self.translating = (
-            Computer(self.RAM_MIB, history=0, tier=tier, decoder=DECODER, passes=passes, mmu=mmu)
-            for tier in ("interpreter", "wasm")
+            Computer(self.RAM_MIB, history=0, tier=one, decoder=DECODER, passes=passes, mmu=mmu)
+            for one in ("interpreter", tier)
         )
         eager(self.translating)
         for computer in (self.interpreting, self.translating):

@@ -32,7 +32,9 @@ def run(
     ] = None,
     tier: Annotated[
         str,
-        typer.Option(help="'interpreter', or 'wasm': translated code, thousands of times faster."),
+        typer.Option(
+            help="'interpreter'; or translated, and thousands of times faster: 'wasm', 'llvm'."
+        ),
     ] = "interpreter",
     seed: Seed = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

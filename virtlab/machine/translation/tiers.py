@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     Load = Callable[[int, int], int]
     Store = Callable[[int, int, int], int]
 
-__all__ = ["DONE", "EMPTY", "FAULT", "MISSING", "TIERS", "Compiled", "Host", "host_for"]
+__all__ = ["DONE", "EMPTY", "FAULT", "MISSING", "SLICE", "TIERS", "Compiled", "Host", "host_for"]
 
-TIERS = ("interpreter", "wasm")
+TIERS = ("interpreter", "wasm", "llvm")
 
-# Why translated code comes back: go on at EIP; let the interpreter do one; no instructions are
-# left; no code is known for EIP.
-DONE, FAULT, EMPTY, MISSING = range(4)
+# Why translated code comes back: go on at EIP; let the interpreter do one; too few instructions are
+# left; no code is known for EIP; the host wanted to see where it stands, anywhere in a unit.
+DONE, FAULT, EMPTY, MISSING, SLICE = range(5)
 
 
 class Compiled(Protocol):
@@ -74,6 +74,9 @@ class Host(Protocol):
     def forget_jumps(self) -> None:
         """Let it find nothing."""
 
+    def knows(self, address: int) -> bool:
+        """Return whether it can go on at an address in the middle of a unit."""
+
     def enter(self) -> int:
         """Run from EIP on; return why it came back."""
 
@@ -110,6 +113,10 @@ def host_for(tier: str, ram_bytes: int, load: Load, store: Store, *, mmu: bool =
     'wasm'
     """
     one_of("tier", tier, TIERS[1:])
+    if tier == "llvm":
+        from virtlab.machine.translation.llvm_host import LlvmHost
+
+        return LlvmHost(ram_bytes, load, store, mmu=mmu)
     from virtlab.machine.translation.wasm_host import WasmHost
 
     return WasmHost(ram_bytes, load, store, mmu=mmu)

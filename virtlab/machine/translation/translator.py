@@ -35,7 +35,7 @@ from virtlab.machine.translation.lifting import FLAG_CELLS, lift
 from virtlab.machine.translation.liveness import needs
 from virtlab.machine.translation.passes import Passes
 from virtlab.machine.translation.regions import find_block, find_region, touches_memory
-from virtlab.machine.translation.tiers import EMPTY, FAULT, TIERS, host_for
+from virtlab.machine.translation.tiers import EMPTY, FAULT, SLICE, TIERS, host_for
 from virtlab.machine.translation.tlb import NoTlb, SoftTlb
 from virtlab.validate import InvalidInputError, integer, one_of
 
@@ -51,6 +51,7 @@ __all__ = ["HOT", "Translator", "translator_for"]
 
 HOT = 4  # visits after which code is translated
 _MOST = 50_000_000  # instructions between two looks at Ctrl-C
+_LOOK = 200  # steps in which to come by code, if execution was stopped in the middle of a unit
 
 
 class Translator:
@@ -113,7 +114,7 @@ class Translator:
         self._segments: tuple[Segment, ...] = ()
         self._recipes: list[Recipe] = []
         self._linked: set[int] = set()  # linear pages that the driver finds code on
-        self._at_entry = True
+        self._at_entry, self._looking = True, 0
 
     def attach(self, computer: Computer) -> None:
         """Take charge of a computer whose registers and memory lie in the host's buffer.
@@ -182,15 +183,16 @@ class Translator:
         --------
         See the class: `Computer.run` calls it.
         """
-        if self._at_entry and not self._is_for_the_interpreter():
+        if self._may_be_known() and not self._is_for_the_interpreter():
             budget = self._budget(limit)
-            unit = self._unit_here() if budget > 0 else None
-            if unit is not None:
-                self._link(unit)
+            if budget > 0 and self._is_there():
                 reason, done = self._enter(budget)
                 if done and reason != FAULT:
                     return
         self._step()
+
+    def _may_be_known(self) -> bool:
+        return self._at_entry or self.host.knows(self.processor.registers["EIP"])
 
     def _is_for_the_interpreter(self) -> bool:
         computer, flag = self.computer, self.processor.registers.flag
@@ -212,8 +214,10 @@ class Translator:
         waits = not self.processor.registers.flag("IF") and self.computer.pic.pending()
         view[PENDING] = waits
         reason = self.host.enter()
-        if reason in (FAULT, EMPTY):
+        if reason in (FAULT, EMPTY, SLICE):
             self._make_flags()
+        if reason == SLICE:
+            self._looking = _LOOK
         done = budget - int(struct.unpack_from("<i", view, LEFT)[0])
         self.processor.instructions += done
         self.counts["entries"] += 1
@@ -235,6 +239,7 @@ class Translator:
     def _step(self) -> None:
         """Let the interpreter do a step; see whether a new piece of code begins after it."""
         self.counts["steps"] += 1
+        self._looking -= self._looking > 0
         before, was_entry = self.processor.registers["EIP"], self._at_entry
         self.computer.step()
         moved = self.processor.registers["EIP"] - before
@@ -242,18 +247,22 @@ class Translator:
 
     # --- translating ------------------------------------------------------------------------------
 
-    def _unit_here(self) -> Unit | None:
-        """Return the translation for where execution stands, if there is or should be one."""
+    def _is_there(self) -> bool:
+        """Return whether there is code for where execution stands; make it if there should be."""
         self._left_out = False
         key = self._key()
         if key is None:
-            return None
+            return False
         unit = self.cache.find(key)
-        if unit is None:
+        if unit is None and self.host.knows(key.address):
+            return True
+        if unit is None and not self._looking:
             self._visits[key] += 1
             if self._visits[key] >= self.hot:
                 unit = self._translate(key)
-        return unit
+        if unit is not None:
+            self._link(unit)
+        return unit is not None
 
     def _key(self) -> UnitKey | None:
         """Return what a translation for here is found by; None if there can be none."""

@@ -255,6 +255,27 @@ class WasmHost:
         """
         self.view[JUMPS : JUMPS + 8 * SLOTS] = bytes(8 * SLOTS)
 
+    def knows(self, address: int) -> bool:  # noqa: ARG002 (its units are entered at their start)
+        """Return whether it can go on in the middle of a unit.
+
+        Parameters
+        ----------
+        address
+            Of the guest.
+
+        Returns
+        -------
+        bool
+            No.
+
+        Examples
+        --------
+        >>> host = WasmHost(1 << 20, lambda address, size: -1, lambda address, size, value: 1)
+        >>> host.knows(0x1000)
+        False
+        """
+        return False
+
     def enter(self) -> int:
         """Run from EIP until something is missing or to be done.
 

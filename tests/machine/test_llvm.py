@@ -1,0 +1,380 @@
+"""The llvm tier does what the interpreter does, whichever of its parts runs at the moment."""
+
+from __future__ import annotations
+
+import gc
+import re
+import sys
+import weakref
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from tests.machine.oracle import expected
+from tests.machine.small_guests import DECODER, EXIT, handle, set_up, with_timer
+from tests.machine.test_translation import CHANGES_ITSELF, MIXED
+from tests.machine.translated import RandomBlocks, eager, needs_llvmlite, random_state, seen
+from virtlab.machine.computer import Computer
+from virtlab.machine.devices.pit import INSTRUCTIONS_PER_TICK
+from virtlab.machine.guests import GUESTS, Guest, guest, kernel
+from virtlab.machine.image import load
+from virtlab.machine.translation import llvm_code, llvm_host
+from virtlab.machine.translation.llvm_host import LlvmHost
+from virtlab.validate import InvalidInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+pytestmark = needs_llvmlite
+MIB = 1 << 20
+LOOP = "b9a0860100 49 75fd f4"  # mov ecx, 100000; dec ecx; jnz; hlt
+
+
+def host(computer: Computer) -> LlvmHost:
+    assert computer.translator is not None
+    assert isinstance(computer.translator.host, LlvmHost)
+    return computer.translator.host
+
+
+def at_once(computer: Computer) -> Computer:
+    """Let LLVM have all code the first time it is run."""
+    host(eager(computer)).in_background = False
+    return computer
+
+
+class LaterPool:
+    """A worker that works when a test says so."""
+
+    def __init__(self) -> None:
+        self.jobs: list[tuple[Future[Any], Callable[..., Any], tuple[Any, ...]]] = []
+
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        self.jobs.append((future, function, arguments))
+        return future
+
+    def work(self) -> int:
+        """Do all jobs that were not cancelled; return how many."""
+        jobs = [job for job in self.jobs if job[0].set_running_or_notify_cancel()]
+        for future, function, arguments in jobs:
+            future.set_result(function(*arguments))
+        self.jobs.clear()
+        return len(jobs)
+
+
+@pytest.fixture
+def pool(monkeypatch: pytest.MonkeyPatch) -> LaterPool:
+    """Slices of some hundred instructions, and LLVM when the test says so."""
+    found = LaterPool()
+    monkeypatch.setattr(llvm_host, "_worker", lambda: found)
+    short(monkeypatch)
+    return found
+
+
+def short(monkeypatch: pytest.MonkeyPatch, size: int = 300) -> None:
+    monkeypatch.setattr(llvm_host, "FIRST", size)
+    monkeypatch.setattr(llvm_host, "LATER", size)
+
+
+def ran(path: Path, tier: str, tick: int = INSTRUCTIONS_PER_TICK, *, now: bool) -> dict[str, Any]:
+    computer = Computer(4, history=0, tier=tier, decoder=DECODER, instructions_per_tick=tick)
+    if tier == "llvm" and now:
+        at_once(computer)
+    computer.load(load(path, 4 * MIB))
+    return seen(computer, computer.run())
+
+
+# --- the same as in the interpreter ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("now", [True, False])
+@pytest.mark.parametrize("name", ["fibonacci", "isprime", "sieve"])
+def test_programs_end_as_they_do_in_the_interpreter(
+    name: str,
+    now: bool,  # noqa: FBT001
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    short(monkeypatch, 20_000)
+    path = guest(name).path()
+    assert ran(path, "llvm", now=now) == ran(path, "interpreter", now=now)
+
+
+@pytest.mark.parametrize("one", GUESTS, ids=lambda one: one.name)
+def test_a_hundred_million_instructions_are_counted_exactly(one: Guest) -> None:
+    mmu = GUESTS.index(one) % 2 == 0
+    computer = Computer(16, history=0, tier="llvm", decoder=DECODER, mmu=mmu)
+    computer.load(load(one.path(large=True), 16 * MIB))
+    run = computer.run(10**9)
+    assert run.text == expected(one, large=True)
+    assert run.instructions == one.large_instructions - 1
+
+
+@pytest.mark.parametrize(("tick", "now"), [(INSTRUCTIONS_PER_TICK, True), (7, True), (7, False)])
+def test_the_small_kernel_and_its_processes(
+    tick: int,
+    now: bool,  # noqa: FBT001
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    short(monkeypatch, 2000)
+    assert ran(kernel(), "llvm", tick, now=now) == ran(kernel(), "interpreter", tick, now=now)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_random_blocks(seed: int) -> None:
+    """Whatever comes: faults, jumps to nowhere, strings, blocks that write on themselves."""
+    blocks = RandomBlocks(seed, tier="llvm")
+    at_once(blocks.translating)
+    for _ in range(15):
+        start, code = blocks.block(16)
+        for _ in range(4):
+            different = blocks.compare(start, random_state(blocks.rng), 200)
+            assert not different, (code.hex(), different)
+    assert blocks.same_memory()
+    assert blocks.translating.translator is not None
+    assert blocks.translating.translator.counts["instructions"] > 0.4 * blocks.instructions
+
+
+def test_random_blocks_of_the_same_code_with_many_states() -> None:
+    """Compiled once, entered with all kinds of registers: comparisons and overflow above all."""
+    blocks = RandomBlocks(7, tier="llvm")
+    at_once(blocks.translating)
+    # cmp; jl; cmp; jle; cmp; jg; sub; jge; add; jo; imul; sbb; each with its own way on
+    code = "39d8 7c01 41 39f7 7e01 42 38d4 7f01 45 29d8 7d01 46 01fb 7001 47 0fafc3 19c2 f4"
+    start = blocks.CODE
+    for computer in (blocks.interpreting, blocks.translating):
+        computer.memory.write(start, bytes.fromhex(code))
+    for _ in range(300):
+        state = random_state(blocks.rng)
+        if blocks.rng.random() < 0.3:
+            state["EBX"] = state["EAX"] + int(blocks.rng.integers(-1, 2)) & 0xFFFFFFFF
+        different = blocks.compare(start, state, int(blocks.rng.integers(1, 25)))
+        assert not different, different
+
+
+# --- exact counts ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def states() -> list[dict[str, Any]]:
+    """The machine after each number of instructions of a loop, by the interpreter."""
+    computer = set_up(history=0)
+    computer.load_code(bytes.fromhex(MIXED))
+    found: list[dict[str, Any]] = []
+    for _ in range(120):
+        run = computer.run(1)
+        found.append({**seen(computer, run), "counts": None})
+    return found
+
+
+def test_a_run_may_end_after_any_instruction(states: list[dict[str, Any]]) -> None:
+    """All from the same code, compiled once; the machine is put back to where it began."""
+    computer = at_once(set_up(history=0, tier="llvm"))
+    computer.load_code(bytes.fromhex(MIXED))
+    memory, registers = bytes(computer.memory.data), bytes(computer.processor.registers.data)
+    for limit, state in enumerate(states, 1):
+        computer.memory.data[:], computer.processor.registers.data[:] = memory, registers
+        computer.processor.instructions, computer.processor.halted = 0, False
+        run = computer.run(limit)
+        assert run.instructions == limit
+        assert {**seen(computer, run), "counts": None} == state
+    assert computer.translator is not None
+    assert computer.translator.counts["instructions"] > 0.5 * sum(range(len(states)))
+
+
+def test_a_run_in_pieces_is_the_same_run(states: list[dict[str, Any]]) -> None:
+    computer = at_once(set_up(history=0, tier="llvm"))
+    computer.load_code(bytes.fromhex(MIXED))
+    done, dice = 0, np.random.default_rng(5)
+    while done < len(states):
+        piece = min(int(dice.integers(1, 12)), len(states) - done)
+        run = computer.run(piece)
+        done += piece
+        assert {**seen(computer, run), "counts": None} == states[done - 1]
+
+
+def timed(count: int, tier: str) -> dict[str, Any]:
+    computer = with_timer(count, MIXED, history=0, tier=tier)
+    if tier == "llvm":
+        at_once(computer)
+    return seen(computer, computer.run(3000))
+
+
+@pytest.mark.parametrize("count", range(31, 95, 7))
+def test_an_interrupt_at_every_instruction_of_a_loop(count: int) -> None:
+    assert timed(count, "llvm") == timed(count, "interpreter")
+
+
+def test_a_fault_goes_to_the_guest_with_all_flags() -> None:
+    """The flags of an addition nobody reads are there when the next instruction faults."""
+    pushed = []
+    for tier in ("llvm", "interpreter"):
+        computer = set_up(history=0, tier=tier)
+        handle(computer, 0, "f4")  # #DE: halt
+        computer.load_code(bytes.fromhex("bcf0ff0800 31d2 31c9 b8ffffffff 83c001 f7f1" + EXIT))
+        if tier == "llvm":
+            at_once(computer)
+        computer.run(100)
+        stack = computer.processor.registers["ESP"]
+        pushed.append(computer.memory.read(stack, 12).hex())
+    assert pushed[0] == pushed[1]
+
+
+@pytest.mark.parametrize("tier", ["interpreter", "llvm"])
+def test_a_fault_after_a_store_does_not_store_twice(tier: str) -> None:
+    """What is done again after a fault may have been done already only if that changes nothing."""
+    computer = set_up(history=0, tier=tier, ram_mib=2)
+    handle(computer, 14, "f4")
+    # mov ebx, 0x180000; mov eax, [ebx]; inc dword [ebx]; mov edx, [ebx]; inc dword [ebx];
+    # mov ecx, [ebx]; div of 5 by zero
+    handle(computer, 0, "f4")
+    code = "bcf0ff0800 bb00001800 8b03 ff03 8b13 ff03 8b0b 31f6 b805000000 31d2 f7f6"
+    computer.load_code(bytes.fromhex(code.replace(" ", "") + EXIT))
+    if tier == "llvm":
+        at_once(computer)
+    computer.run(100)
+    names = ("EAX", "ECX", "EDX")
+    assert [computer.processor.registers[name] for name in names] == [5, 2, 0]
+    assert computer.memory.read(0x180000, 4) == (2).to_bytes(4, "little")
+
+
+# --- code that changes, and code that comes late --------------------------------------------------
+
+
+@pytest.mark.parametrize("mmu", [True, False])
+def test_a_program_that_changes_itself(mmu: bool) -> None:  # noqa: FBT001
+    computer = at_once(set_up(history=0, tier="llvm", mmu=mmu))
+    computer.load_code(bytes.fromhex("31c0" + CHANGES_ITSELF))
+    run = computer.run()
+    assert computer.processor.registers["EAX"] == sum(range(1, 10))
+    assert run.instructions == 1 + 1 + 9 * 4 + 1
+
+
+def test_what_is_hot_goes_to_llvm_and_is_entered_in_the_middle(pool: LaterPool) -> None:
+    computer = eager(set_up(history=0, tier="llvm"))
+    computer.load_code(bytes.fromhex(LOOP))
+    computer.run(2000)
+    assert len(pool.jobs) == 1
+    assert not host(computer).knows(0x100005)
+    assert pool.work() == 1
+    computer.run(2000)
+    assert host(computer).knows(0x100005)  # the loop, not where the unit begins
+    assert not host(computer).knows(0x100000)
+    assert computer.translator is not None
+    before = computer.translator.counts["entries"]
+    computer.run(100_000)
+    assert computer.translator.counts["entries"] - before < 10  # and not one for each slice
+    assert computer.processor.registers["ECX"] == 100_000 - 104_000 // 2
+
+
+def test_code_that_is_written_on_while_it_is_compiled_is_never_run(pool: LaterPool) -> None:
+    computer = eager(set_up(history=0, tier="llvm"))
+    computer.load_code(bytes.fromhex("40 ebfd"))  # inc eax; again
+    computer.run(1000)
+    futures = [job[0] for job in pool.jobs]
+    assert futures
+    computer.memory.write(0x100000, b"\x43")  # inc ebx
+    assert pool.work() == 0 or all(future.cancelled() for future in futures)
+    before = computer.processor.registers["EAX"]
+    computer.run(5000)
+    assert computer.processor.registers["EAX"] - before <= 1
+    assert computer.processor.registers["EBX"] >= 2000
+    pool.work()
+    computer.run(5000)
+    assert computer.processor.registers["EBX"] >= 4000
+
+
+def test_code_that_was_begun_before_it_was_written_on_is_thrown_away(pool: LaterPool) -> None:
+    """A job that cannot be cancelled any more ends after its unit has gone."""
+    computer = eager(set_up(history=0, tier="llvm"))
+    computer.load_code(bytes.fromhex("40 ebfd"))
+    computer.run(1000)
+    begun, pool.jobs = pool.jobs, []
+    assert all(future.set_running_or_notify_cancel() for future, _, _ in begun)
+    computer.memory.write(0x100000, b"\x43")
+    for future, function, arguments in begun:
+        future.set_result(function(*arguments))
+    before = computer.processor.registers["EAX"]
+    computer.run(5000)
+    assert computer.processor.registers["EAX"] - before <= 1
+    assert computer.processor.registers["EBX"] >= 2000
+
+
+def test_machine_code_is_left_when_a_device_or_a_debugger_writes_on_it(pool: LaterPool) -> None:
+    computer = eager(set_up(history=0, tier="llvm"))
+    computer.load_code(bytes.fromhex("40 ebfd"))
+    computer.run(1000)
+    pool.work()
+    computer.run(1000)
+    assert host(computer).knows(0x100000)
+    computer.memory.write(0x100000, b"\x43")
+    assert not host(computer).knows(0x100000)
+    before = computer.processor.registers["EAX"]
+    computer.run(1000)
+    assert computer.processor.registers["EAX"] == before
+
+
+@pytest.mark.parametrize("size", [1, 7, 50, 333])
+def test_slices_of_any_size_change_nothing(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With LLVM really working in another thread, whenever it gets there."""
+    short(monkeypatch, size)
+    ends = []
+    for tier in ("llvm", "interpreter"):
+        computer = set_up(history=0, tier=tier)
+        computer.load_code(bytes.fromhex(MIXED))
+        if tier == "llvm":
+            eager(computer)
+        ends.append([seen(computer, computer.run(2500)) for _ in range(3)])
+    assert ends[0] == ends[1]
+
+
+def test_a_guest_cannot_touch_what_is_not_its_memory() -> None:
+    for mmu in (True, False):
+        computer = at_once(set_up(history=0, tier="llvm", ram_mib=2, mmu=mmu))
+        # mov eax, 0x1fffc0; (there) mov [eax], 0xdeadbeef; add eax, 0x411001; jnc there; hlt
+        code = "b8c0ff1f00 c700efbeadde 0501104100 73f3 f4"
+        computer.load_code(bytes.fromhex(code))
+        assert computer.translator is not None
+        view = computer.translator.host.view
+        run = computer.run(20_000_000)
+        assert run.ended in ("halted", "shutdown")
+        assert b"\xef\xbe\xad\xde" not in bytes(view[:0x20000])
+        assert bytes(computer.memory.data).count(b"\xef\xbe\xad\xde") <= 2
+
+
+# --- what has to be said --------------------------------------------------------------------------
+
+
+def test_without_llvmlite_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "llvmlite", None)
+    llvm_code.llvm.cache_clear()
+    with pytest.raises(InvalidInputError, match=re.escape("virtlab[llvm]")):
+        Computer(2, history=0, tier="llvm")
+    llvm_code.llvm.cache_clear()
+
+
+def test_an_error_in_the_vmm_comes_out_of_machine_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    computer = at_once(set_up(history=0, tier="llvm"))
+    computer.load_code(bytes.fromhex("a100001800 ebf9"))  # mov eax, [0x180000]; again
+    assert computer.translator is not None
+
+    def load(_address: int, _size: int) -> int:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(computer.translator.tlb, "load", load)
+    with pytest.raises(ZeroDivisionError):
+        computer.run(100)
+
+
+def test_a_computer_is_freed_with_all_that_it_holds() -> None:
+    computer = Computer(2, history=0, tier="llvm", decoder=DECODER)
+    computer.load_code(bytes.fromhex(LOOP))
+    at_once(computer)
+    computer.run()
+    translator, data = weakref.ref(computer.translator), computer.memory.data
+    del computer
+    gc.collect()
+    assert translator() is None
+    assert bytes(data[0x100000:0x100005]).hex() == LOOP[:10]

@@ -1,0 +1,166 @@
+"""Which part of a region is worth LLVM, and where it has to count (S18).
+
+A program spends its time in loops. What LLVM gets is a loop with all that belongs to it: every node
+from which one comes back to where one was, a **strongly connected** part of the graph. What lies
+outside runs once for each time the loop is left, and stays with a tier that translates quickly.
+
+Source: Tarjan, "Depth-First Search and Linear Graph Algorithms" (1972), for what is strongly
+connected; here by two walks from one node, since only its own part is wanted.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from virtlab.machine.translation.lifting import Leave, Node
+
+if TYPE_CHECKING:
+    from virtlab.machine.translation.control import Shape
+    from virtlab.machine.translation.lifting import Graph, Key
+
+__all__ = ["checked", "head_of", "longest_ways", "only"]
+
+
+def checked(shape: Shape) -> set[Key]:
+    """Return the nodes before which a function looks whether enough instructions are left.
+
+    Parameters
+    ----------
+    shape
+        Of its graph.
+
+    Returns
+    -------
+    set
+        The start, and where loops begin; a loop within one instruction counts as one.
+
+    Examples
+    --------
+    >>> from virtlab.machine.translation.control import Shape
+    >>> from virtlab.machine.translation.lifting import Jump
+    >>> loop = {(0, 0): Node((0, 0), end=Jump((5, 0))), (5, 0): Node((5, 0), end=Jump((5, 0)))}
+    >>> sorted(checked(Shape(loop, (0, 0))))
+    [(0, 0), (5, 0)]
+    """
+    return {shape.start} | {key for key in shape.loops if key[1] == 0}
+
+
+def longest_ways(shape: Shape) -> dict[Key, int]:
+    """Return how many instructions may be done before the next look, from each node on.
+
+    Parameters
+    ----------
+    shape
+        Of a graph.
+
+    Returns
+    -------
+    dict
+        By key of the node.
+
+    Examples
+    --------
+    >>> from virtlab.machine.translation.control import Shape
+    >>> from virtlab.machine.translation.lifting import Jump
+    >>> graph = {
+    ...     (0, 0): Node((0, 0), count=2, end=Jump((5, 0))),
+    ...     (5, 0): Node((5, 0), count=3, end=Jump((0, 0))),
+    ... }
+    >>> longest_ways(Shape(graph, (0, 0)))
+    {(5, 0): 3, (0, 0): 5}
+    """
+    looks, ways = checked(shape), dict.fromkeys(reversed(shape.order), 0)
+    changed = True
+    while changed:  # once, but for loops within an instruction, which add nothing
+        changed = False
+        for key in ways:
+            node = shape.graph[key]
+            after = [ways[to] for to in node.follow if to not in looks]
+            way = node.count + max(after, default=0)
+            changed = changed or way != ways[key]
+            ways[key] = way
+    return ways
+
+
+def head_of(shape: Shape, key: Key) -> Key | None:
+    """Return where the smallest loop around a node begins.
+
+    Parameters
+    ----------
+    shape
+        Of a graph.
+    key
+        The node.
+
+    Returns
+    -------
+    tuple or None
+        Key of the node that the loop's last one jumps back to; None if the node is in no loop.
+
+    Examples
+    --------
+    >>> from virtlab.machine.translation.control import Shape
+    >>> from virtlab.machine.translation.lifting import Branch, Var
+    >>> inner = Node((5, 0), end=Branch(Var(0, 1, 1), (5, 0), (9, 0)))
+    >>> shape = Shape({(5, 0): inner, (9, 0): Node((9, 0))}, (5, 0))
+    >>> head_of(shape, (5, 0)), head_of(shape, (9, 0))
+    ((5, 0), None)
+    """
+    around = {
+        head: body for head in shape.loops if head[1] == 0 and key in (body := _body(shape, head))
+    }
+    return min(around, key=lambda head: len(around[head])) if around else None
+
+
+def _body(shape: Shape, head: Key) -> set[Key]:
+    """Return what leads back to a loop's start without going through it."""
+    found, todo = {head}, [k for k in shape.before[head] if shape.goes_back(k, head)]
+    while todo:
+        key = todo.pop()
+        if key not in found:
+            found.add(key)
+            todo += shape.before[key]
+    return found
+
+
+def only(shape: Shape, head: Key) -> Graph:
+    """Return the part of a graph that comes back to a node; all else only says where it is.
+
+    Parameters
+    ----------
+    shape
+        Of the graph.
+    head
+        The node.
+
+    Returns
+    -------
+    Graph
+        Nodes, and empty ones where that part is left.
+
+    Examples
+    --------
+    >>> from virtlab.machine.translation.control import Shape
+    >>> from virtlab.machine.translation.lifting import Branch, Jump, Var
+    >>> inner = Node((5, 0), end=Branch(Var(0, 1, 1), (5, 0), (9, 0)))
+    >>> after = Node((9, 0), count=7, end=Jump((12, 0)))
+    >>> shape = Shape({(5, 0): inner, (9, 0): after, (12, 0): Node((12, 0))}, (5, 0))
+    >>> {key: node.count for key, node in only(shape, (5, 0)).items()}, shape.graph[9, 0].count
+    ({(5, 0): 0, (9, 0): 0}, 7)
+    """
+    graph = shape.graph
+    back, todo = set[tuple[int, int]](), [head]
+    while todo:
+        key = todo.pop()
+        if key not in back:
+            back.add(key)
+            todo += shape.before[key]
+    part: Graph = {}
+    todo = [head]
+    while todo:
+        key = todo.pop()
+        if key not in part:
+            inside = key in back or key[1] > 0  # an instruction is not left halfway
+            part[key] = graph[key] if inside else Node(key, end=Leave(key[0]))
+            todo += part[key].follow
+    return part

@@ -1,0 +1,166 @@
+"""How the llvm tier reaches RAM: through the TLB of translated code, or directly (S18).
+
+What is to be found out is the same as in `virtlab.machine.translation.wasm_memory`. What is new is
+what LLVM is told: that writing to RAM changes no table (`!tbaa`), and which way is hardly ever
+taken (`!prof`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from virtlab.machine.translation import layout
+
+if TYPE_CHECKING:
+    from virtlab.machine.translation.llvm_values import Lines
+
+__all__ = ["IN_RAM", "RARELY", "TYPES", "Flat", "Paged", "Way"]
+
+RARELY, _IN_TABLE, IN_RAM = ", !prof !0", ", !tbaa !4", ", !tbaa !5"
+TYPES = """
+!0 = !{!"branch_weights", i32 1, i32 4000}
+!1 = !{!"buffer"}
+!2 = !{!"table", !1, i64 0}
+!3 = !{!"ram", !1, i64 0}
+!4 = !{!2, !2, i64 0}
+!5 = !{!3, !3, i64 0}
+"""
+
+
+class Way(Protocol):
+    """How code gets from a linear address to a byte of the buffer."""
+
+    def begin(self, lines: Lines) -> None:
+        """Add what a function does first."""
+
+    def look(self, lines: Lines, address: str, size: int, hit: str, miss: str, table: int) -> str:
+        """Add lines that go to the block `hit`, and begin it, or to `miss`; return the place."""
+
+
+class Paged:
+    """Through the TLB: a table for reads, one for writes.
+
+    The last byte's address differs from the page's by less than a page only if the first byte's
+    slot holds this page, and all bytes are in it.
+
+    Examples
+    --------
+    >>> from virtlab.machine.translation.llvm_values import Lines
+    >>> lines = Lines()
+    >>> Paged().look(lines, "%a", 4, "hit", "miss", layout.READ_TLB)
+    '%v14'
+    >>> lines.text[9:11]
+    ['  br i1 %v9, label %miss, label %hit, !prof !0', 'hit:']
+    """
+
+    def begin(self, lines: Lines) -> None:
+        """Add nothing."""
+
+    def look(self, lines: Lines, address: str, size: int, hit: str, miss: str, table: int) -> str:
+        """Look a page up.
+
+        Parameters
+        ----------
+        lines
+            Where lines are added.
+        address, size
+            Name of the linear address, and bytes.
+        hit, miss
+            Labels: of the block that is begun, and of where else to go.
+        table
+            `layout.READ_TLB` or `layout.WRITE_TLB`.
+
+        Returns
+        -------
+        str
+            Name of the place.
+
+        Examples
+        --------
+        See the class.
+        """
+        value = lines.value
+        shifted = value(f"lshr i32 {address}, {12 - 3}")
+        slot = value(f"zext i32 {value(f'and i32 {shifted}, {(layout.SLOTS - 1) << 3}')} to i64")
+        entry = value(f"getelementptr i8, ptr %base, i64 {slot}")
+        place = value(f"getelementptr i8, ptr {entry}, i64 {table}")
+        page = value(f"load i32, ptr {place}, align 8{_IN_TABLE}")
+        last = address if size == 1 else value(f"add i32 {address}, {size - 1}")
+        apart = value(f"xor i32 {last}, {page}")
+        is_elsewhere = value(f"icmp uge i32 {apart}, 4096")
+        lines.add(f"br i1 {is_elsewhere}, label %{miss}, label %{hit}{RARELY}")
+        lines.text.append(f"{hit}:")
+        place = value(f"getelementptr i8, ptr {entry}, i64 {table + 4}")
+        offset = value(f"load i32, ptr {place}, align 4{_IN_TABLE}")
+        at = value(f"zext i32 {value(f'add i32 {offset}, {address}')} to i64")
+        return value(f"getelementptr i8, ptr %base, i64 {at}")
+
+
+class Flat:
+    """Without paging: one comparison.
+
+    Parameters
+    ----------
+    ram_bytes
+        The guest's memory.
+
+    Examples
+    --------
+    >>> from virtlab.machine.translation.llvm_values import Lines
+    >>> lines = Lines()
+    >>> Flat(1 << 20).look(lines, "%a", 4, "hit", "miss", layout.READ_TLB)
+    '%v4'
+    >>> lines.text[0]
+    '  %v1 = icmp uge i32 %a, 1048573'
+    """
+
+    def __init__(self, ram_bytes: int) -> None:
+        self.ram_bytes = ram_bytes
+
+    def begin(self, lines: Lines) -> None:
+        """Load where may be written: it does not change while a function runs.
+
+        Parameters
+        ----------
+        lines
+            Where lines are added.
+
+        Examples
+        --------
+        >>> from virtlab.machine.translation.llvm_values import Lines
+        >>> lines = Lines()
+        >>> Flat(1 << 20).begin(lines)
+        >>> lines.text[-1]
+        '  %span = load i32, ptr %p_span'
+        """
+        for name, offset in (("free", layout.FREE), ("span", layout.SPAN)):
+            lines.add(f"%p_{name} = getelementptr i8, ptr %base, i64 {offset}")
+            lines.add(f"%{name} = load i32, ptr %p_{name}")
+
+    def look(self, lines: Lines, address: str, size: int, hit: str, miss: str, table: int) -> str:
+        """Compare an address.
+
+        Parameters
+        ----------
+        lines, address, size, hit, miss, table
+            As `Paged.look` takes them.
+
+        Returns
+        -------
+        str
+            Name of the place.
+
+        Examples
+        --------
+        See the class.
+        """
+        value = lines.value
+        if table == layout.READ_TLB:
+            is_beyond = value(f"icmp uge i32 {address}, {self.ram_bytes - (size - 1)}")
+        else:
+            is_beyond = value(f"icmp uge i32 {value(f'sub i32 {address}, %free')}, %span")
+        lines.add(f"br i1 {is_beyond}, label %{miss}, label %{hit}{RARELY}")
+        lines.text.append(f"{hit}:")
+        at = value(f"zext i32 {address} to i64")
+        place = value(f"getelementptr i8, ptr %base, i64 {at}")
+        return value(f"getelementptr i8, ptr {place}, i64 {layout.RAM}")

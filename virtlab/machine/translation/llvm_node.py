@@ -1,0 +1,172 @@
+"""The values of one node as LLVM's: each has a name, and its lines come before it is used (S18)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from virtlab.machine.pcode import CONST, REGISTER
+from virtlab.machine.translation.llvm_values import computed, number
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from virtlab.machine.pcode import Op, Var
+    from virtlab.machine.translation.lifting import Key, Moment, Node
+    from virtlab.machine.translation.llvm_values import Lines
+
+    Leave = Callable[[Moment, dict[Var, str]], None]  # adds lines that leave a function
+
+__all__ = ["Values", "label", "variable"]
+
+
+class _Function(Protocol):
+    """What a node has to know of the function that it is in."""
+
+    lines: Lines
+
+    def get(self, cell: Var) -> str: ...
+
+    def aside(self) -> AbstractContextManager[str]: ...
+
+
+class Values:
+    """Names the values of one node.
+
+    Parameters
+    ----------
+    function
+        Has the lines and the cells.
+    node
+        Which node.
+
+    Attributes
+    ----------
+    known
+        Values that have a name.
+    quotients
+        Of what was divided already, to see whether it can be: by (dividend, divisor).
+
+    Examples
+    --------
+    See `virtlab.machine.translation.llvm.LlvmFunction`, which makes one for each node.
+    """
+
+    def __init__(self, function: _Function, node: Node) -> None:
+        self.function, self.node = function, node
+        self.known: dict[Var, str] = {}
+        self.made_by = {op.out: op for op in node.ops if op.out is not None}
+        self.quotients: dict[tuple[Var, ...], str] = {}
+        self._back_to: Moment | None = None
+        self._stored: Moment | None = None
+        self._way_out = ""
+
+    def of(self, var: Var) -> str:
+        """Return a value's name; its lines come first if there are none yet."""
+        if var.space == CONST:
+            return number(var.offset, var.size)
+        if var not in self.known:
+            op = self.made_by.get(var)
+            self.known[var] = self.function.get(var) if op is None else self._computed(op)
+        return self.known[var]
+
+    def wide(self, var: Var) -> str:
+        """Return a value's name, made eight bytes long."""
+        if var.size == 8 or var.space == CONST:
+            return self.of(var)
+        return self.function.lines.value(f"zext i{8 * var.size} {self.of(var)} to i64")
+
+    def _computed(self, op: Op) -> str:
+        quotient = self.quotients.get(op.ins, "")
+        if op.code == "INT_SDIV" and quotient:
+            return quotient
+        lines, kind = self.function.lines, f"i{8 * op.ins[0].size}" if op.ins else ""
+        if op.code == "INT_SREM" and quotient:
+            product = lines.value(f"mul {kind} {quotient}, {self.of(op.ins[1])}")
+            return lines.value(f"sub {kind} {self.of(op.ins[0])}, {product}")
+        compared = self._compared(op)
+        if compared is not None:
+            less = "slt" if op.code == "INT_NOTEQUAL" else "sge"
+            a, b = map(self.of, compared)
+            kind = f"i{8 * compared[0].size}"
+            return lines.value(f"zext i1 {lines.value(f'icmp {less} {kind} {a}, {b}')} to i8")
+        return computed(op, self.of, lines)
+
+    def _compared(self, op: Op) -> tuple[Var, ...] | None:
+        """Return the numbers, if this compares sign and overflow of a difference: which is less."""
+        if op.code not in ("INT_EQUAL", "INT_NOTEQUAL"):
+            return None
+        made = {found.code: found for var in op.ins if (found := self.made_by.get(var)) is not None}
+        overflow, sign = made.get("INT_SBORROW"), made.get("INT_SLESS")
+        if overflow is None or sign is None or sign.ins[1][:2] != (CONST, 0):
+            return None
+        difference = self.made_by.get(sign.ins[0])
+        if difference is None or difference.code != "INT_SUB" or difference.ins != overflow.ins:
+            return None
+        return overflow.ins
+
+    def way_out(
+        self, op: Op, moment: Moment, leave: Callable[[Moment, dict[Var, str]], None]
+    ) -> str:
+        """Return the label of a block that leaves the function if an operation cannot be done.
+
+        The function may go back further than to the start of that instruction: to any moment since
+        when nothing has been stored, for the interpreter will do the same again. So a block of this
+        kind is not needed for each operation.
+        """
+        if self._back_to is None or (self._stored is not None and self._back_to is not moment):
+            known = self.known
+            with self.function.aside() as label:
+                self.known = dict(known)
+                leave(moment, {cell: self.of(value) for cell, value in moment.values.items()})
+            self.known, self._back_to, self._way_out = known, moment, label
+            if self._stored is not moment:
+                self._stored = None
+        if op.code == "STORE":
+            self._stored = moment
+        return self._way_out
+
+
+def variable(cell: Var) -> str:
+    """Return the name of a cell's variable.
+
+    Parameters
+    ----------
+    cell
+        The cell.
+
+    Returns
+    -------
+    str
+        As LLVM may have it.
+
+    Examples
+    --------
+    >>> from virtlab.machine.translation.lifting import FLAG_CELLS
+    >>> variable(FLAG_CELLS[0])
+    'r512'
+    """
+    return f"{'r' if cell.space == REGISTER else 't'}{cell.offset}" + (
+        "" if cell.space == REGISTER else f"_{cell.size}"
+    )
+
+
+def label(key: Key) -> str:
+    """Return the name of a node's block.
+
+    Parameters
+    ----------
+    key
+        Of the node.
+
+    Returns
+    -------
+    str
+        Its address, and which operation if it is in the middle of an instruction.
+
+    Examples
+    --------
+    >>> label((0x100010, 0)), label((0x100010, 3))
+    ('at_100010', 'at_100010_3')
+    """
+    return f"at_{key[0]:x}" + (f"_{key[1]}" if key[1] else "")
