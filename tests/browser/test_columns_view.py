@@ -108,7 +108,7 @@ def test_text_can_be_read_from_the_back(show: Shows, app: ColumnsApp, width: int
 
 
 def test_a_class_has_a_sign_and_not_only_a_colour(show: Shows) -> None:
-    page = show(columns("a kernel sets its flags").view)
+    page = show(columns("a kernel sets its flags").set(in_cache=False).view)
     signs = page.locator(".row .sign").all_inner_texts()
     assert signs == ["=", "!", ">"]
     styles = page.locator(".row .sign").evaluate_all(

@@ -64,7 +64,7 @@ def test_of_is_prime_as_the_paper_prints_it() -> None:
 
 
 def test_what_is_for_the_vmm_is_a_callout_and_ends_a_unit() -> None:
-    found = of("mirror", "set_flags")
+    found = of("mirror", "set_flags", Passes(in_cache=False))
     assert [(row.text, row.kind, row.unit) for row in found.rows] == [
         ("PUSH EAX", "IDENT", 1),
         ("POPFD", "callout", 0),
@@ -72,6 +72,18 @@ def test_what_is_for_the_vmm_is_a_callout_and_ends_a_unit() -> None:
     ]
     assert found.rows[1].lines == ("call the VMM: POPFD",)
     assert found.summary()["callouts"] == 1
+
+
+def test_what_is_done_in_the_cache_has_a_class_of_its_own() -> None:
+    found = of("mirror", "set_flags")
+    assert [(row.text, row.kind, row.unit) for row in found.rows] == [
+        ("PUSH EAX", "IDENT", 1),
+        ("POPFD", "in-cache", 1),
+        ("RET", "control", 1),
+    ]
+    assert any("IF" in one.text for one in found.rows[1].operations)
+    hlt = listing(program_of(bytes.fromhex("fb 90 f4")))
+    assert [row.kind for row in hlt.rows] == ["in-cache", "IDENT", "callout"]
 
 
 def test_units_as_the_passes_say() -> None:
@@ -195,7 +207,7 @@ def test_bytes_that_are_no_instruction_are_shown_as_such() -> None:
         ("NOP", "IDENT"),
         ("(no instruction)", "none"),
     ]
-    assert set(CLASSES) == {"IDENT", "control", "callout", "none"}
+    assert set(CLASSES) == {"IDENT", "control", "in-cache", "callout", "none"}
 
 
 def test_it_begins_where_one_says() -> None:

@@ -46,12 +46,12 @@ def test_a_unit_of_twelve_at_most() -> None:
 
 def test_bytes_of_ones_own_are_shown_when_they_are_typed() -> None:
     app = columns()
-    app.controls["code"].typed = "fa f4"
-    assert [row["text"] for row in app.view.rows] == ["CLI", "HLT"]
+    app.controls["code"].typed = "ee f4"
+    assert [row["text"] for row in app.view.rows] == ["OUT DX,AL", "HLT"]
     assert app.view.title == "0x1000: nothing to translate, 2 instructions for the VMM"
     app.controls["code"].typed = "nonsense"
     assert app.controls["code"].fault
-    assert [row["text"] for row in app.view.rows] == ["CLI", "HLT"]
+    assert [row["text"] for row in app.view.rows] == ["OUT DX,AL", "HLT"]
     app.set(function="isPrime")
     assert app.view.rows[0]["name"] == "isPrime"
 
@@ -88,9 +88,9 @@ def test_what_makes_flags_only_is_told_from_the_rest() -> None:
 
 
 def test_words_for_those_who_do_not_see_it() -> None:
-    found = of("fa 40 ebfd")
+    found = of("f4 40 ebfd")
     assert title_of(found) == "0x1000: 1 unit, 2 instructions translated, 1 for the VMM"
-    assert "For the VMM: CLI at 0x1000." in alt_of(found)
+    assert "For the VMM: HLT at 0x1000." in alt_of(found)
     assert "Control: JMP 0x1001 at 0x1002." in alt_of(found)
     view = ColumnsView()
     view.show(found)

@@ -9,6 +9,7 @@ const MARKS = { done: "", "put off": "~", dead: "×" };
 const WORDS = {
   IDENT: "IDENT: does in the cache what it says",
   control: "control: changes what is next",
+  "in-cache": "sensitive, done in the cache",
   callout: "callout: the VMM does it",
   none: "no instruction",
 };
@@ -40,7 +41,7 @@ class Columns {
       const row = event.target.closest("[data-row]");
       if (row) this.choose(Number(row.dataset.row), true);
     });
-    for (const [kind, sign] of [["IDENT", "="], ["control", ">"], ["callout", "!"]]) {
+    for (const [kind, sign] of [["IDENT", "="], ["control", ">"], ["in-cache", "+"], ["callout", "!"]]) {
       const one = element("span", "", this.legend);
       words(one, "sign", sign).dataset.kind = kind;
       words(one, "", WORDS[kind]);

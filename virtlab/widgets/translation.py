@@ -73,7 +73,7 @@ class ColumnsApp(widgets.VBox):
     Attributes
     ----------
     controls
-        By name: function, code, flags, regions, most, tier.
+        By name: function, code, most, flags, regions, in_cache, tier.
     view
         The columns.
     answer
@@ -91,6 +91,7 @@ class ColumnsApp(widgets.VBox):
             "most": controls.slider("Instructions of a unit, at most", "", 256, 1, 256, 1),
             "flags": controls.toggle("Drop flags that nobody reads", value=True),
             "regions": controls.toggle("Take blocks together", value=True),
+            "in_cache": controls.toggle("Do cli, sti, popf in the cache", value=True),
             "tier": controls.choice("Translated to", tiers, "wasm"),
         }
         self.view, self.answer = ColumnsView(), Answer()
@@ -106,7 +107,12 @@ class ColumnsApp(widgets.VBox):
 
     def _compute(self) -> Listing:
         value = {name: control.value for name, control in self.controls.items()}
-        passes = Passes(dead_flags=value["flags"], regions=value["regions"], most=value["most"])
+        passes = Passes(
+            dead_flags=value["flags"],
+            regions=value["regions"],
+            in_cache=value["in_cache"],
+            most=value["most"],
+        )
         own = value["code"] if value["function"] == _OWN else b""
         return _listing(value["function"], own, passes, value["tier"])
 
@@ -179,6 +185,6 @@ def columns(function: str = "CRC, a bit at a time") -> ColumnsApp:
     Examples
     --------
     >>> [row.kind for row in columns("a kernel sets its flags").result.rows]
-    ['IDENT', 'callout', 'control']
+    ['IDENT', 'in-cache', 'control']
     """
     return ColumnsApp().set(function=function)

@@ -10,6 +10,9 @@ is for the VMM. Of each operation it says what becomes of it:
     put off  a flag that nobody reads: a recipe is left, should somebody look after all
     dead     a flag that nobody reads and nobody can look for
 
+What touches the machine itself and is done in the cache all the same is of a class of its own,
+`in-cache`; code is taken to run at ring 0.
+
 Left out: segments, which are taken to be flat; what execution has made of code (visits, chaining).
 """
 
@@ -24,6 +27,8 @@ from virtlab.machine.decode import LONGEST, Decoder, Instruction
 from virtlab.machine.faults import Fault
 from virtlab.machine.memory import PAGE
 from virtlab.machine.pcode import RAM, UNIQUE, Op, Var
+from virtlab.machine.sensitive import routine_of
+from virtlab.machine.translation.deprivilege import Rights, deprivileged
 from virtlab.machine.translation.lifting import Node, lift
 from virtlab.machine.translation.listing_code import code_of
 from virtlab.machine.translation.listing_rows import Listing, Operation, Row
@@ -165,9 +170,10 @@ class _Maker:
     def fetch(self, address: int) -> Instruction | None:
         code = program_bytes(self.program, address, LONGEST)
         try:
-            return self.decoder.decode(address, code) if code else None
+            found = self.decoder.decode(address, code) if code else None
         except Fault:
             return None
+        return deprivileged(found, Rights.KERNEL) if found and self.passes.in_cache else found
 
     def listing(self, first: int, most: int) -> Listing:
         rows: list[Row] = []
@@ -243,6 +249,8 @@ class _Maker:
 
     def _row(self, instruction: Instruction) -> Row:
         address, kind = instruction.address, class_of(instruction)
+        if kind == "IDENT" and routine_of(instruction.encoding):
+            kind = "in-cache"
         unit = self.units.get(address, 0)
         return Row(
             address,

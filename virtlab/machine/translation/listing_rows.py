@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 
 __all__ = ["CLASSES", "Listing", "Operation", "Row", "program_of"]
 
-CLASSES = {"IDENT": "=", "control": ">", "callout": "!", "none": "?"}  # and a sign for each
+CLASSES = {
+    "IDENT": "=",
+    "control": ">",
+    "in-cache": "+",
+    "callout": "!",
+    "none": "?",
+}  # and a sign for each
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,7 @@ class Row:
     text
         As an assembler would write it, with the names of addresses.
     kind
-        'IDENT', 'control' or 'callout'; 'none' if it is no instruction.
+        'IDENT', 'control', 'in-cache' or 'callout'; 'none' if it is no instruction.
     unit
         Number of its unit, from 1; 0 of what is for the VMM.
     operations
@@ -171,6 +177,7 @@ class Listing(Result):
             "tier": self.tier,
             "instructions": len(self.rows),
             "units": len({row.unit for row in self.rows if row.unit}),
+            "in_cache": sum(row.kind == "in-cache" for row in self.rows),
             "callouts": sum(row.kind == "callout" for row in self.rows),
             "operations": sum(len(row.operations) for row in self.rows),
             "done": self.count("done"),

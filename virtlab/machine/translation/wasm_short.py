@@ -42,9 +42,9 @@ _FIXED = {
     layout.LEFT: "left",
     layout.RECIPE: "recipe",
     layout.REAL: "real",
+    layout.PENDING: "pending",
 }
-_NAMED = 4096  # numbers below it are no addresses
-_SHORT = 4  # statements of either way of an access to memory, at most
+_NAMED, _SHORT = 4096, 4  # no address is less; no way of an access has more statements
 _TABLES = {layout.READ_TLB: "tlb", layout.WRITE_TLB: "wtlb", layout.JUMPS: "jumps"}
 
 
