@@ -43,6 +43,7 @@ __all__ = [
     "class_of",
     "find_block",
     "find_region",
+    "successors",
     "touches_memory",
 ]
 
@@ -252,6 +253,30 @@ def _follow(
             break
         at = instruction.next
     return found
+
+
+def successors(instruction: Instruction) -> tuple[int, ...]:
+    """Return which addresses may be next, as far as the instruction itself says.
+
+    Parameters
+    ----------
+    instruction
+        Decoded.
+
+    Returns
+    -------
+    tuple
+        Where it jumps to, and what follows it, unless it never goes on there; nothing of a return.
+
+    Examples
+    --------
+    >>> from virtlab.machine.decode import Decoder
+    >>> words = [bytes.fromhex(code) for code in ("01d8", "7502", "eb02", "c3")]
+    >>> [successors(Decoder().decode(0, word)) for word in words]  # add, jnz, jmp, ret
+    [(2,), (4, 2), (4,), ()]
+    """
+    targets = [op.ins[0].offset for op in _jumps(instruction)]
+    return tuple(dict.fromkeys(targets + [instruction.next] * _goes_on(instruction)))
 
 
 def _jumps(instruction: Instruction) -> Iterator[Op]:
