@@ -59,7 +59,7 @@ def test_translated_code_says_and_counts_the_same(virtlab: Virtlab) -> None:
     assert out.startswith("Fibonacci(19) = 4181\n\nThe guest did 162,748 instructions in ")
     status, _, err = virtlab(FIBONACCI, "--tier", "warp")
     assert (status, err.count("\n")) == (2, 1)
-    assert "tier = 'warp': must be one of interpreter, wasm" in err
+    assert "tier = 'warp': must be one of interpreter, python, wasm, llvm" in err
 
 
 @pytest.mark.parametrize(

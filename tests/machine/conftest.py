@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from virtlab.machine.translation.tiers import TIERS
+
+NEEDS = {"python": [], "wasm": ["wasmtime"], "llvm": ["wasmtime", "llvmlite"]}
+
 
 @pytest.fixture(scope="session")
 def wasmtime() -> None:
@@ -15,3 +19,12 @@ def wasmtime() -> None:
 def llvmlite(wasmtime: None) -> None:
     """Skip where there is no LLVM; what is not hot runs in wasmtime there."""
     pytest.importorskip("llvmlite", reason="llvmlite, of the extra llvm, is not installed")
+
+
+@pytest.fixture(scope="module", params=TIERS[1:])
+def tier(request: pytest.FixtureRequest) -> str:
+    """Each tier that translates; skip one that cannot run here."""
+    name = str(request.param)
+    for module in NEEDS[name]:
+        pytest.importorskip(module, reason=f"{module} is not installed")
+    return name

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.machine.small_guests import DECODER, set_up
-from tests.machine.translated import eager, needs_wasmtime
+from tests.machine.translated import eager
 from virtlab.machine.memory import PAGE, Memory
 from virtlab.machine.processor import Processor
 from virtlab.machine.translation.cache import (
@@ -73,10 +73,9 @@ def test_what_has_to_go_is_counted() -> None:
 
 
 @pytest.mark.parametrize("policy", [flush_all, oldest, least_used])
-@needs_wasmtime
-def test_a_small_cache_only_costs_time(policy: Policy) -> None:
+def test_a_small_cache_only_costs_time(policy: Policy, tier: str) -> None:
     """Six functions on six pages, each called in turn, and room for three."""
-    computer = eager(set_up(history=0, tier="wasm"))
+    computer = eager(set_up(history=0, tier=tier))
     translator = computer.translator
     assert translator is not None
     translator.cache.limit, translator.cache.policy = 3, policy

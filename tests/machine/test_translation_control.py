@@ -8,17 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.machine.translated import needs_wasmtime
 from virtlab.machine.pcode import CONST, UNIQUE, Op, Var
 from virtlab.machine.translation.control import Shape
 from virtlab.machine.translation.layout import EIP, LEFT, RAM
 from virtlab.machine.translation.lifting import CELLS, Branch, Graph, Indirect, Jump, Leave, Node
 from virtlab.machine.translation.liveness import needs
-from virtlab.machine.translation.tiers import EMPTY, MISSING
-from virtlab.machine.translation.wasm import WasmFunction
-from virtlab.machine.translation.wasm_host import WasmHost
+from virtlab.machine.translation.tiers import EMPTY, MISSING, Host, host_for
 
-pytestmark = needs_wasmtime
 EAX = CELLS[0]
 LAST = 99  # where every graph is left
 
@@ -80,12 +76,12 @@ def walk(graph: Graph, eax: int, left: int) -> tuple[int, int, int, bool]:
 
 
 @pytest.fixture(scope="module")
-def host() -> WasmHost:
-    return WasmHost(65536, lambda _address, _size: -1, lambda _address, _size, _value: 1)
+def host(tier: str) -> Host:
+    return host_for(tier, 65536, lambda _address, _size: -1, lambda _address, _size, _value: 1)
 
 
-def code_walks(host: WasmHost, graph: Graph, eax: int, left: int) -> tuple[int, int, int, bool]:
-    slot = host.install(WasmFunction(graph, needs(graph), (0, 0)))
+def code_walks(host: Host, graph: Graph, eax: int, left: int) -> tuple[int, int, int, bool]:
+    slot = host.install(host.compile(graph, needs(graph), (0, 0), 1))
     host.forget_jumps()
     host.jump_to(0x5000, slot)
     host.view[: RAM // 128] = bytes(RAM // 128)
@@ -104,11 +100,11 @@ def code_walks(host: WasmHost, graph: Graph, eax: int, left: int) -> tuple[int, 
 
 @settings(max_examples=150, deadline=None)
 @given(graph=graphs(), eax=st.integers(0, 0xFFFFFFFF), left=st.integers(0, 60))
-def test_code_goes_where_the_graph_goes(host: WasmHost, graph: Graph, eax: int, left: int) -> None:
+def test_code_goes_where_the_graph_goes(host: Host, graph: Graph, eax: int, left: int) -> None:
     assert code_walks(host, graph, eax, left) == walk(graph, eax, left)
 
 
-def test_a_loop_with_two_entrances_is_a_switch(host: WasmHost) -> None:
+def test_a_loop_with_two_entrances_is_a_switch(host: Host) -> None:
     graph: Graph = {
         (0, 0): walker(0, "branch", (1, 2)),
         (1, 0): walker(1, "branch", (2, LAST)),

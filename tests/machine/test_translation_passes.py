@@ -61,22 +61,19 @@ def kernel_run(tier: str, passes: Passes | None = None) -> dict[str, Any]:
     return seen(computer, computer.run())
 
 
-@needs_wasmtime
 @pytest.mark.parametrize("passes", EVERY, ids=name)
-def test_every_combination_ends_as_the_interpreter_does(passes: Passes) -> None:
-    assert mixed("wasm", passes) == mixed("interpreter")
+def test_every_combination_ends_as_the_interpreter_does(passes: Passes, tier: str) -> None:
+    assert mixed(tier, passes) == mixed("interpreter")
 
 
-@needs_wasmtime
 @pytest.mark.parametrize("passes", [ESX, Passes(dead_flags=False), Passes(most=1)], ids=name)
-def test_the_small_kernel(passes: Passes) -> None:
-    assert kernel_run("wasm", passes) == kernel_run("interpreter")
+def test_the_small_kernel(passes: Passes, tier: str) -> None:
+    assert kernel_run(tier, passes) == kernel_run("interpreter")
 
 
-@needs_wasmtime
 @pytest.mark.parametrize("passes", [ESX, Passes(dead_flags=False)], ids=name)
-def test_random_blocks(passes: Passes) -> None:
-    blocks = RandomBlocks(7, passes=passes)
+def test_random_blocks(passes: Passes, tier: str) -> None:
+    blocks = RandomBlocks(7, passes=passes, tier=tier)
     for _ in range(25):
         start, code = blocks.block(24)
         different = blocks.compare(start, random_state(blocks.rng), 200)

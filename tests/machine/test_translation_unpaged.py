@@ -50,8 +50,8 @@ def test_a_hundred_million_instructions_are_counted_exactly(one: Guest) -> None:
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_random_blocks(seed: int) -> None:
-    blocks = RandomBlocks(seed, mmu=False)
+def test_random_blocks(seed: int, tier: str) -> None:
+    blocks = RandomBlocks(seed, mmu=False, tier=tier)
     for _ in range(40):
         start, code = blocks.block(24)
         for _ in range(4):

@@ -68,7 +68,8 @@ class Computer:
         One that another computer has used before: to make one takes a tenth of a second.
 
     tier
-        What runs the guest: 'interpreter', or 'wasm' for translated code, which needs `history` 0.
+        What runs the guest: 'interpreter', or one for translated code, which needs `history` 0
+        (`virtlab.machine.translation.tiers`).
     passes
         What a translator does beyond replacing instructions; all if not given.
     keys

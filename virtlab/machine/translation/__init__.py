@@ -15,6 +15,11 @@ In the order in which code goes through it:
     wasm       code: locals for registers, a software TLB for memory, exact counts of instructions
                (`wasm_node`: a node's values; `wasm_values`: each operation; `wasm_code`: bytes)
     wasm_host  memory, table and driver, in wasmtime
+    python     the same as Python to be read (`python_node`, `python_plan`: statements of a node;
+               `python_values`, `python_conditions`: expressions; `python_control`,
+               `python_shape`: `while` and `if`)
+    python_host
+               dictionaries and a loop (`python_memory`: pages); needs nothing else
     llvm       the same for LLVM (`llvm_loops`: the part of a region that is worth it; `llvm_node`,
                `llvm_memory`, `llvm_values`: its values, RAM, each operation)
     llvm_host  finds hot code and has it compiled in another thread (`llvm_code`: by llvmlite;

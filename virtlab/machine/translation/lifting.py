@@ -45,16 +45,13 @@ __all__ = [
 ]
 
 Key = tuple[int, int]  # address of an instruction, and of which operation in it
-FLAG_CELLS = tuple(
-    Var(REGISTER, FLAGS[name][0], 1) for name in ("CF", "PF", "AF", "ZF", "SF", "DF", "OF")
-)
-SYSTEM = (  # what instructions that are done in the cache change besides
-    *(Var(REGISTER, FLAGS[name][0], 1) for name in ("IF", "IOPL", "NT", "RF", "AC", "ID")),
-    Var(REGISTER, *PLACES["CR0"]),
-)
+_FLAG = {name: Var(REGISTER, place[0], 1) for name, place in FLAGS.items()}
+FLAG_CELLS = tuple(_FLAG[name] for name in ("CF", "PF", "AF", "ZF", "SF", "DF", "OF"))
+_MORE = ("IF", "IOPL", "NT", "RF", "AC", "ID")  # what in-cache instructions change besides
+SYSTEM = (*(_FLAG[name] for name in _MORE), Var(REGISTER, *PLACES["CR0"]))
 CELLS = (*(Var(REGISTER, 4 * number, 4) for number in range(8)), *FLAG_CELLS)
 _STATE = frozenset((*CELLS, *SYSTEM))
-_EIP = PLACES["EIP"][0]
+_EIP = Var(REGISTER, *PLACES["EIP"])
 _GENERAL_END = 32  # where the general registers end, in bytes
 
 
@@ -114,8 +111,9 @@ class Node:
     ops
         Operations in single assignment form; temporaries have negative numbers.
     origins
-        For readers: where the operations begin that an operation of an instruction became, as
-        (address, place in the instruction, place in `ops`).
+        For readers, of what became operations: (address, place in the instruction, in `ops`).
+    instructions
+        Those that begin in it: place in `ops`, what was so before, which it is.
     moments
         By place in `ops`: what to go back to if that operation faults.
     count
@@ -134,6 +132,7 @@ class Node:
     key: Key
     ops: list[Op] = field(default_factory=list)
     origins: list[tuple[int, int, int]] = field(default_factory=list)
+    instructions: list[tuple[int, Moment, Instruction]] = field(default_factory=list)
     moments: dict[int, Moment] = field(default_factory=dict)
     count: int = 0
     sets: dict[Var, Var] = field(default_factory=dict)
@@ -258,6 +257,7 @@ class _Lifter:
             instruction = self.region.code[address]
             if first == 0:
                 self.moment = Moment(address, self.now.count, self._changed())
+                self.now.instructions.append((len(self.now.ops), self.moment, instruction))
                 self.now.count += 1
             ended = self._instruction(instruction, first)
             address, first = instruction.next, 0
@@ -266,8 +266,7 @@ class _Lifter:
                 break
         if not ended:
             self.now.end = Jump((address, 0))
-        self.now.sets = {cell: value for cell, value in self.env.items() if cell != value}
-        self.now.sets.pop(Var(REGISTER, _EIP, 4), None)  # it is what the end says
+        self.now.sets = {c: v for c, v in self.env.items() if c not in (v, _EIP)}  # the end has EIP
         return self.now
 
     def _changed(self) -> dict[Var, Var]:

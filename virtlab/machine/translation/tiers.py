@@ -7,7 +7,7 @@ write a `Host` and to name it in `TIERS`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from virtlab.validate import one_of
 
@@ -20,9 +20,20 @@ if TYPE_CHECKING:
     Load = Callable[[int, int], int]
     Store = Callable[[int, int, int], int]
 
-__all__ = ["DONE", "EMPTY", "FAULT", "MISSING", "SLICE", "TIERS", "Compiled", "Host", "host_for"]
+__all__ = [
+    "DONE",
+    "EMPTY",
+    "FAULT",
+    "MISSING",
+    "SLICE",
+    "TIERS",
+    "Compiled",
+    "Host",
+    "KeepsPages",
+    "host_for",
+]
 
-TIERS = ("interpreter", "wasm", "llvm")
+TIERS = ("interpreter", "python", "wasm", "llvm")
 
 # Why translated code comes back: go on at EIP; let the interpreter do one; too few instructions are
 # left; no code is known for EIP; the host wanted to see where it stands, anywhere in a unit.
@@ -81,6 +92,17 @@ class Host(Protocol):
         """Run from EIP on; return why it came back."""
 
 
+@runtime_checkable
+class KeepsPages(Protocol):
+    """A host that has a TLB of its own, beside the buffer's tables and filled from them."""
+
+    def forget_pages(self, linear: int | None) -> None:
+        """Forget a page, or all."""
+
+    def forget_writes(self) -> None:
+        """Forget which pages may be written."""
+
+
 def host_for(tier: str, ram_bytes: int, load: Load, store: Store, *, mmu: bool = True) -> Host:
     """Make the host of a tier.
 
@@ -117,6 +139,10 @@ def host_for(tier: str, ram_bytes: int, load: Load, store: Store, *, mmu: bool =
         from virtlab.machine.translation.llvm_host import LlvmHost
 
         return LlvmHost(ram_bytes, load, store, mmu=mmu)
+    if tier == "python":
+        from virtlab.machine.translation.python_host import PythonHost
+
+        return PythonHost(ram_bytes, load, store)
     from virtlab.machine.translation.wasm_host import WasmHost
 
     return WasmHost(ram_bytes, load, store, mmu=mmu)

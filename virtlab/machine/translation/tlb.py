@@ -19,13 +19,15 @@ from typing import TYPE_CHECKING
 from virtlab.machine.faults import Fault
 from virtlab.machine.memory import PAGE
 from virtlab.machine.translation.layout import FREE, RAM, READ_TLB, SLOTS, SPAN, WRITE_TLB
+from virtlab.machine.translation.tiers import KeepsPages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from virtlab.machine.processor import Processor
+    from virtlab.machine.translation.tiers import Host
 
-__all__ = ["NoTlb", "SoftTlb", "free_of_code"]
+__all__ = ["NoTlb", "SoftTlb", "free_of_code", "tlb_for"]
 
 _END = 1 << 32
 _HALF = SLOTS // 2  # and not 1: what begins in a slot's page may end in the next page
@@ -48,6 +50,8 @@ class SoftTlb:
     ----------
     asked
         How often translated code asked.
+    on_flush, on_guard
+        Told when slots are emptied: of one page or of all (None); all for writes.
 
     Examples
     --------
@@ -68,6 +72,8 @@ class SoftTlb:
         is_code: Callable[[int, int], bool] = lambda _address, _size: False,
     ) -> None:
         self.view, self.processor, self.is_code, self.asked = view, processor, is_code, 0
+        self.on_flush: Callable[[int | None], None] = lambda _linear: None
+        self.on_guard: Callable[[], None] = lambda: None
         self.flush()
 
     def load(self, address: int, size: int) -> int:
@@ -165,6 +171,7 @@ class SoftTlb:
             last = first + 1
         self._empty(READ_TLB, first, last)
         self._empty(WRITE_TLB, first, last)
+        self.on_flush(linear)
 
     def guard(self, pages: Collection[int]) -> None:
         """Let no write on a page through that holds code now.
@@ -181,6 +188,7 @@ class SoftTlb:
         """
         del pages
         self._empty(WRITE_TLB, 0, SLOTS)
+        self.on_guard()
 
     def _empty(self, table: int, first: int, last: int) -> None:
         self.view[table + 8 * first : table + 8 * last] = _EMPTY[8 * first : 8 * last]
@@ -265,6 +273,42 @@ class NoTlb(SoftTlb):
 
     def _fill(self, table: int, address: int, physical: int) -> None:
         """Remember nothing."""
+
+
+def tlb_for(
+    host: Host, processor: Processor, is_code: Callable[[int, int], bool], *, mmu: bool
+) -> SoftTlb:
+    """Make what answers a host's code.
+
+    Parameters
+    ----------
+    host
+        Where it runs.
+    processor, is_code
+        As `SoftTlb` takes them.
+    mmu
+        False if paging is never turned on. A host that keeps pages of its own has a TLB even so.
+
+    Returns
+    -------
+    SoftTlb
+        With empty tables.
+
+    Examples
+    --------
+    >>> from virtlab.machine.memory import Memory
+    >>> from virtlab.machine.processor import Processor
+    >>> from virtlab.machine.translation.tiers import host_for
+    >>> host = host_for("python", 4 * PAGE, lambda at, size: -1, lambda at, size, value: 1)
+    >>> processor = Processor(Memory(4 * PAGE, host.view[RAM:]))
+    >>> type(tlb_for(host, processor, lambda at, size: False, mmu=False)).__name__
+    'SoftTlb'
+    """
+    if not isinstance(host, KeepsPages):
+        return (SoftTlb if mmu else NoTlb)(host.view, processor, is_code)
+    tlb = SoftTlb(host.view, processor, is_code)
+    tlb.on_flush, tlb.on_guard = host.forget_pages, host.forget_writes
+    return tlb
 
 
 def free_of_code(pages: Collection[int], ram_bytes: int) -> tuple[int, int]:

@@ -36,7 +36,7 @@ from virtlab.machine.translation.liveness import needs
 from virtlab.machine.translation.passes import Passes
 from virtlab.machine.translation.regions import find_block, find_region, touches_memory
 from virtlab.machine.translation.tiers import EMPTY, FAULT, SLICE, TIERS, host_for
-from virtlab.machine.translation.tlb import NoTlb, SoftTlb
+from virtlab.machine.translation.tlb import tlb_for
 from virtlab.validate import InvalidInputError, integer, one_of
 
 if TYPE_CHECKING:
@@ -129,8 +129,7 @@ class Translator:
         See the class: a computer does it when it is made.
         """
         self.computer, self.processor = computer, computer.processor
-        memory = SoftTlb if self._mmu else NoTlb
-        self.tlb = memory(self.host.view, self.processor, self.cache.has_code)
+        self.tlb = tlb_for(self.host, self.processor, self.cache.has_code, mmu=self._mmu)
         computer.memory.guarded = self.cache.pages
         self.processor.paging.on_change = self._paging_changed
         computer.memory.on_guarded = self._written
