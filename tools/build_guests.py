@@ -7,6 +7,7 @@
     python tools/build_guests.py kernel          the guest computer's kernel
     python tools/build_guests.py driver          its kernel with a disk driver
     python tools/build_guests.py mirror          its kernel that looks at itself
+    python tools/build_guests.py shell           its kernel that one talks to
     python tools/build_guests.py machine --size 20000 --into FOLDER
 
 The last builds programs of a size of one's own; what is committed stays as it is. It takes gcc and
@@ -30,7 +31,8 @@ NATIVE = ROOT / "virtlab/machine/native"
 KERNEL = ROOT / "virtlab/machine/kernel"
 DRIVER = ROOT / "virtlab/machine/driver"
 MIRROR = ROOT / "virtlab/machine/mirror"
-WHICH = ("lab", "machine", "kernel", "driver", "mirror")
+SHELL = ROOT / "virtlab/machine/shell"
+WHICH = ("lab", "machine", "kernel", "driver", "mirror", "shell")
 SHARED = ("start.S", "guest.c")  # what each program of the guest computer is linked with
 SHARED_NATIVE = ("start-linux.S", "guest.c")  # and as a process of Linux
 
@@ -105,12 +107,12 @@ def build_driver() -> None:
     build(DRIVER, (*sources, "../kernel/console.c"), FOR_MACHINE, elf, "driver.ld")
 
 
-def build_mirror() -> None:
-    """Build the kernel that looks at itself, with what the programs have in common."""
-    shared = tuple(f"../program/{name}" for name in SHARED)
-    gcc = (*COMMON, *FOR_MACHINE, "-Wl,-T,../program/guest.ld", "-o", "mirror.elf")
-    subprocess.run((*gcc, *shared, "mirror.c"), cwd=MIRROR, check=True)
-    (MIRROR / "mirror.elf").chmod(0o644)
+def build_beside(folder: Path) -> None:
+    """Build a kernel of all sources in its folder, with what the programs have in common."""
+    sources = [f"../program/{name}" for name in SHARED]
+    sources += sorted(path.name for path in folder.glob("*.c"))
+    elf = folder / f"{folder.name}.elf"
+    build(folder, tuple(sources), FOR_MACHINE, elf, "../program/guest.ld")
 
 
 def write_sums(folder: Path) -> None:
@@ -142,9 +144,10 @@ def main(words: list[str] | None = None) -> int:
     if asked.which in (None, "lab"):
         build_lab()
         write_sums(LAB)
-    if asked.which in (None, "mirror"):
-        build_mirror()
-        write_sums(MIRROR)
+    for folder in (MIRROR, SHELL):
+        if asked.which in (None, folder.name):
+            build_beside(folder)
+            write_sums(folder)
     if asked.which in (None, "kernel"):
         build_kernel()
         write_sums(KERNEL)

@@ -16,7 +16,6 @@ Left out: NMI, the local APIC, more than one processor.
 from __future__ import annotations
 
 from collections import Counter, deque
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from virtlab.machine.bus import Bus
@@ -29,7 +28,13 @@ from virtlab.machine.devices.screen import Screen
 from virtlab.machine.devices.uart import Uart
 from virtlab.machine.encoding import CS
 from virtlab.machine.faults import Fault
-from virtlab.machine.history import Step, Undo, restore_processor, save_processor
+from virtlab.machine.history import (
+    Step,
+    noted_step,
+    restore_processor,
+    save_processor,
+    take_back,
+)
 from virtlab.machine.memory import Memory
 from virtlab.machine.processor import Processor
 from virtlab.machine.registers import SIZE, Registers
@@ -43,6 +48,7 @@ from virtlab.validate import InvalidInputError, integer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from virtlab.machine.console import Console
     from virtlab.machine.decode import Instruction
     from virtlab.machine.guest_run import GuestRun
     from virtlab.machine.start import Program
@@ -218,29 +224,10 @@ class Computer:
         if self.history.maxlen == 0:
             step = self._do()
         else:
-            step = self._noted()
+            step = noted_step(self, self._do)
             self.history.append(step)
         self.traps.update(step.traps)
         return step
-
-    def _noted(self) -> Step:
-        """Do one step and note how to take it back; if it is interrupted, take it back."""
-        last = self.history[-1].undo if self.history else None
-        before = save_processor(self.processor, last.processor if last else None)
-        log = self.bus.log if self.bus.log is not None else []
-        waited, shutdown, logged = self.clock.waited, self.shutdown, len(log)
-        self.memory.journal, self.bus.keeps, self.bus.before = [], True, None
-        done = None
-        try:
-            done = self._do()
-        finally:
-            journal, self.memory.journal, self.bus.keeps = self.memory.journal, None, False
-            written = tuple((at, old, self.memory.read(at, len(old))) for at, old in journal or ())
-            undo = Undo(before, self.bus.before, written, waited, shutdown, logged)
-            if done is None:
-                self._take_back(undo)
-        after = bytes(self.processor.registers.data)
-        return replace(done, accesses=tuple(log[logged:]), undo=undo, after=after)
 
     def _do(self) -> Step:
         """Do the first thing that is to be done."""
@@ -347,20 +334,10 @@ class Computer:
             raise InvalidInputError("steps in the history", 0, "at least 1")
         step = self.history.pop()
         if step.undo is not None:
-            self._take_back(step.undo)
+            take_back(self, step.undo)
         self.traps.subtract(step.traps)
         self.traps = +self.traps
         return step
-
-    def _take_back(self, undo: Undo) -> None:
-        for address, old, _ in reversed(undo.written):
-            self.memory.data[address : address + len(old)] = old
-        restore_processor(self.processor, undo.processor)
-        if undo.devices is not None:
-            self.bus.restore(undo.devices)
-        self.clock.waited, self.shutdown = undo.waited, undo.shutdown
-        if self.bus.log is not None:
-            del self.bus.log[undo.logged :]
 
     # --- a run ------------------------------------------------------------------------------------
 
@@ -371,7 +348,13 @@ class Computer:
             return "exit"
         return "shutdown" if self.shutdown else "halted" if self._is_stuck else ""
 
-    def run(self, max_instructions: int = 10_000_000, *, progress: bool = False) -> GuestRun:
+    def run(
+        self,
+        max_instructions: int = 10_000_000,
+        *,
+        progress: bool = False,
+        console: Console | None = None,
+    ) -> GuestRun:
         """Run until the guest ends, or something stops it.
 
         Ctrl-C stops it between two steps.
@@ -382,6 +365,8 @@ class Computer:
             Of how many it is stopped; those count that pass while it is halted.
         progress
             Whether to show a bar.
+        console
+            Who attends its serial port, if somebody does.
 
         Returns
         -------
@@ -395,4 +380,4 @@ class Computer:
         >>> computer.run(100).ended
         'limit'
         """
-        return run(self, max_instructions, progress=progress)
+        return run(self, max_instructions, progress=progress, console=console)

@@ -27,6 +27,7 @@ _ENDS = {
     "breakpoint": "it stands at a breakpoint",
     "watch": "memory that is watched has changed",
     "interrupted": "it was interrupted",
+    "left": "you left its console",
 }
 
 
@@ -41,7 +42,7 @@ class GuestRun(Result):
     exit_status
         As QEMU would return it; None if the guest did not end by itself.
     ended
-        'exit', 'halted', 'limit', 'shutdown', 'breakpoint', 'watch' or 'interrupted'.
+        'exit', 'halted', 'limit', 'shutdown', 'breakpoint', 'watch', 'interrupted' or 'left'.
     why
         Of a shutdown: the faults that led to it.
     instructions, waited

@@ -15,7 +15,8 @@ timer that preempts, system calls, and two processes at ring 3. Begin with `kern
 there is a smaller one that has **a disk driver**, and a program that reads through it.
 
 In `mirror/` is **a kernel that looks at itself**: it asks the processor by each instruction that
-may tell the truth at ring 0 and a lie elsewhere, and says what it hears.
+may tell the truth at ring 0 and a lie elsewhere, and says what it hears. In `shell/` is **one that
+you talk to** at its serial port: it waits for interrupts, works out sums, reads and writes sectors.
 
 In `native/` are the same eight as ordinary processes of Linux on x86: the same sources and the same
 compiler, but for how they speak. That is what a program costs where nothing is between it and the
@@ -42,12 +43,14 @@ __all__ = [
     "KERNEL",
     "MIRROR",
     "NATIVE",
+    "SHELL",
     "Guest",
     "changed_since_built",
     "driver",
     "guest",
     "kernel",
     "mirror",
+    "shell",
 ]
 
 FOLDER = Path(__file__).with_name("program")
@@ -55,6 +58,7 @@ NATIVE = Path(__file__).with_name("native")
 KERNEL = Path(__file__).with_name("kernel")
 DRIVER = Path(__file__).with_name("driver")
 MIRROR = Path(__file__).with_name("mirror")
+SHELL = Path(__file__).with_name("shell")
 
 
 @dataclass(frozen=True)
@@ -224,6 +228,26 @@ def mirror() -> Path:
     return MIRROR / "mirror.elf"
 
 
+def shell() -> Path:
+    """Return where the kernel is that you talk to.
+
+    A line in, an answer out: `help` says which. Serial port, timer and disk interrupt it, and
+    between two interrupts it halts.
+
+    Returns
+    -------
+    pathlib.Path
+        An ELF file; its sources are beside it.
+
+    Examples
+    --------
+    >>> from virtlab.machine.image import load
+    >>> "calculate" in load(shell(), ram_bytes=2 * 2**20).symbols
+    True
+    """
+    return SHELL / "shell.elf"
+
+
 def changed_since_built() -> list[str]:
     """Return the files of the programs and the kernels that are not those of the last build.
 
@@ -237,5 +261,5 @@ def changed_since_built() -> list[str]:
     >>> changed_since_built()
     []
     """
-    folders = (FOLDER, NATIVE, KERNEL, DRIVER, MIRROR)
+    folders = (FOLDER, NATIVE, KERNEL, DRIVER, MIRROR, SHELL)
     return [name for folder in folders for name in changed_files(folder)]

@@ -10,19 +10,28 @@ trapped, and why.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from virtlab.machine.registers import GENERAL, Registers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from virtlab.machine.bus import Access
+    from virtlab.machine.computer import Computer
     from virtlab.machine.processor import Processor
     from virtlab.machine.segments import Segment, Table
 
-__all__ = ["ProcessorState", "Step", "Undo", "restore_processor", "save_processor"]
+__all__ = [
+    "ProcessorState",
+    "Step",
+    "Undo",
+    "noted_step",
+    "restore_processor",
+    "save_processor",
+    "take_back",
+]
 
 _SHOWN = (*GENERAL, "CS", "SS", "DS", "ES", "FS", "GS", "CR0", "CR2", "CR3", "CR4")
 
@@ -107,6 +116,68 @@ def restore_processor(processor: Processor, state: ProcessorState) -> None:
     processor.instructions, processor.halted, processor.shadow, processor.paging.walks = (
         state.counts
     )
+
+
+def take_back(computer: Computer, undo: Undo) -> None:
+    """Take a step of a computer back.
+
+    Parameters
+    ----------
+    computer
+        Which.
+    undo
+        Of its last step.
+
+    Examples
+    --------
+    See `virtlab.machine.computer.Computer.step_back`, which calls it.
+    """
+    for address, old, _ in reversed(undo.written):
+        computer.memory.data[address : address + len(old)] = old
+    restore_processor(computer.processor, undo.processor)
+    if undo.devices is not None:
+        computer.bus.restore(undo.devices)
+    computer.clock.waited, computer.shutdown = undo.waited, undo.shutdown
+    if computer.bus.log is not None:
+        del computer.bus.log[undo.logged :]
+
+
+def noted_step(computer: Computer, do: Callable[[], Step]) -> Step:
+    """Do a step and note how to take it back; if it is interrupted, take it back.
+
+    Parameters
+    ----------
+    computer
+        Which.
+    do
+        Does the step.
+
+    Returns
+    -------
+    Step
+        With its notes.
+
+    Examples
+    --------
+    See `virtlab.machine.computer.Computer.step`, which calls it.
+    """
+    bus, memory = computer.bus, computer.memory
+    last = computer.history[-1].undo if computer.history else None
+    before = save_processor(computer.processor, last.processor if last else None)
+    log = bus.log if bus.log is not None else []
+    waited, shutdown, logged = computer.clock.waited, computer.shutdown, len(log)
+    memory.journal, bus.keeps, bus.before = [], True, None
+    done = None
+    try:
+        done = do()
+    finally:
+        journal, memory.journal, bus.keeps = memory.journal, None, False
+        written = tuple((at, old, memory.read(at, len(old))) for at, old in journal or ())
+        undo = Undo(before, bus.before, written, waited, shutdown, logged)
+        if done is None:
+            take_back(computer, undo)
+    after = bytes(computer.processor.registers.data)
+    return replace(done, accesses=tuple(log[logged:]), undo=undo, after=after)
 
 
 class Undo(NamedTuple):

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from types import FrameType, TracebackType
 
     from virtlab.machine.computer import Computer
+    from virtlab.machine.console import Console
 
-__all__ = ["Interruptible", "run"]
+__all__ = ["Interruptible", "advance", "run"]
 
 _SHOWN_EVERY = 5000  # instructions
 
@@ -71,7 +72,13 @@ class Interruptible:
         self.came = True
 
 
-def run(computer: Computer, max_instructions: int, *, progress: bool) -> GuestRun:
+def run(
+    computer: Computer,
+    max_instructions: int,
+    *,
+    progress: bool,
+    console: Console | None = None,
+) -> GuestRun:
     """Run a computer.
 
     Parameters
@@ -82,6 +89,8 @@ def run(computer: Computer, max_instructions: int, *, progress: bool) -> GuestRu
         Of how many it is stopped; those count that pass while it is halted.
     progress
         Whether to show a bar, on a terminal.
+    console
+        Who attends; breakpoints and watches are not looked at then.
 
     Returns
     -------
@@ -99,10 +108,13 @@ def run(computer: Computer, max_instructions: int, *, progress: bool) -> GuestRu
     limit = integer("max_instructions", max_instructions, minimum=1) + computer.clock.now
     done, waited = computer.processor.instructions, computer.clock.waited
     traps, begun = computer.traps.copy(), time.perf_counter()
-    off = None if progress else True  # None: off where there is no terminal
+    off = None if progress and console is None else True  # None: off where there is no terminal
     bar: tqdm[Any] = tqdm(total=max_instructions, disable=off, leave=False, unit=" instr")
     with bar, Interruptible() as ctrl_c:
-        ended = _loop(computer, limit, ctrl_c, bar)
+        if console is None:
+            ended = _loop(computer, limit, ctrl_c, bar)
+        else:
+            ended = console.attend(computer, limit, ctrl_c)
     return GuestRun(
         bytes(computer.uart.output),
         computer.exit_port.status,
@@ -126,7 +138,7 @@ def _loop(computer: Computer, limit: int, ctrl_c: Interruptible, bar: tqdm[Any])
             return "interrupted" if ctrl_c.came else "limit"
         if moved and computer.address in computer.breakpoints:
             return "breakpoint"
-        _advance(computer, limit - now)
+        advance(computer, limit - now)
         moved = True
         if now - shown >= _SHOWN_EVERY:
             bar.update(now - shown)
@@ -136,8 +148,25 @@ def _loop(computer: Computer, limit: int, ctrl_c: Interruptible, bar: tqdm[Any])
     return ended
 
 
-def _advance(computer: Computer, limit: int) -> None:
-    """Do a step, or as many instructions as the translator does at once."""
+def advance(computer: Computer, limit: int) -> None:
+    """Do a step, or as many instructions as the translator does at once.
+
+    Parameters
+    ----------
+    computer
+        Which.
+    limit
+        Instructions at most.
+
+    Examples
+    --------
+    >>> from virtlab.machine.computer import Computer
+    >>> computer = Computer(ram_mib=2)
+    >>> computer.load_code(bytes.fromhex("90 90"))
+    >>> advance(computer, 2)
+    >>> computer.processor.instructions
+    1
+    """
     if computer.translator is None or computer.breakpoints or computer.watches:
         computer.step()
     else:
