@@ -9,26 +9,41 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from virtlab.cli.guest_listing import disassemble
+from virtlab.cli.guest_console import Wires
 from virtlab.cli.guest_ways import ways
 from virtlab.cli.output import Seed, show
-from virtlab.validate import InvalidInputError, integer
+from virtlab.validate import integer
 
 if TYPE_CHECKING:
     from virtlab.machine.guest_run import GuestRun
 
 __all__ = ["compare", "register", "run"]
 
-_STATUS = {"exit": 0, "halted": 0, "interrupted": 130}
-_DISK_LIMIT_MIB = 64
+_STATUS = {"exit": 0, "halted": 0, "left": 0, "interrupted": 130}
 
 
 def run(
     *,
     file: Annotated[Path, typer.Argument(metavar="FILE.elf", help="A program for i386.")],
     ram_mib: Annotated[int, typer.Option(help="Memory, 1 to 3072 MiB.")] = 16,
-    max_instructions: Annotated[int, typer.Option(help="Stop after so many.")] = 10_000_000,
+    max_instructions: Annotated[
+        int | None,
+        typer.Option(help="Stop after so many; 10,000,000 without --console.", show_default=False),
+    ] = None,
     disk: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Contents of its disk, not changed.")
+    ] = None,
+    disk_out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write its disk there in the end.")
+    ] = None,
+    console: Annotated[
+        bool, typer.Option("--console", help="Its serial port is your terminal, or a pipe.")
+    ] = False,
+    keys: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="What is typed, and when: to repeat a run.")
+    ] = None,
+    record: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write down what is typed, for --keys.")
     ] = None,
     tier: Annotated[
         str,
@@ -42,11 +57,15 @@ def run(
     """Run a program in the guest computer: what it says, how it ends, what traps.
 
     Ctrl-C stops it, and what it did so far is told. The status is 0 if the guest has ended by
-    itself or halted, 1 if not, 130 after Ctrl-C.
+    itself or halted or you left its console, 1 if not, 130 after Ctrl-C.
     """
     del seed  # the same program does the same each time
-    done = _run(file, ram_mib, max_instructions, disk, tier)
-    if as_json:
+    wires = Wires(console, keys, record, disk, disk_out)
+    wires.check(as_json=as_json)
+    done = _run(file, ram_mib, max_instructions, tier, wires)
+    if console:
+        typer.echo(f"\n{done.explain()}", err=True)
+    elif as_json:
         typer.echo(json.dumps(done.to_json(), ensure_ascii=False))
     else:
         typer.echo(done.text, nl=not done.text.endswith("\n"))
@@ -78,28 +97,20 @@ def compare(
     show(found, as_json=as_json)
 
 
-def _run(file: Path, ram_mib: int, max_instructions: int, disk: Path | None, tier: str) -> GuestRun:
+def _run(
+    file: Path, ram_mib: int, max_instructions: int | None, tier: str, wires: Wires
+) -> GuestRun:
     from virtlab.machine.computer import Computer
     from virtlab.machine.image import load
 
     integer("--ram-mib", ram_mib, minimum=1, maximum=3072)
-    integer("--max-instructions", max_instructions, minimum=1)
+    if max_instructions is not None:
+        integer("--max-instructions", max_instructions, minimum=1)
     program = load(file, ram_mib << 20)
-    computer = Computer(ram_mib, disk=_contents(disk), history=0, tier=tier)
+    typed, image = wires.typed(), wires.contents()
+    computer = Computer(ram_mib, disk=image, keys=typed, history=0, tier=tier)
     computer.load(program)
-    return computer.run(max_instructions, progress=True)
-
-
-def _contents(disk: Path | None) -> bytes | None:
-    """Read a disk's image; a size that is no disk's is refused before all of it is read."""
-    if disk is None:
-        return None
-    if not disk.is_file():
-        raise InvalidInputError("--disk", str(disk), "a file that is there")
-    size = disk.stat().st_size
-    if size > _DISK_LIMIT_MIB << 20:
-        raise InvalidInputError("--disk bytes", size, f"at most {_DISK_LIMIT_MIB} MiB")
-    return disk.read_bytes()
+    return wires.run(computer, max_instructions)
 
 
 def register(app: typer.Typer) -> None:

@@ -121,7 +121,7 @@ class Console:
             ended = computer.ended
             if ended and not (ended == "halted" and self._may_wake(computer)):
                 return ended
-            if computer.processor.halted and not computer.pic.pending():
+            if computer.processor.halted and not _is_due(computer):
                 self._wait(computer, limit)
             else:
                 self._run(computer, limit)
@@ -195,3 +195,9 @@ class Console:
             self._waiting = self._waiting[len(given) :]
             computer.uart.type(given)
             self.typed += [Key(now, byte) for byte in given]
+
+
+def _is_due(computer: Computer) -> bool:
+    """Return whether something is there that wakes a halted processor, or may."""
+    event = computer.bus.next_event()
+    return computer.pic.pending() or (event is not None and event <= computer.clock.now)

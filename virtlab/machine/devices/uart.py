@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from virtlab.machine.devices.pic import Pic
 
-__all__ = ["Key", "Uart"]
+__all__ = ["Key", "Uart", "checked_keys"]
 
 _IRQ = 4
 _QUEUE = 16  # bytes, once a driver has switched it on
@@ -99,7 +99,7 @@ class Uart(Device):
         self, pic: Pic, clock: Clock | None = None, keys: Sequence[tuple[int, int]] = ()
     ) -> None:
         self.pic, self.clock = pic, clock or Clock()
-        self.keys, self.came = _checked(keys), 0  # how many of them have come
+        self.keys, self.came = checked_keys(keys), 0  # how many of them have come
         self.output = bytearray()
         self.input = b""
         self.ier = self.lcr = self.mcr = self.scratch = self.last = 0
@@ -209,16 +209,41 @@ class Uart(Device):
             self.pic.raise_irq(_IRQ)
 
 
-def _checked(keys: Sequence[tuple[int, int]]) -> tuple[Key, ...]:
-    """Return the keys, if each can be pressed and none before the one before it."""
+def checked_keys(keys: Sequence[tuple[int, int]], name: str = "keys") -> tuple[Key, ...]:
+    """Return keys, if each can be pressed and none comes before the one before it.
+
+    Parameters
+    ----------
+    keys
+        (time, byte) each.
+    name
+        What they are called in errors.
+
+    Returns
+    -------
+    tuple of Key
+        The same.
+
+    Raises
+    ------
+    InvalidInputError
+        If one cannot.
+
+    Examples
+    --------
+    >>> checked_keys([(5, 65), (4, 65)])
+    Traceback (most recent call last):
+    virtlab.validate.InvalidInputError: keys[1] time = 4: must be at least 5, the time of the one \
+before
+    """
     found: list[Key] = []
     for number, (time, byte) in enumerate(keys):
         key = Key(
-            integer(f"keys[{number}] time", time, minimum=0),
-            integer(f"keys[{number}] byte", byte, minimum=0, maximum=255),
+            integer(f"{name}[{number}] time", time, minimum=0),
+            integer(f"{name}[{number}] byte", byte, minimum=0, maximum=255),
         )
         if found and key.time < found[-1].time:
             allowed = f"at least {found[-1].time}, the time of the one before"
-            raise InvalidInputError(f"keys[{number}] time", key.time, allowed)
+            raise InvalidInputError(f"{name}[{number}] time", key.time, allowed)
         found.append(key)
     return tuple(found)
