@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from virtlab.cli.guest_listing import disassemble
 from virtlab.cli.guest_console import Wires
+from virtlab.cli.guest_listing import disassemble
 from virtlab.cli.guest_ways import ways
 from virtlab.cli.output import Seed, show
 from virtlab.validate import integer

@@ -130,7 +130,12 @@ def take_back(computer: Computer, undo: Undo) -> None:
 
     Examples
     --------
-    See `virtlab.machine.computer.Computer.step_back`, which calls it.
+    >>> from virtlab.machine.computer import Computer
+    >>> computer = Computer(ram_mib=2)
+    >>> computer.load_code(bytes.fromhex("90 90"))
+    >>> take_back(computer, computer.step().undo)
+    >>> computer.processor.instructions
+    0
     """
     for address, old, _ in reversed(undo.written):
         computer.memory.data[address : address + len(old)] = old
@@ -159,7 +164,12 @@ def noted_step(computer: Computer, do: Callable[[], Step]) -> Step:
 
     Examples
     --------
-    See `virtlab.machine.computer.Computer.step`, which calls it.
+    >>> from virtlab.machine.computer import Computer
+    >>> computer = Computer(ram_mib=2)
+    >>> computer.load_code(bytes.fromhex("90 90"))
+    >>> step = computer.step()  # which calls it
+    >>> step.undo.processor.counts[0], computer.processor.instructions
+    (0, 1)
     """
     bus, memory = computer.bus, computer.memory
     last = computer.history[-1].undo if computer.history else None
