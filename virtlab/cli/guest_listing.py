@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path  # noqa: TC003 - typer reads the annotations when the command runs
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -59,7 +59,8 @@ def disassemble(
     unknown = [name for name in without or [] if name not in _PASSES]
     if unknown:
         raise InvalidInputError("--without", unknown[0], f"one of {', '.join(_PASSES)}")
-    passes = Passes(**dict.fromkeys(without or [], False), most=unit)
+    off: dict[str, Any] = dict.fromkeys(without or [], False)
+    passes = Passes(**off, most=unit)
     found = listing(load(file, _RAM_BYTES), start, passes, tier=tier, most=most)
     if as_json:
         typer.echo(json.dumps(found.to_json(), ensure_ascii=False))

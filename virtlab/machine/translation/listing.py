@@ -219,7 +219,7 @@ class _Maker:
         region = find(start, fetch, self.passes.most)
         if not region.code:
             return
-        graph = lift(region)
+        graph = self.passes.made(lift(region))
         needed = needs(graph, drop_dead=self.passes.dead_flags)
         number = max(self.units.values(), default=0) + 1
         for address in region.code:

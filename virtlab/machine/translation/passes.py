@@ -12,8 +12,14 @@ instructions; the other passes are named in the modules that do them.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from virtlab.validate import InvalidInputError, integer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from virtlab.machine.translation.lifting import Graph
 
 __all__ = ["ESX", "Passes"]
 
@@ -38,6 +44,9 @@ class Passes:
         flag, and not by the VMM.
     most
         Instructions of a unit at most, 1 to 4096.
+    own
+        A pass of one's own: gets the graph of each unit before anything is dropped from it, and
+        returns the graph that is to be translated.
 
     Raises
     ------
@@ -47,7 +56,7 @@ class Passes:
     Examples
     --------
     >>> Passes().most, ESX
-    (256, Passes(dead_flags=True, regions=False, chaining=True, in_cache=True, most=12))
+    (256, Passes(dead_flags=True, regions=False, chaining=True, in_cache=True, most=12, own=None))
     >>> Passes(most=0)
     Traceback (most recent call last):
     virtlab.validate.InvalidInputError: most = 0: must be a whole number from 1 to 4096
@@ -58,13 +67,36 @@ class Passes:
     chaining: bool = True
     in_cache: bool = True
     most: int = 256
+    own: Callable[[Graph], Graph] | None = None
 
     def __post_init__(self) -> None:
         """Check each field."""
         for name in _SWITCHES:
             if not isinstance(getattr(self, name), bool):
                 raise InvalidInputError(name, getattr(self, name), "True or False")
+        if self.own is not None and not callable(self.own):
+            raise InvalidInputError("own", self.own, "a function that takes a graph")
         object.__setattr__(self, "most", integer("most", self.most, minimum=1, maximum=4096))
+
+    def made(self, graph: Graph) -> Graph:
+        """Return what the pass of one's own makes of a graph, if there is one.
+
+        Parameters
+        ----------
+        graph
+            Of a unit.
+
+        Returns
+        -------
+        Graph
+            The one that is to be translated.
+
+        Examples
+        --------
+        >>> Passes().made({}), Passes(own=lambda graph: {**graph, (0, 0): None}).made({})
+        ({}, {(0, 0): None})
+        """
+        return graph if self.own is None else self.own(graph)
 
 
 ESX = Passes(regions=False, most=12)  # a unit as Adams and Agesen's translator takes it

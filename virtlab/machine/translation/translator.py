@@ -297,7 +297,7 @@ class Translator:
         self._left_out = not region.code
         if self._left_out:
             return None
-        graph = lift(region)
+        graph = self.passes.made(lift(region))
         first = 1 + len(self._recipes)
         needed = needs(graph, drop_dead=self.passes.dead_flags)
         compiled = self.host.compile(graph, needed, (key.address, 0), first)
