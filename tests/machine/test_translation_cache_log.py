@@ -208,7 +208,11 @@ def test_a_moment_is_what_the_events_say(log: CacheLog) -> None:
         assert moment.counts == Counter(event.kind for event in before)
         assert moment.entries == sum(event.kind in ENTERS for event in before)
         assert moment.explain().endswith(".")
-        assert moment.to_frame()["times"].iloc[-1] == len(held)
+        assert moment.counters["in the cache"] == len(held)
+        assert moment.counters["entered"] == moment.entries
+        rows = moment.to_frame()
+        assert rows["instruction"].tolist() == [event.at for event in moment.events]
+        assert set(rows["unit"]) <= {unit.name for unit in log.units}
 
 
 def test_what_happened_is_said() -> None:

@@ -287,8 +287,8 @@ def test_they_cross_where_they_are_equal(
             assert found.at(found.cross) == pytest.approx(found.bt, rel=1e-6)
         assert found.at(1000) <= found.at(2000) + 1e-9
         adds = found.to_frame()
-        assert 1 + adds["hw_adds_s"].sum() == pytest.approx(found.hw, abs=0.01)
-        assert 1 + adds["bt_adds_s"].sum() == pytest.approx(found.bt, abs=0.01)
+        assert 1 + adds["hw_s"].sum() == pytest.approx(found.hw, abs=0.01)
+        assert 1 + adds["bt_s"].sum() == pytest.approx(found.bt, abs=0.01)
 
 
 @settings(max_examples=40, deadline=None)

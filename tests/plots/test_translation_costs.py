@@ -16,8 +16,9 @@ from virtlab.machine.translation_costs import (
 )
 from virtlab.machine.translation_costs.parts import OPERATIONS, published
 from virtlab.machine.translation_costs.slowdown import RESTS, fork_load, round_trips
-from virtlab.plots import style, translation_costs
-from virtlab.plots.translation_costs import draw_costs, draw_forkwait, draw_slowdown
+from virtlab.plots import style, translation_slowdown
+from virtlab.plots.translation_costs import draw_costs, draw_forkwait
+from virtlab.plots.translation_slowdown import draw_slowdown
 
 WIDTHS = [style.WIDE_PX, style.NARROW_PX]
 LOADS = {
@@ -61,8 +62,8 @@ def test_the_stacks_add_up(width: int) -> None:
     assert points == [6.02, 36.95, 106.4]
 
 
-def lines(figure: style.Plate) -> translation_costs._Lines:
-    assert isinstance(figure.view, translation_costs._Lines)
+def lines(figure: style.Plate) -> translation_slowdown._Lines:
+    assert isinstance(figure.view, translation_slowdown._Lines)
     return figure.view
 
 

@@ -211,7 +211,7 @@ class Cache {
     context.textBaseline = "middle";
     context.textAlign = "left";
     if (halo) {
-      context.strokeStyle = /rgb\(([0-9]{1,2}|1[01][0-9]),/.test(this.ink) ? "#FFFFFF" : "#111111";
+      context.strokeStyle = parseInt(/\d+/.exec(this.ink), 10) < 120 ? "#FFFFFF" : "#111111";
       context.lineWidth = 4;
       context.lineJoin = "round";
       context.strokeText(words, x, y);

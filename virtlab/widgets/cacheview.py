@@ -108,7 +108,7 @@ class CacheView(anywidget.AnyWidget):
             self.held = self._pack(moment.held)
             self.links = self._pack(sorted(moment.links))
             self.path = self._path(moment)
-            self.counts = moment.to_frame().to_numpy().tolist()
+            self.counts = [list(pair) for pair in moment.counters.items()]
             self.alt = _alt(moment)
             self.version += 1
 

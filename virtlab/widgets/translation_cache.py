@@ -5,6 +5,8 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from virtlab.machine.translation.cache_log import record_cache
 from virtlab.plots.translation_cache import draw_cache
 from virtlab.results import table_html
@@ -100,8 +102,9 @@ class CachePlayer(Player):
         live = super()._repr_mimebundle_(**kwargs)
         last = self.played.at(len(self.played) - 1)
         data, metadata = draw_cache(last)._repr_mimebundle_()
+        counters = pd.DataFrame(last.counters.items(), columns=["what", "times"])
         sentence = html.escape(self.played.explain())
-        still = f"{data['text/html']}<p>{sentence}</p>{table_html(last.to_frame())}"
+        still = f"{data['text/html']}<p>{sentence}</p>{table_html(counters)}"
         return {**live, **data, "text/html": still, "text/plain": repr(self)}, metadata
 
 

@@ -12,7 +12,7 @@ from virtlab.machine.translation_costs.slowdown import (
     round_trips,
     slowdown,
 )
-from virtlab.plots.translation_costs import draw_slowdown
+from virtlab.plots.translation_slowdown import draw_slowdown
 from virtlab.validate import one_of
 from virtlab.widgets import controls
 from virtlab.widgets.app import App
@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["costs_app"]
 
-_PROCESSORS = {
-    f"{name}: {cycles:,.0f} cycles an exit": name for name, cycles in round_trips().items()
-}
+_PROCESSORS = {f"{name}: {cycles:,.0f} cycles": name for name, cycles in round_trips().items()}
 _RESTS = {"stays as on the Pentium 4": RESTS[0], "gets cheaper in proportion": RESTS[1]}
 _LOADS: dict[str, Load] = {
     "Fork and wait": fork_load(),

@@ -26,6 +26,15 @@ STATES = ("not yet", "there", "running", "new", "evicted", "invalidated")
 NOT_YET, THERE, RUNNING, NEW, EVICTED, INVALIDATED = range(6)
 GONE = {"evict": EVICTED, "invalidate": INVALIDATED}
 _ENTERS = ("enter", "lookup", "link", "chained")
+_WORDS = {
+    "translate": "translated",
+    "evict": "evicted",
+    "invalidate": "invalidated",
+    "enter": "looked up after the VMM",
+    "lookup": "looked up after an indirect exit",
+    "link": "looked up, and linked",
+    "chained": "entered along a link",
+}
 _FRAMES = 240  # of a run, about
 
 
@@ -142,10 +151,11 @@ class CacheMoment(Result):
         ways = ((e.source, e.unit) for e in self.events if e.kind in _ENTERS and e.source >= 0)
         return tuple(dict.fromkeys(ways))
 
-    def to_frame(self) -> pd.DataFrame:
-        """Return a row for each counter."""
+    @property
+    def counters(self) -> dict[str, int]:
+        """What happened up to here, in words, and how often."""
         counts = self.counts
-        rows = {
+        return {
             "translated": counts["translate"],
             "entered": self.entries,
             "along a link, nobody asked": counts["chained"],
@@ -156,7 +166,22 @@ class CacheMoment(Result):
             "invalidated": counts["invalidate"],
             "in the cache": len(self.held),
         }
-        return pd.DataFrame({"what": rows.keys(), "times": rows.values()})
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a row for each event of the frame."""
+        units = self.log.units
+        return pd.DataFrame(
+            [
+                {
+                    "instruction": event.at,
+                    "what": _WORDS[event.kind],
+                    "unit": units[event.unit].name,
+                    "from": units[event.source].name if event.source >= 0 else "",
+                }
+                for event in self.events
+            ],
+            columns=["instruction", "what", "unit", "from"],
+        )
 
     def summary(self) -> dict[str, float | int | str]:
         """Return the counters."""

@@ -210,7 +210,8 @@ def fork_events(fit: CostFit | None = None, within: float = 0.01) -> ForkEvents:
 
     Examples
     --------
-    See `ForkEvents`.
+    >>> sorted(fork_events().middle) == sorted([*KNOWN, *EVENTS])
+    True
     """
     number("within", within, minimum=1e-4, maximum=0.5)
     fit = fit_costs() if fit is None else fit

@@ -223,9 +223,9 @@ class Slowdown(Result):
             [
                 {
                     "event": row,
-                    "per_native_s": round(rate),
-                    "bt_adds_s": round(bt[row][0] / hz, 3),
-                    "hw_adds_s": round((hw[row][0] + hw[row][1] * self.exit_cycles) / hz, 3),
+                    "times_per_s": round(rate),
+                    "bt_s": round(bt[row][0] / hz, 3) + 0.0,  # no -0.0
+                    "hw_s": round((hw[row][0] + hw[row][1] * self.exit_cycles) / hz, 3) + 0.0,
                 }
                 for row, rate in self.load.per_s.items()
             ]
@@ -249,7 +249,7 @@ class Slowdown(Result):
         if max(bt, hw) < 1.005:
             return f"{both} Nothing here is sensitive: the guest runs as it is."
         slower = "hw" if hw > bt else "bt"
-        most = frame["event"].iloc[int(frame[f"{slower}_adds_s"].argmax())]
+        most = frame["event"].iloc[int(frame[f"{slower}_s"].argmax())]
         why = f"The slower one loses most at each {most}."
         if self.cross != self.cross:
             always = "free exits would not help VT-x" if hw > bt else "no exit is dear enough"
