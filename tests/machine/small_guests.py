@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from virtlab.machine.translation.passes import Passes
 
 CODE, GDT, IDT, TSS, KERNEL_STACK = 0x100000, 0x80000, 0x81000, 0x82000, 0x90000
-DECODER = Decoder()  # to make one takes a tenth of a second
+DECODER = Decoder()  # it knows what it has decoded
 HANDLERS, DIRECTORY, TABLE = 0x110000, 0x120000, 0x121000
 
 

@@ -71,7 +71,7 @@ class Computer:
     instructions_per_tick
         How long a tick of the timer is.
     decoder
-        One that another computer has used before: to make one takes a tenth of a second.
+        One that another computer has used before: it knows what it has decoded.
 
     tier
         What runs the guest: 'interpreter', or one for translated code, which needs `history` 0

@@ -11,6 +11,7 @@ Left out: x87, MMX and SSE; this processor has none, and says so with #NM or #UD
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from virtlab.machine.encoding import ES, SS, Encoding, encoding
@@ -95,7 +96,7 @@ class Decoder:
         except ModuleNotFoundError as error:
             allowed = "installed: the extra virtlab[machine] brings it"
             raise InvalidInputError("pypcode", "missing", allowed) from error
-        self._context = pypcode.Context("x86:LE:32:default")
+        self._context = _context()
         self._errors = (pypcode.LowlevelError, pypcode.UnimplError, pypcode.BadDataError)
         self._known: dict[tuple[int, bytes], Instruction] = {}
 
@@ -155,6 +156,17 @@ class Decoder:
         own = code[: words.length + dropped]
         made = Instruction(address, own, mnemonic, words.body.strip(), plain, parts)
         return patched(made)
+
+
+@cache
+def _context() -> Any:
+    """Return what knows x86: one for all decoders, for to make it takes a tenth of a second.
+
+    It keeps nothing of what it has decoded.
+    """
+    import pypcode
+
+    return pypcode.Context("x86:LE:32:default")
 
 
 def _is_none(parts: Encoding) -> bool:
