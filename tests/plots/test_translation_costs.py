@@ -16,7 +16,7 @@ from virtlab.machine.translation_costs import (
 )
 from virtlab.machine.translation_costs.parts import OPERATIONS, published
 from virtlab.machine.translation_costs.slowdown import RESTS, fork_load, round_trips
-from virtlab.plots import style, translation_slowdown
+from virtlab.plots import style, translation_costs, translation_slowdown
 from virtlab.plots.translation_costs import draw_costs, draw_forkwait
 from virtlab.plots.translation_slowdown import draw_slowdown
 
@@ -34,18 +34,30 @@ LOADS = {
 @pytest.mark.parametrize("width", WIDTHS)
 def test_bars_are_ours_and_points_are_theirs(width: int) -> None:
     fit = fit_costs(switch=3000)
-    axes = draw_costs(fit, style.plate(width)).axes[0]
-    cells = list(itertools.product(OPERATIONS, ("native", "bt", "hw")))
-    ends = [bar.get_x() + bar.get_width() for bar in axes.patches]  # type: ignore[attr-defined]
-    assert ends == pytest.approx([fit.cost(*cell) for cell in cells])
-    points = [np.asarray(line.get_xdata()).item(0) for line in axes.lines]
-    assert points == [published()["P4", *cell][0] for cell in cells]
+    view = draw_costs(fit, style.plate(width)).view
+    assert isinstance(view, translation_costs._Table)
+    for way, bars in view.bars.items():
+        ends = [np.asarray(bar.vertices)[:, 0].max() for bar in bars.get_paths()]
+        assert ends == pytest.approx([fit.cost(row, way) for row in OPERATIONS])
+    cells = itertools.product(OPERATIONS, ("native", "bt", "hw"))
+    theirs = [published()["P4", *cell][0] for cell in cells]
+    assert np.asarray(view.points.get_xdata()).tolist() == theirs
+    if width == style.WIDE_PX:
+        error = 100 * (fit.cost("syscall", "bt") / 2300 - 1)
+        assert view.words[0].get_text() == f"BT {error:+.1f} %"
+
+
+def test_another_fit_leaves_no_trace() -> None:
+    again = draw_costs(fit_costs())
+    draw_costs(fit_costs(switch=100, lookup=0), again)
+    assert again.png(scale=1) == draw_costs(fit_costs(switch=100, lookup=0)).png(scale=1)
 
 
 def test_a_title_says_how_far_off_the_parts_are() -> None:
     assert "within 1.7 %: VT-x loses" in draw_costs(fit_costs()).texts[0].get_text()
     bad = draw_costs(fit_costs(switch=6000)).texts[0].get_text()
-    assert "VT-x loses" not in bad
+    assert bad.startswith("Off by ")
+    assert "translated" in bad or "rap" in bad
 
 
 @pytest.mark.parametrize("width", WIDTHS)

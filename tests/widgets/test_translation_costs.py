@@ -6,7 +6,7 @@ import pytest
 
 from virtlab.machine.translation_costs.slowdown import fork_load, slowdown
 from virtlab.validate import InvalidInputError
-from virtlab.widgets.translation_costs import costs_app
+from virtlab.widgets.translation_costs import costs_app, parts_app
 
 
 def test_it_starts_with_forkwait() -> None:
@@ -52,3 +52,24 @@ def test_another_start() -> None:
     assert costs_app("Ports").result.bt < 1
     with pytest.raises(InvalidInputError, match=r"^load = 'Dancing'"):
         costs_app("Dancing")
+
+
+def test_parts_are_fitted_by_hand() -> None:
+    app = parts_app()
+    assert app.result.cost("page fault", "bt") == 1093
+    assert "11 parts by hand, 0 fitted" in app.result.explain()
+    app.set(switch=1830, emulate=216, guest_memory=505)
+    assert app.result.cost("page fault", "bt") == pytest.approx(3927, rel=0.01)
+    app.controls["preset"].press("Least squares")
+    assert float(app.result.summary()["worst_error_percent"]) < 3
+    assert "VT-x loses at page tables" in app.picture.figure.texts[0].get_text()
+    app.controls["preset"].press("All 0")
+    assert set(app.result.parts.values()) == {0}
+
+
+def test_each_part_counts() -> None:
+    app = parts_app()
+    for name in app.result.parts:
+        before = app.result.to_frame()
+        app.set(**{name: app.controls[name].max})
+        assert not app.result.to_frame().equals(before), name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from virtlab.machine.translation_costs.parts import CostFit, fit_costs
 from virtlab.machine.translation_costs.slowdown import (
     RESTS,
     Load,
@@ -12,6 +13,7 @@ from virtlab.machine.translation_costs.slowdown import (
     round_trips,
     slowdown,
 )
+from virtlab.plots.translation_costs import draw_costs
 from virtlab.plots.translation_slowdown import draw_slowdown
 from virtlab.validate import one_of
 from virtlab.widgets import controls
@@ -21,7 +23,7 @@ from virtlab.widgets.buttons import buttons
 if TYPE_CHECKING:
     from virtlab.plots.style import Plate
 
-__all__ = ["costs_app"]
+__all__ = ["costs_app", "parts_app"]
 
 _PROCESSORS = {f"{name}: {cycles:,.0f} cycles": name for name, cycles in round_trips().items()}
 _RESTS = {"stays as on the Pentium 4": RESTS[0], "gets cheaper in proportion": RESTS[1]}
@@ -104,3 +106,59 @@ def _values(load: Load) -> dict[str, int]:
         name: min(most, step * round(getattr(load, name) / one / step))
         for name, _, most, step, one in _RATES
     }
+
+
+# Part, label, the largest value and step; what is checked is a share of the native cost.
+_PARTS = (
+    ("switch", "BT: switch by a trap", 4000, 10),
+    ("callout", "BT: callout", 2000, 10),
+    ("emulate", "BT: emulate in the cache", 500, 2),
+    ("guest_memory", "Work on guest memory", 1000, 5),
+    ("shadow", "Shadow entry", 500, 2),
+    ("lookup", "BT: look a return up", 100, 1),
+    ("in_line", "BT: a few instructions", 100, 1),
+    ("handler", "HW: handle an exit", 6000, 20),
+    ("device", "HW: device beyond that", 10_000, 20),
+    ("decode", "HW: decode", 6000, 20),
+    ("checked", "HW: checked in the guest", 40, 1),
+)
+
+
+def parts_app() -> App[CostFit]:
+    """Make the widget in which one fits the table by hand: a slider for each part.
+
+    Returns
+    -------
+    App
+        With controls preset and one for each part; it starts with all parts at 0.
+
+    Examples
+    --------
+    >>> app = parts_app()
+    >>> app.controls["preset"].press("Least squares")
+    >>> app.result.summary()["worst_error_percent"]
+    1.7
+    """
+    row = buttons("Set the parts", ["Least squares", "All 0"])
+    sliders = {
+        name: controls.slider(label, "%" if name == "checked" else "cycles", 0, 0, most, step)
+        for name, label, most, step in _PARTS
+    }
+
+    def compute(*, preset: int, **values: int) -> CostFit:
+        del preset  # it counts how often a button was pressed
+        return fit_costs(**{**values, "checked": values["checked"] / 100})
+
+    def draw(result: CostFit, figure: Plate) -> None:
+        draw_costs(result, figure)
+
+    app = App(controls={"preset": row, **sliders}, compute=compute, draw=draw)
+
+    def press(index: int) -> None:
+        best = {**fit_costs().parts}
+        best["checked"] *= 100
+        given = {name: step * round(best[name] / step) for name, _, _, step in _PARTS}
+        app.set(**(dict.fromkeys(given, 0) if index else given))
+
+    row.on_press(press)
+    return app

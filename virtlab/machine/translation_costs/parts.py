@@ -253,6 +253,15 @@ class CostFit(Result):
     def explain(self) -> str:
         """Say what the fit shows and what it does not."""
         said = self.summary()
+        if self.by_hand:
+            frame = self.to_frame()
+            far = frame.iloc[int(frame["error_percent"].abs().argmax())]
+            cell = f"{far['operation']} ({far['way']})"
+            return (
+                f"{len(self.by_hand)} parts by hand, {said['parts_fitted']} fitted: "
+                f"{said['cells']} cells within {said['worst_error_percent']} %. Furthest off is "
+                f"{cell}: {far['ours']:,.0f} cycles instead of {far['published']:,.0f}."
+            )
         own = said["cells_with_a_part_of_their_own"]
         return (
             f"{said['parts_fitted']} parts give {said['cells']} cells within "
