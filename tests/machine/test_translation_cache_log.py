@@ -19,7 +19,9 @@ from virtlab.machine.translation.cache_moment import GONE, STATES, CacheLog, Eve
 from virtlab.validate import InvalidInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    from virtlab.machine.translation.cache import Unit
 
 ENTERS = ("enter", "lookup", "link", "chained")
 SMALL = ("itself", "kernel", "isprime", "fibonacci", "quicksort")
@@ -28,7 +30,6 @@ SMALL = ("itself", "kernel", "isprime", "fibonacci", "quicksort")
 # --- what was recorded ------------------------------------------------------------------------
 
 
-@needs_wasmtime
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("limit", [4, 16, 64])
 @pytest.mark.parametrize("program", ["itself", "kernel", "fibonacci"])
@@ -63,7 +64,6 @@ def test_a_log_is_a_possible_life_of_a_cache(program: str, limit: int, policy: s
     assert log.at(len(log) - 1).links == linked
 
 
-@needs_wasmtime
 def test_every_instruction_was_in_an_entry_or_interpreted() -> None:
     """A unit of straight code is done to its end: entries times lengths is what was done."""
     log = record_cache("itself")
@@ -72,11 +72,10 @@ def test_every_instruction_was_in_an_entry_or_interpreted() -> None:
     assert in_units + 1 == log.instructions == 1205  # and the `hlt`, which is the VMM's
 
 
-@needs_wasmtime
 def test_recording_changes_nothing() -> None:
     code = cache_log._itself()
     ends = []
-    for tier in ("interpreter", "wasm"):
+    for tier in ("interpreter", "python"):
         computer = Computer(4, history=0, tier=tier, decoder=DECODER)
         computer.load_code(code, 0x100000)
         ends.append(seen(computer, computer.run(12_000)))
@@ -84,7 +83,6 @@ def test_recording_changes_nothing() -> None:
     assert record_cache("itself").instructions == ends[0]["counts"][0]
 
 
-@needs_wasmtime
 def test_code_that_is_written_on_is_made_again() -> None:
     log = record_cache("itself")
     rows = log.to_frame()
@@ -96,7 +94,6 @@ def test_code_that_is_written_on_is_made_again() -> None:
     assert len(writes) == 5  # 40 turns, every eighth
 
 
-@needs_wasmtime
 def test_loops_are_chained_and_returns_are_not() -> None:
     loops, calls = (
         float(record_cache(name).summary()["chained_percent"]) for name in ("isprime", "fibonacci")
@@ -107,7 +104,6 @@ def test_loops_are_chained_and_returns_are_not() -> None:
     assert not any(unit.direct for unit in returns)
 
 
-@needs_wasmtime
 def test_units_are_blocks_of_at_most_twelve() -> None:
     for program in SMALL:
         units = record_cache(program).units
@@ -116,14 +112,12 @@ def test_units_are_blocks_of_at_most_twelve() -> None:
         assert len({(unit.address, unit.code) for unit in units}) == len(units)
 
 
-@needs_wasmtime
 def test_less_room_costs_more_translations() -> None:
     made = [int(record_cache("kernel", limit).summary()["translations"]) for limit in (8, 24, 64)]
     assert made == sorted(made, reverse=True)
     assert made[0] > made[-1]
 
 
-@needs_wasmtime
 def test_the_same_run_gives_the_same_log() -> None:
     first = record_cache("quicksort", 16, "oldest")
     record_cache.cache_clear()
@@ -146,6 +140,30 @@ def test_the_same_run_gives_the_same_log() -> None:
 def test_bad_input_is_named(call: Callable[[], CacheLog], said: str) -> None:
     with pytest.raises(InvalidInputError, match=rf"^{said}"):
         call()
+
+
+@needs_wasmtime
+@pytest.mark.parametrize("program", ["itself", "kernel", "fibonacci"])
+def test_what_is_written_down_is_the_same_in_each_tier(program: str) -> None:
+    one = record_cache(program, 24, "oldest")
+    other = record_cache(program, 24, "oldest", tier="wasm")
+    assert (one.events, one.units, one.instructions) == (
+        *(other.events, other.units),
+        other.instructions,
+    )
+
+
+def test_a_policy_of_ones_own_is_asked() -> None:
+    asked: list[int] = []
+
+    def newest(units: Sequence[Unit]) -> Sequence[Unit]:
+        asked.append(len(units))
+        return units[-1:]
+
+    log = record_cache("itself", 8, newest)
+    assert log.policy == "newest"
+    assert set(asked) == {8}
+    assert len(asked) == log.summary()["evictions"]
 
 
 def test_the_programs_can_be_had() -> None:
@@ -252,7 +270,6 @@ def test_a_path_has_each_way_once_and_a_log_each_unit() -> None:
         log.at(99)
 
 
-@needs_wasmtime
 @pytest.mark.parametrize("program", SMALL)
 def test_a_run_is_short_enough_to_be_played(program: str) -> None:
     log = record_cache(program)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -13,7 +14,10 @@ from virtlab.validate import InvalidInputError
 from virtlab.widgets.cacheview import CacheView
 from virtlab.widgets.translation_cache import CachePlayer, cache_app
 
-pytest.importorskip("wasmtime")
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from virtlab.machine.translation.cache import Unit
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +88,16 @@ def test_without_a_kernel_there_is_a_picture(player: CachePlayer) -> None:
     assert "units lost to writes on code" not in data["text/plain"]
     assert "<table" in data["text/html"]
     assert metadata["image/png"]["alt"]
+
+
+def test_a_policy_of_ones_own_can_be_chosen() -> None:
+    def newest(units: Sequence[Unit]) -> Sequence[Unit]:
+        return units[-1:]
+
+    player = cache_app("itself", newest).set(limit=8)
+    assert player.controls["policy"].label == "yours: newest"
+    lost = player.played.summary()["evictions"]
+    assert player.set(policy="flush_all").played.summary()["evictions"] != lost
 
 
 def test_a_start_that_is_none_is_refused() -> None:

@@ -21,7 +21,8 @@ __all__ = ["app", "main"]
 # In the order in which `virtlab --help` lists them: the course, then the models in the talk's.
 _TOPICS: tuple[str, ...] = (
     *("lab", "chapters", "questions", "test", "doctor"),
-    *("architectures", "guest", "rings", "theorem", "translation_costs", "trace_request"),
+    *("architectures", "guest", "rings", "theorem", "trace_request"),
+    *("translation_cache", "translation_costs"),
     *("shares", "cpu", "memory", "pages"),
     *("migrate", "migrate_sweep", "migrate_lab", "migrate_film", "hot_migration"),
 )

@@ -17,6 +17,7 @@ from virtlab.widgets.cacheview import CacheView
 from virtlab.widgets.player import Player
 
 if TYPE_CHECKING:
+    from virtlab.machine.translation.cache import Policy
     from virtlab.machine.translation.cache_moment import CacheLog, CacheMoment
 
 __all__ = ["CachePlayer", "cache_app"]
@@ -42,6 +43,8 @@ class CachePlayer(Player):
     ----------
     program
         Where it starts: 'itself', 'kernel', 'isprime', 'fibonacci' or 'quicksort'.
+    policy
+        One more, of your own, as in `virtlab.machine.translation.cache`; it is chosen at the start.
 
     Attributes
     ----------
@@ -67,12 +70,15 @@ class CachePlayer(Player):
 
     time = "frame"
 
-    def __init__(self, program: str = "itself") -> None:
+    def __init__(self, program: str = "itself", policy: Policy | None = None) -> None:
         one_of("program", program, tuple(_PROGRAMS.values()))
+        policies: dict[str, str | Policy] = {**_POLICIES}
+        if policy is not None:
+            policies[f"yours: {getattr(policy, '__name__', 'policy')}"] = policy
         self.controls: dict[str, Any] = {
             "limit": controls.slider("Room in the cache", "units", 48, 8, 64, 4),
             "program": controls.choice("The guest", _PROGRAMS, program),
-            "policy": controls.choice("When it is full", _POLICIES, "flush_all"),
+            "policy": controls.choice("When it is full", policies, policy or "flush_all"),
             "frame": controls.player("Step", "", 1, interval_ms=350),
         }
         self._record()
@@ -108,13 +114,15 @@ class CachePlayer(Player):
         return {**live, **data, "text/html": still, "text/plain": repr(self)}, metadata
 
 
-def cache_app(program: str = "itself") -> CachePlayer:
+def cache_app(program: str = "itself", policy: Policy | None = None) -> CachePlayer:
     """Make the widget, before the guest's first instruction.
 
     Parameters
     ----------
     program
         Where it starts: 'itself', 'kernel', 'isprime', 'fibonacci' or 'quicksort'.
+    policy
+        One more policy, of your own: it takes the units and returns those that have to go.
 
     Returns
     -------
@@ -126,4 +134,4 @@ def cache_app(program: str = "itself") -> CachePlayer:
     >>> cache_app().moment.explain()
     'The cache is empty: no code has run yet.'
     """
-    return CachePlayer(program)
+    return CachePlayer(program, policy)

@@ -173,9 +173,9 @@ class _OneAtATime:
 def record_cache(
     program: str = ITSELF,
     limit: int = 64,
-    policy: str = "flush_all",
+    policy: str | Policy = "flush_all",
     instructions: int = 12_000,
-    tier: str = "wasm",
+    tier: str = "python",
 ) -> CacheLog:
     """Run a guest for a while, and write down what its translation cache does.
 
@@ -187,11 +187,11 @@ def record_cache(
     limit
         How many units the cache holds, 4 to 4096.
     policy
-        One of `POLICIES`: what has to go when it is full.
+        What has to go when it is full: one of `POLICIES`, or a function of your own.
     instructions
         How long, 1 to 200,000.
     tier
-        What runs it.
+        What runs it; what is written down is the same in all.
 
     Returns
     -------
@@ -208,11 +208,18 @@ def record_cache(
     >>> log = record_cache("itself")
     >>> log.summary()["invalidations"] > 0, log.summary()["evictions"]
     (True, 0)
+    >>> def newest(units):
+    ...     return units[-1:]
+    >>> record_cache("itself", limit=8, policy=newest).policy
+    'newest'
     """
     one_of("program", program, PROGRAMS)
     integer("limit", limit, minimum=4, maximum=4096)
     integer("instructions", instructions, minimum=1, maximum=200_000)
-    rule = POLICIES[one_of("policy", policy, tuple(POLICIES))]
+    if isinstance(policy, str):
+        rule = POLICIES[one_of("policy", policy, tuple(POLICIES))]
+    else:
+        rule, policy = policy, getattr(policy, "__name__", "a policy of your own")
     computer = Computer(_RAM_MIB, history=0, tier=tier, passes=replace(ESX, chaining=False))
     translator = computer.translator
     if translator is None:
