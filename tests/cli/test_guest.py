@@ -52,6 +52,24 @@ def test_as_json_and_bounded(virtlab: Virtlab) -> None:
     assert data["rows"] == []
 
 
+def test_what_the_translator_did_is_told(virtlab: Virtlab) -> None:
+    pytest.importorskip("wasmtime", reason="wasmtime, of the extra machine, is not installed")
+    status, out, _ = virtlab(FIBONACCI, "--tier", "wasm", "--stats")
+    assert status == 0
+    assert out.startswith("Fibonacci(19) = 4181\n")
+    rows = {line.split()[1]: line.split()[2:] for line in out.splitlines() if "counter" in line}
+    assert int(rows["translations"][0]) > 0
+    assert "class         IDENT" in out
+    assert "% of 162,748 instructions ran translated" in out
+    status, out, _ = virtlab(FIBONACCI, "--tier", "wasm", "--stats", "--json")
+    data = json.loads(out)
+    assert data["instructions"] == data["translation"]["total_instructions"] == 162_748
+    assert data["translation"]["steps"] > 0
+    status, _, err = virtlab(FIBONACCI, "--stats")
+    assert status == 2
+    assert "--stats with --tier = 'interpreter': must be a tier that translates" in err
+
+
 def test_translated_code_says_and_counts_the_same(virtlab: Virtlab) -> None:
     pytest.importorskip("wasmtime", reason="wasmtime, of the extra machine, is not installed")
     status, out, err = virtlab(FIBONACCI, "--tier", "wasm")

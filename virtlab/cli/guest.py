@@ -12,10 +12,12 @@ from virtlab.cli.guest_console import Wires
 from virtlab.cli.guest_listing import disassemble
 from virtlab.cli.guest_ways import ways
 from virtlab.cli.output import Seed, show
-from virtlab.validate import integer
+from virtlab.validate import InvalidInputError, integer
 
 if TYPE_CHECKING:
+    from virtlab.machine.computer import Computer
     from virtlab.machine.guest_run import GuestRun
+    from virtlab.machine.translation.stats import TranslationStats
 
 __all__ = ["compare", "register", "run"]
 
@@ -51,6 +53,9 @@ def run(
             help="'interpreter'; or translated, and faster: 'python' (50 times), 'wasm', 'llvm'."
         ),
     ] = "interpreter",
+    stats: Annotated[
+        bool, typer.Option("--stats", help="Tell what the translator did, of a tier that has one.")
+    ] = False,
     seed: Seed = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -62,17 +67,24 @@ def run(
     del seed  # the same program does the same each time
     wires = Wires(console, keys, record, disk, disk_out)
     wires.check(as_json=as_json)
-    done = _run(file, ram_mib, max_instructions, tier, wires)
-    if console:
+    if stats and tier == "interpreter":
+        raise InvalidInputError("--stats with --tier", tier, "a tier that translates")
+    done, computer = _run(file, ram_mib, max_instructions, tier, wires)
+    if as_json:
+        more = {"translation": _stats(computer, done).to_json()} if stats else {}
+        typer.echo(json.dumps({**done.to_json(), **more}, ensure_ascii=False))
+    elif console:
         typer.echo(f"\n{done.explain()}", err=True)
-    elif as_json:
-        typer.echo(json.dumps(done.to_json(), ensure_ascii=False))
     else:
         typer.echo(done.text, nl=not done.text.endswith("\n"))
         if done.traps:
             show(done, as_json=False)
         else:
             typer.echo(f"\n{done.explain()}")
+    if stats and not as_json:
+        told = _stats(computer, done)
+        table = told.to_frame().to_string(index=False, na_rep="", float_format="%.1f")
+        typer.echo(f"\n{table}\n\n{told.explain()}", err=console)
     raise typer.Exit(_STATUS.get(done.ended, 1))
 
 
@@ -99,7 +111,7 @@ def compare(
 
 def _run(
     file: Path, ram_mib: int, max_instructions: int | None, tier: str, wires: Wires
-) -> GuestRun:
+) -> tuple[GuestRun, Computer]:
     from virtlab.machine.computer import Computer
     from virtlab.machine.image import load
 
@@ -110,7 +122,13 @@ def _run(
     typed, image = wires.typed(), wires.contents()
     computer = Computer(ram_mib, disk=image, keys=typed, history=0, tier=tier)
     computer.load(program)
-    return wires.run(computer, max_instructions)
+    return wires.run(computer, max_instructions), computer
+
+
+def _stats(computer: Computer, done: GuestRun) -> TranslationStats:
+    from virtlab.machine.translation.stats import translation_stats
+
+    return translation_stats(computer, done)
 
 
 def register(app: typer.Typer) -> None:

@@ -59,8 +59,8 @@ class Processor:
         Finds physical addresses.
     bus
         What answers at ports.
-    instructions
-        How many were done.
+    instructions, callouts
+        How many were done, and how often a routine did one that p-code does not tell.
     halted
         Whether it waits for an interrupt.
     shadow
@@ -89,7 +89,8 @@ class Processor:
         self.set_segment(CS, FLAT_CODE)
         self.gdtr, self.idtr = Table(), Table()
         self.ldtr, self.tr = NULL, NULL
-        self.instructions, self.halted, self.shadow = 0, False, False
+        self.instructions, self.callouts = 0, 0
+        self.halted, self.shadow = False, False
         self.registers["CR0"] = 0x11  # PE, and ET, which is wired to one
         self.registers["DR6"], self.registers["DR7"] = 0xFFFF0FF0, 0x400
         self.registers.eflags = 2
@@ -314,6 +315,7 @@ class Processor:
         Traceback (most recent call last):
         virtlab.machine.faults.Fault: #UD: NOP: this machine does not know pavgb
         """
+        self.callouts += 1
         routine = ROUTINES.get(name)
         if routine is None:
             raise Fault(6, why=f"{instruction}: this machine does not know {name}")

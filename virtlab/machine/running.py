@@ -167,7 +167,11 @@ def advance(computer: Computer, limit: int) -> None:
     >>> computer.processor.instructions
     1
     """
-    if computer.translator is None or computer.breakpoints or computer.watches:
+    translator = computer.translator
+    if translator is None or computer.breakpoints or computer.watches:
         computer.step()
+    elif translator.modes is None:
+        translator.advance(limit)
     else:
-        computer.translator.advance(limit)
+        with translator.modes.of(computer.processor):
+            translator.advance(limit)

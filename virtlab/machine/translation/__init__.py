@@ -29,6 +29,8 @@ In the order in which code goes through it:
     translator the loop that decides: look up, translate, or let the interpreter do a step
     deprivilege  what touches the machine, done in the cache where only flags are touched
     fragments  what is translated as it is reached, and what never: a published example
+    modes      when code may run directly, and how often a guest's mode switches
+    stats      what was done in a run: counters, classes, modes, time
     passes     what of all this can be switched off, to see what it is worth
     tiers      what a tier has to offer to it
     layout     one buffer for registers, tables and RAM

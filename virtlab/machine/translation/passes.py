@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ESX", "Passes"]
 
-_SWITCHES = ("dead_flags", "regions", "chaining", "in_cache")
+_SWITCHES = ("dead_flags", "regions", "chaining", "in_cache", "direct")
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,9 @@ class Passes:
     own
         A pass of one's own: gets the graph of each unit before anything is dropped from it, and
         returns the graph that is to be translated.
+    direct
+        Code that may is run as it is, and counted apart (`virtlab.machine.translation.modes`);
+        this one is off unless it is asked for.
 
     Raises
     ------
@@ -55,8 +58,8 @@ class Passes:
 
     Examples
     --------
-    >>> Passes().most, ESX
-    (256, Passes(dead_flags=True, regions=False, chaining=True, in_cache=True, most=12, own=None))
+    >>> Passes().most, ESX.most, ESX.regions
+    (256, 12, False)
     >>> Passes(most=0)
     Traceback (most recent call last):
     virtlab.validate.InvalidInputError: most = 0: must be a whole number from 1 to 4096
@@ -68,6 +71,7 @@ class Passes:
     in_cache: bool = True
     most: int = 256
     own: Callable[[Graph], Graph] | None = None
+    direct: bool = False
 
     def __post_init__(self) -> None:
         """Check each field."""

@@ -20,6 +20,7 @@ interpreter alone, and interrupts after the same instruction.
 from __future__ import annotations
 
 import struct
+import time
 import weakref
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -33,6 +34,7 @@ from virtlab.machine.translation.deprivilege import Rights, deprivileged, rights
 from virtlab.machine.translation.layout import KEPT, LEFT, PENDING, RECIPE
 from virtlab.machine.translation.lifting import FLAG_CELLS, lift
 from virtlab.machine.translation.liveness import needs
+from virtlab.machine.translation.modes import Modes
 from virtlab.machine.translation.passes import Passes
 from virtlab.machine.translation.regions import find_block, find_region, touches_memory
 from virtlab.machine.translation.tiers import EMPTY, FAULT, SLICE, TIERS, host_for
@@ -76,11 +78,11 @@ class Translator:
     ----------
     host
         Runs what was translated; has the buffer that the computer is to work on.
-    cache, tlb
-        Its parts.
+    cache, tlb, modes
+        Its parts; `modes` only with `Passes(direct=True)`.
     counts
-        'entries' into translated code, 'steps' of the interpreter, and 'instructions' that ran
-        translated.
+        'entries' into translated code, 'steps' of the interpreter, 'instructions' that ran
+        translated, and 'translating_ns'.
 
     Examples
     --------
@@ -109,11 +111,11 @@ class Translator:
         self.cache = TranslationCache() if cache is None else cache
         self.hot, self.counts = integer("hot", hot, minimum=1), Counter[str]()
         self._visits: Counter[UnitKey] = Counter()
-        self._user, self._flat, self._left_out = False, 0, False
-        self._rights = Rights.KERNEL
+        self._mode, self._flat, self._left_out = (False, Rights.KERNEL), 0, False
         self._segments: tuple[Segment, ...] = ()
         self._recipes: list[Recipe] = []
         self._linked: set[int] = set()  # linear pages that the driver finds code on
+        self.modes = Modes() if self.passes.direct else None
         self._at_entry, self._looking = True, 0
 
     def attach(self, computer: Computer) -> None:
@@ -258,7 +260,9 @@ class Translator:
         if unit is None and not self._looking:
             self._visits[key] += 1
             if self._visits[key] >= self.hot:
+                begun = time.perf_counter_ns()
                 unit = self._translate(key)
+                self.counts["translating_ns"] += time.perf_counter_ns() - begun
         if unit is not None:
             self._link(unit)
         return unit is not None
@@ -266,14 +270,10 @@ class Translator:
     def _key(self) -> UnitKey | None:
         """Return what a translation for here is found by; None if there can be none."""
         processor = self.processor
-        user = processor.cpl == 3
-        if user != self._user:
-            self._user = user
+        mode = processor.cpl == 3, rights_of(processor.cpl, processor.registers.flag("IOPL"))
+        if mode != self._mode:
+            self._mode = mode
             self.tlb.flush()
-            self._unlink()
-        rights = rights_of(processor.cpl, processor.registers.flag("IOPL"))
-        if rights != self._rights:
-            self._rights = rights
             self._unlink()
         segments = tuple(processor.segments)
         if segments != self._segments:
@@ -285,10 +285,10 @@ class Translator:
             return None
         address = processor.registers["EIP"]
         try:
-            place = processor.paging.physical(address, write=False, user=user)
+            place = processor.paging.physical(address, write=False, user=mode[0])
         except Fault:
             return None
-        return UnitKey(address, place // PAGE, self._flat, rights)
+        return UnitKey(address, place // PAGE, self._flat, mode[1])
 
     def _translate(self, key: UnitKey) -> Unit | None:
         """Translate from an address on, and put it into the cache."""
@@ -298,9 +298,8 @@ class Translator:
         if self._left_out:
             return None
         graph = self.passes.made(lift(region))
-        first = 1 + len(self._recipes)
         needed = needs(graph, drop_dead=self.passes.dead_flags)
-        compiled = self.host.compile(graph, needed, (key.address, 0), first)
+        compiled = self.host.compile(graph, needed, (key.address, 0), 1 + len(self._recipes))
         self._recipes += compiled.recipes
         places = [(i.address % PAGE, len(i.code)) for i in region.code.values()]
         unit = Unit(key, self.host.install(compiled), tuple(places))
@@ -314,6 +313,7 @@ class Translator:
         """Return what gives the instructions of one page."""
         first = key.address & ~(PAGE - 1)
         code = self.computer.memory.read(key.page * PAGE, PAGE)
+        in_cache = self.passes.in_cache and not (self.modes and self.modes.now.direct)
 
         def fetch(address: int) -> Instruction | None:
             at = address - first
@@ -323,7 +323,7 @@ class Translator:
                 found = self.processor.decoder.decode(address, code[at : at + LONGEST])
             except Fault:
                 return None
-            if self.passes.in_cache:
+            if in_cache:
                 found = deprivileged(found, key.rights)
             return found if self._goes_through_flat(found) else None
 
