@@ -205,6 +205,19 @@ def test_what_holds_of_every_mixture() -> None:
     assert "hidden" in text
 
 
+def test_the_bounds_hold_if_a_part_is_a_fifth_off() -> None:
+    best = fit_costs().parts
+    exits: list[float] = []
+    hidden: list[float] = []
+    for part in ("switch", "guest_memory", "shadow", "lookup", "handler", "decode"):
+        for factor in (0.8, 1.2):
+            found = fork_events(fit_costs(**{part: factor * best[part]}))
+            exits += found.exits
+            hidden.append(found.corners[:, 1].min())
+    assert 750 <= min(exits) < max(exits) <= 1040
+    assert min(hidden) == pytest.approx(53, abs=1)
+
+
 def test_wider_limits_allow_more() -> None:
     narrow, wide = fork_events(within=0.005), fork_events(within=0.05)
     assert (wide.corners.min(axis=0) <= narrow.corners.min(axis=0) + 1e-6).all()
