@@ -1,189 +1,227 @@
-"""Translated code beside the emulator that people use, and beside the processor itself.
+"""Translated code beside the emulators that people use, and beside the processor itself.
 
-Eight programs of about a hundred million instructions, each engine in turn, in one run:
+Eight programs of about a hundred million instructions, each engine in turn, in one run
+(`benchmarks.translator_engines` says which); then what one event costs, what translating an
+instruction costs, and how soon a fresh machine has a first result
+(`benchmarks.translator_costs`). Each goal stands beside its figure.
 
-- native: the same program as a process of this machine, the physical limit;
-- ours: the wasm tier, with memory that could be paged, exact counts of instructions, and a timer
-  that may interrupt anywhere; what translating takes is in it;
-- Unicorn: without counting, and counting instructions (`emu_start(count=...)`), which ours always
-  does. Goal: 6 times as fast as the one that counts;
-- the interpreter and the python tier, on the small program, by instruction. What translating takes
-  is in the tier's time. Goal: the tier is 30 times as fast as the interpreter.
+    python -m benchmarks.translator [--turns 3] [--programs sieve,crc32] [--only programs] [--json]
 
-    python -m benchmarks.translator [--turns 3] [--json]
-
-Processor time throughout. What is missing here (Unicorn, a processor for native i386) is said.
+Ratios are of processor time, all threads together, taken turn by turn; a program's is the median
+of its turns, and all programs' the geometric mean. What is missing here is said.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
-import resource
-import shutil
 import statistics
-import subprocess
-import tempfile
-import time
-from pathlib import Path
+import sys
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.harness import machine
-from virtlab.machine.computer import Computer
-from virtlab.machine.decode import Decoder
-from virtlab.machine.guests import GUESTS, Guest
-from virtlab.machine.image import load
+from benchmarks.translator_costs import events, first_results, translation
+from benchmarks.translator_engines import Engine, Taken, available
+from virtlab.machine.guests import GUESTS, guest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping, Sequence
 
-RAM_MIB = 16
-DECODER = Decoder()
+    Seconds = dict[str, dict[str, list[Taken]]]  # program, engine, turn by turn
+
+MEAN = "geometric mean"
+PARTS = ("programs", "events", "translation", "first")
 
 
-def ours(guest: Guest) -> float:
-    """Run the large program in the wasm tier; return seconds."""
-    computer = Computer(RAM_MIB, history=0, tier="wasm", decoder=DECODER)
-    computer.load(load(guest.path(large=True), RAM_MIB << 20))
-    begun = time.process_time()
-    run = computer.run(10**9)
-    taken = time.process_time() - begun
-    if run.ended != "exit":
-        raise RuntimeError(run.explain())
+@dataclass(frozen=True)
+class Goal:
+    """What a figure is to be.
+
+    Attributes
+    ----------
+    what
+        Of which figure.
+    bound
+        The least, or the most, that is wanted.
+    least
+        Whether more is better.
+    """
+
+    what: str
+    bound: float
+    least: bool = True
+
+    def reached(self, figure: float) -> bool:
+        """Return whether a figure is good enough."""
+        return figure >= self.bound if self.least else figure <= self.bound
+
+    def line(self, figure: float | None, why: str = "") -> str:
+        """Write a figure with its goal beside it; why there is none if there is none."""
+        sign = ">=" if self.least else "<="
+        if figure is None:
+            return f"{self.what:52}  not measured: {why:20}  goal {sign} {self.bound:g}"
+        end = "reached" if self.reached(figure) else "NOT REACHED"
+        return f"{self.what:52}{figure:9.3g}   goal {sign} {self.bound:g}: {end}"
+
+
+# Who is to be how many times as fast as whom.
+SPEED = (
+    ("wasm", "Unicorn counting", 6.0),
+    ("llvm", "Unicorn counting", 12.0),
+    ("wasm, no MMU", "qemu-i386", 1.1),
+    ("llvm, no MMU", "qemu-i386", 2.5),
+    ("llvm", "native", 0.8),
+    ("python", "interpreter", 30.0),
+)
+CALLOUT = Goal("a callout of the llvm tier, in Unicorn hooks", 0.5, least=False)
+TRANSLATING = Goal("wasm: translating an instruction, ms", 0.15, least=False)
+FIRST = Goal("first result of 300 instructions, in Unicorn's", 3.0, least=False)
+
+
+def measure(engines: Mapping[str, Engine], programs: Sequence[str], turns: int) -> Seconds:
+    """Return what each program took in each engine, engines in turn."""
+    taken: Seconds = {program: {name: [] for name in engines} for program in programs}
+    for turn in range(turns):
+        for program in programs:
+            for name, engine in engines.items():
+                print(f"turn {turn + 1}: {program}, {name}        ", end="\r", file=sys.stderr)
+                taken[program][name].append(engine.run(guest(program)))
     return taken
 
 
-def interpreter(guest: Guest) -> float:
-    """Interpret a part of the small program; return seconds for as many as the large one has."""
-    computer = Computer(RAM_MIB, history=0, decoder=DECODER)
-    computer.load(load(guest.path(), RAM_MIB << 20))
-    begun = time.process_time()
-    done = computer.run(20_000).instructions
-    return (time.process_time() - begun) / done * guest.large_instructions
+def times_as_fast(taken: Seconds, one: str, other: str) -> dict[str, float]:
+    """Return how many times as fast as another an engine is: by program, and in all."""
+    found = {
+        program: statistics.median(
+            b.cpu_s / a.cpu_s for a, b in zip(by[one], by[other], strict=True)
+        )
+        for program, by in taken.items()
+    }
+    return {**found, MEAN: statistics.geometric_mean(found.values())}
 
 
-def python(guest: Guest) -> float:
-    """Run the small program in the python tier; return seconds for as many as the large one has."""
-    computer = Computer(RAM_MIB, history=0, tier="python", decoder=DECODER)
-    computer.load(load(guest.path(), RAM_MIB << 20))
-    begun = time.process_time()
-    done = computer.run(10**9).instructions
-    return (time.process_time() - begun) / done * guest.large_instructions
-
-
-def native(guest: Guest) -> float:
-    """Run it as a process; return seconds, without what starting one takes."""
-    with tempfile.TemporaryDirectory() as folder:
-        program = shutil.copy(guest.native_path(large=True), folder)
-        Path(program).chmod(0o755)
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([program], check=True, capture_output=True)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
-
-
-def unicorn(guest: Guest, *, counting: bool = False) -> float:
-    """Run it in Unicorn; return seconds."""
-    uc: Any = importlib.import_module("unicorn")
-    x86_const: Any = importlib.import_module("unicorn.x86_const")
-    ram = bytearray(RAM_MIB << 20)
-    image = load(guest.path(large=True), len(ram))
-    image.place(ram)
-    emulator = uc.Uc(uc.UC_ARCH_X86, uc.UC_MODE_32)
-    emulator.mem_map(0, len(ram))
-    emulator.mem_write(0, bytes(ram))
-
-    def out(machine_: Any, port: int, *_: object) -> None:
-        if port == 0xF4:
-            machine_.emu_stop()
-
-    def ready(*_: object) -> int:
-        return 0x60
-
-    emulator.hook_add(uc.UC_HOOK_INSN, out, None, 1, 0, x86_const.UC_X86_INS_OUT)
-    emulator.hook_add(uc.UC_HOOK_INSN, ready, None, 1, 0, x86_const.UC_X86_INS_IN)
-    emulator.reg_write(x86_const.UC_X86_REG_EAX, 0x2BADB002)
-    begun = time.process_time()
-    emulator.emu_start(image.entry, 0xFFFFFFFF, count=10**9 if counting else 0)
-    return time.process_time() - begun
-
-
-def counting_unicorn(guest: Guest) -> float:
-    """Run it in a Unicorn that counts instructions; return seconds."""
-    return unicorn(guest, counting=True)
-
-
-ENGINES: dict[str, Callable[[Guest], float]] = {
-    "native": native,
-    "ours": ours,
-    "Unicorn": unicorn,
-    "Unicorn, counting": counting_unicorn,
-    "python": python,
-    "interpreter": interpreter,
-}
-
-
-def available() -> tuple[dict[str, Callable[[Guest], float]], list[str]]:
-    """Return the engines that run here, and a line for each that does not."""
-    engines, missing = dict(ENGINES), []
-    try:
-        native(GUESTS[0])
-    except OSError as error:
-        missing.append(f"native: {error}")
-        del engines["native"]
-    if importlib.util.find_spec("unicorn") is None:
-        missing.append("Unicorn: not installed")
-        engines = {name: run for name, run in engines.items() if not name.startswith("Unicorn")}
-    return engines, missing
-
-
-def measure(turns: int) -> tuple[dict[str, dict[str, list[float]]], list[str]]:
-    """Return seconds by program and engine, engines in turn."""
-    engines, missing = available()
-    seconds = {guest.name: {name: [0.0] * 0 for name in engines} for guest in GUESTS}
-    for _ in range(turns):
-        for guest in GUESTS:
-            for name, run in engines.items():
-                seconds[guest.name][name].append(run(guest))
-    return seconds, missing
-
-
-def means(
-    seconds: dict[str, dict[str, list[float]]], beside: str = "ours"
-) -> dict[str, dict[str, float]]:
-    """Return for each engine how many times as long as one it takes: by program, and in all."""
-    found: dict[str, dict[str, float]] = {}
-    for name in next(iter(seconds.values())):
-        ratios = {
-            program: statistics.median(
-                a / b for a, b in zip(by_engine[name], by_engine[beside], strict=True)
-            )
-            for program, by_engine in seconds.items()
-        }
-        found[name] = {**ratios, "geometric mean": statistics.geometric_mean(ratios.values())}
+def speed_goals(taken: Seconds, missing: Mapping[str, str]) -> list[tuple[Goal, float | None, str]]:
+    """Return the goals of speed, each with its figure, or why there is none."""
+    found: list[tuple[Goal, float | None, str]] = []
+    for one, other, bound in SPEED:
+        goal = Goal(f"{one}: times as fast as {other}", bound)
+        lacks = [name for name in (one, other) if name in missing]
+        if lacks:
+            found.append((goal, None, f"{lacks[0]}: {missing[lacks[0]]}"))
+        else:
+            found.append((goal, times_as_fast(taken, one, other)[MEAN], ""))
     return found
 
 
-def main() -> None:
-    """Run, and print a table."""
+def speed_table(taken: Seconds) -> list[str]:
+    """Write how long each engine takes, in times the wasm tier's."""
+    engines = next(iter(taken.values()))
+    yardstick = "wasm" if "wasm" in engines else next(iter(engines))
+    columns = [*taken, MEAN]
+    lines = [f"{'times as long as ' + yardstick:26}" + "".join(f"{c[:10]:>11}" for c in columns)]
+    for name in engines:
+        ratios = times_as_fast(taken, yardstick, name)
+        lines.append(f"{name:26}" + "".join(f"{ratios[column]:11,.2f}" for column in columns))
+    return lines
+
+
+def wall_table(taken: Seconds) -> list[str]:
+    """Write, where threads work beside, seconds on the wall beside those of the processor."""
+    lines = []
+    for name in ("llvm", "llvm, no MMU"):
+        if name in next(iter(taken.values())):
+            both = [
+                statistics.median(t.wall_s / t.cpu_s for t in by[name]) for by in taken.values()
+            ]
+            lines.append(
+                f"{name}: on the wall {statistics.geometric_mean(both):.2f} of its processor time"
+            )
+    return lines
+
+
+def costs(parts: Sequence[str], turns: int) -> tuple[dict[str, Any], list[str], list[Any]]:
+    """Measure the rest; return all figures, lines to read, and goals with figures."""
+    figures: dict[str, Any] = {}
+    lines: list[str] = []
+    goals: list[tuple[Goal, float | None, str]] = []
+    if "events" in parts:
+        found = events(turns)
+        figures["microseconds_per_event"] = found
+        lines += ["", f"{'microseconds for one event':26}" + "".join(f"{e:>14}" for e in found)]
+        for kind in dict.fromkeys(kind for by in found.values() for kind in by):
+            row = [f"{by[kind]:14,.2f}" if kind in by else f"{'-':>14}" for by in found.values()]
+            lines.append(f"{kind:26}" + "".join(row))
+        here = "Unicorn" in found and "llvm" in found
+        ratio = found["llvm"]["out"] / found["Unicorn"]["out"] if here else None
+        goals.append((CALLOUT, ratio, "" if here else "Unicorn or llvmlite is not installed"))
+    if "translation" in parts:
+        found = translation()
+        figures["ms_per_translated_instruction"] = found
+        lines += ["", "ms to translate an instruction"]
+        for tier, by in found.items():
+            shares = ", ".join(f"{part} {ms:.3f}" for part, ms in by.items() if part != "all")
+            lines.append(f"{tier:26}{by['all']:8.3f}  = {shares}")
+        goals.append((TRANSLATING, found.get("wasm", {}).get("all"), "wasmtime is not installed"))
+    if "first" in parts:
+        found = first_results(turns)
+        figures["first_result_ms"] = found
+        lines += ["", "ms to the first result of 300 instructions"]
+        for where, by in found.items():
+            lines.append(f"{where:42}" + ", ".join(f"{who} {ms:.1f}" for who, ms in by.items()))
+        for where, by in found.items():
+            ours = {who: ms for who, ms in by.items() if who != "Unicorn"}
+            best = min(ours, key=lambda who: ours[who])
+            ratio = ours[best] / by["Unicorn"] if "Unicorn" in by else None
+            goal = Goal(f"{FIRST.what} ({where}, {best})", FIRST.bound, least=False)
+            goals.append((goal, ratio, "Unicorn is not installed"))
+    return figures, lines, goals
+
+
+def arguments() -> argparse.Namespace:
+    """Read the command line."""
+    names = [one.name for one in GUESTS]
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--programs", default=",".join(names), help="separated by commas")
+    parser.add_argument("--only", default=",".join(PARTS), help=", ".join(PARTS))
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
-    seconds, missing = measure(chosen.turns)
-    ratios = means(seconds)
+    chosen.programs, chosen.only = chosen.programs.split(","), chosen.only.split(",")
+    for what, given, known in (
+        ("programs", chosen.programs, names),
+        ("parts", chosen.only, PARTS),
+    ):
+        if unknown := [one for one in given if one not in known]:
+            parser.error(f"no such {what}: {', '.join(unknown)}; there are {', '.join(known)}")
+    if chosen.turns < 1:
+        parser.error("--turns: at least 1")
+    return chosen
+
+
+def main() -> None:
+    """Run, and print tables, with each goal beside its figure."""
+    chosen = arguments()
+    engines, missing = available()
+    lines: list[str] = []
+    goals: list[tuple[Goal, float | None, str]] = []
+    figures: dict[str, Any] = {"machine": machine(), "missing": missing}
+    if "programs" in chosen.only:
+        taken = measure(engines, chosen.programs, chosen.turns)
+        figures["seconds"] = taken
+        lines += ["", *speed_table(taken), *wall_table(taken)]
+        goals += speed_goals(taken, missing)
+    more, said, wanted = costs(chosen.only, chosen.turns)
+    figures |= more
+    goals += wanted
     if chosen.json:
-        print(json.dumps({"seconds": seconds, "times_ours": ratios, "missing": missing}))
+        figures["goals"] = [{**asdict(goal), "figure": found} for goal, found, _ in goals]
+        print(json.dumps(figures))
         return
-    print(machine())
-    print(f"{'times as long as ours':24}" + "".join(f"{name:>19}" for name in ratios))
-    for program in next(iter(ratios.values())):
-        print(f"{program:24}" + "".join(f"{by[program]:19,.2f}" for by in ratios.values()))
-    behind = means(seconds, "python")["interpreter"]["geometric mean"]
-    print(f"the interpreter takes {behind:,.1f} times as long as the python tier")
-    for line in missing:
-        print(f"not run: {line}")
+    print("\n".join([machine(), *lines, *said, ""]))
+    print("\n".join(goal.line(found, why) for goal, found, why in goals))
+    for name, reason in missing.items():
+        print(f"not run: {name}: {reason}")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import sys
-import time
 from collections import Counter
 
 import pytest
@@ -208,16 +207,17 @@ def test_enter_copies_the_frames_around() -> None:
     assert processor.registers["ESP"] == 0x7FF0 - 16
 
 
-def test_decoders_share_what_is_dear_to_make_and_nothing_else() -> None:
+def test_decoders_share_what_is_dear_to_make_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import pypcode
+
+    monkeypatch.setattr(pypcode, "Context", None)  # there is one already
     one, other = Decoder(), Decoder()
     jump = bytes.fromhex("ebfe")
     assert one.decode(0x1000, jump) == other.decode(0x1000, jump)
     assert one.decode(0x1000, jump) is one.decode(0x1000, jump)
     assert one.decode(0x1000, jump) is not other.decode(0x1000, jump)
-    begun = time.process_time()
-    for _ in range(20):
-        Decoder()
-    assert time.process_time() - begun < 0.1  # which one alone would take
 
 
 def test_without_pypcode_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,263 @@
+"""What one event costs, what translating costs, and how soon there is a first result.
+
+Parts of `benchmarks.translator`. The programs are a few bytes of machine code each.
+
+- **An event**: a loop with one instruction that somebody has to step in for, against the same loop
+  with a plain one instead, after a first run in which all is translated. `out` goes to the bus of
+  the machine here, and to a hook of Python in Unicorn.
+- **Translating**: small programs in a fresh machine, with a watch around each of the translator's
+  steps; what decoding takes is part of finding the region.
+- **First result**: from no machine to the end of a program of 300 instructions: in one process, in
+  which a machine has run before, and as a whole process, with all imports.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import statistics
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.translator_engines import Stopwatch, settle, unicorn_machine
+from virtlab.machine.computer import Computer
+from virtlab.machine.guests import GUESTS
+from virtlab.machine.image import load
+from virtlab.machine.translation import llvm_host, translator
+from virtlab.machine.translation.llvm_code import llvm
+from virtlab.machine.translation.tiers import TIERS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["events", "first_results", "translation"]
+
+CODE = 0x100000
+RAM = 2 << 20
+TIMES = 5_000
+NEEDS = {"wasm": "wasmtime", "llvm": "llvmlite"}
+KINDS = {"out": "ee", "in": "ec", "read CR0": "0f20c0", "sti": "fb"}
+PLAIN = "89c3"  # mov ebx,eax
+# xor eax,eax; mov ecx,49; loop: mov edx,ecx; imul edx,ecx; add eax,edx; xor ebx,edx; dec; jnz; out
+LOOP = bytes.fromhex("31c0 b931000000 89ca 0fafd1 01d0 31d3 49 75f4 e6f4")
+ONCE = b"".join(
+    bytes([0xB8]) + (7919 * k).to_bytes(4, "little")
+    if k % 4 == 0
+    else bytes.fromhex(("", "01d8", "29c3", "0fafc3")[k % 4])
+    for k in range(299)
+) + bytes.fromhex("e6f4")
+
+
+def _tiers() -> Iterator[str]:
+    for name in TIERS:
+        if name not in NEEDS or importlib.util.find_spec(NEEDS[name]):
+            yield name
+
+
+def _has_unicorn() -> bool:
+    return importlib.util.find_spec("unicorn") is not None
+
+
+# --- events ---------------------------------------------------------------------------------------
+
+
+def _loop(event: str) -> bytes:
+    """Return a loop without end: mov dx,0x80; then the event, dec ecx, jmp back."""
+    body = bytes.fromhex(event + "49")
+    return bytes.fromhex("66ba8000") + body + bytes([0xEB, 256 - len(body) - 2])
+
+
+def _here(tier: str, event: str) -> Callable[[], float]:
+    """Return what measures a turn of the loop in a tier, in microseconds, all being translated."""
+    computer = Computer(2, history=0, tier=tier)
+    computer.load_code(_loop(event), CODE)
+    computer.run(3 * 2_000)
+    if tier == "llvm":
+        computer.run(3_000_000 if event == PLAIN else 3 * 2_000)
+        settle()
+
+    def turn() -> float:
+        with Stopwatch() as watch:
+            computer.run(3 * TIMES)
+        return 1e6 * watch.taken.cpu_s / TIMES
+
+    return turn
+
+
+def _in_unicorn(event: str) -> Callable[[], float]:
+    """Return the same for Unicorn; what it runs ends after a number of turns."""
+    code = bytes.fromhex("b9") + TIMES.to_bytes(4, "little") + bytes.fromhex("66ba8000" + event)
+    code += bytes.fromhex("49 75") + bytes([256 - len(bytes.fromhex(event)) - 3])
+    ram = bytearray(RAM)
+    ram[CODE : CODE + len(code)] = code
+    emulator = unicorn_machine(bytes(ram), lambda _machine, _port: None)
+
+    def turn() -> float:
+        with Stopwatch() as watch:
+            emulator.emu_start(CODE, CODE + len(code))
+        return 1e6 * watch.taken.cpu_s / TIMES
+
+    return turn
+
+
+def events(turns: int) -> dict[str, dict[str, float]]:
+    """Return what an event costs in each engine, in microseconds, engines in turn."""
+    runs: dict[str, dict[str, Callable[[], float]]] = {
+        tier: {kind: _here(tier, code) for kind, code in {**KINDS, "": PLAIN}.items()}
+        for tier in _tiers()
+    }
+    if _has_unicorn():
+        hooked = {"out": KINDS["out"], "in": KINDS["in"], "": PLAIN}
+        runs["Unicorn"] = {kind: _in_unicorn(code) for kind, code in hooked.items()}
+    taken: dict[str, dict[str, list[float]]] = {
+        engine: {kind: [] for kind in by} for engine, by in runs.items()
+    }
+    for _ in range(turns):
+        for engine, by in runs.items():
+            for kind, run in by.items():
+                taken[engine][kind].append(run())
+    return {
+        engine: {
+            kind: statistics.median(a - b for a, b in zip(times, by[""], strict=True))
+            for kind, times in by.items()
+            if kind
+        }
+        for engine, by in taken.items()
+    }
+
+
+# --- translating ----------------------------------------------------------------------------------
+
+
+class _Watched:
+    """Measures the translator's steps by what is put in their places while it is open."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+        self.instructions = 0
+        self._put: list[tuple[Any, str, Any]] = []
+
+    def around(self, where: Any, name: str, part: str) -> None:
+        """Measure a function of a module or an object as a part."""
+        real = getattr(where, name)
+
+        def timed(*given: Any, **named: Any) -> Any:
+            begun = time.thread_time()
+            found = real(*given, **named)
+            self.seconds[part] += time.thread_time() - begun
+            if name == "find_region":
+                self.instructions += len(found.code)
+            return found
+
+        self._put.append((where, name, real))
+        setattr(where, name, timed)
+
+    def undo(self) -> None:
+        """Put everything back."""
+        for where, name, real in reversed(self._put):
+            setattr(where, name, real)
+
+    def per_instruction(self) -> dict[str, float]:
+        """Return milliseconds an instruction: in all, and by part."""
+        by = {part: 1e3 * s / self.instructions for part, s in self.seconds.items()}
+        return {"all": sum(by.values()), **by}
+
+
+def translation() -> dict[str, dict[str, float]]:
+    """Return what an instruction costs to translate, in milliseconds: in all, and by part."""
+    return {tier: _translation(tier) for tier in _tiers() if tier != "interpreter"}
+
+
+def _translation(tier: str) -> dict[str, float]:
+    watched = _Watched()
+    for name, part in (("find_region", "decode, find"), ("lift", "lift"), ("needs", "flags")):
+        watched.around(translator, name, part)
+    try:
+        for guest in GUESTS:
+            computer = Computer(16, history=0, tier=tier)
+            computer.load(load(guest.path(), 16 << 20))
+            host: Any = computer.translator.host if computer.translator is not None else None
+            if tier == "llvm":
+                _watch_llvm(watched, host)
+            else:
+                watched.around(host, "compile", "emit")
+                watched.around(host, "install", "wasmtime" if tier == "wasm" else "compile")
+            computer.run(10**9)
+    finally:
+        watched.undo()
+    return watched.per_instruction()
+
+
+def _watch_llvm(watched: _Watched, host: Any) -> None:
+    """Let LLVM make each region at once, and leave out what the wasm tier does before."""
+    host.in_background = False
+    if not any(name == "LlvmFunction" for _, name, _ in watched._put):  # noqa: SLF001 - its own
+        watched.around(llvm_host, "LlvmFunction", "emit")
+        watched.around(llvm(), "code", "LLVM")
+
+
+# --- first result ---------------------------------------------------------------------------------
+
+_OURS = """
+from virtlab.machine.computer import Computer
+computer = Computer(2, history=0, tier={tier!r})
+computer.load_code(bytes.fromhex({code!r}))
+assert computer.run().ended == "exit"
+"""
+_UNICORN = """
+import unicorn, unicorn.x86_const
+emulator = unicorn.Uc(unicorn.UC_ARCH_X86, unicorn.UC_MODE_32)
+emulator.mem_map(0, 2 << 20)
+emulator.mem_write(0x100000, bytes.fromhex({code!r}))
+stop = lambda machine, *_: machine.emu_stop()
+emulator.hook_add(unicorn.UC_HOOK_INSN, stop, None, 1, 0, unicorn.x86_const.UC_X86_INS_OUT)
+emulator.emu_start(0x100000, 0xFFFFFFFF)
+"""
+
+
+def _fresh(code: bytes, tier: str) -> float:
+    with Stopwatch() as watch:
+        if tier == "Unicorn":
+            ram = bytearray(RAM)
+            ram[CODE : CODE + len(code)] = code
+            unicorn_machine(bytes(ram)).emu_start(CODE, 0xFFFFFFFF)
+        else:
+            computer = Computer(2, history=0, tier=tier)
+            computer.load_code(code, CODE)
+            if computer.run().ended != "exit":
+                raise RuntimeError(tier)
+    return 1e3 * watch.taken.cpu_s
+
+
+def _whole(code: bytes, tier: str) -> float:
+    """Return how long a whole process takes, on the wall, in milliseconds."""
+    text = _UNICORN if tier == "Unicorn" else _OURS
+    begun = time.perf_counter()
+    program = text.format(code=code.hex(), tier=tier)
+    subprocess.run([sys.executable, "-c", program], check=True)
+    return 1e3 * (time.perf_counter() - begun)
+
+
+def first_results(turns: int) -> dict[str, dict[str, float]]:
+    """Return milliseconds from nothing to the end of 300 instructions, engines in turn."""
+    engines = [*_tiers(), *(["Unicorn"] if _has_unicorn() else [])]
+    ways: dict[str, tuple[Callable[[bytes, str], float], bytes, int]] = {
+        "in one process, a loop": (_fresh, LOOP, 5),
+        "in one process, each instruction once": (_fresh, ONCE, 3),
+        "a whole process, a loop": (_whole, LOOP, 1),
+    }
+    found: dict[str, dict[str, list[float]]] = {way: {e: [] for e in engines} for way in ways}
+    for engine in engines:
+        _fresh(LOOP, engine)  # imports, and tables that all machines share
+    for _ in range(turns):
+        for way, (run, code, repeats) in ways.items():
+            for engine in engines:
+                found[way][engine].append(
+                    statistics.median(run(code, engine) for _ in range(repeats))
+                )
+    return {
+        way: {engine: statistics.median(times) for engine, times in by.items()}
+        for way, by in found.items()
+    }

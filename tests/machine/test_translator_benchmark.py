@@ -1,0 +1,206 @@
+"""The benchmark: ratios, goals, what is missing, and that each way of measuring works."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from benchmarks import translator, translator_costs
+from benchmarks.translator import (
+    CALLOUT,
+    MEAN,
+    SPEED,
+    Goal,
+    arguments,
+    main,
+    measure,
+    speed_goals,
+    speed_table,
+    times_as_fast,
+    wall_table,
+)
+from benchmarks.translator_costs import CODE, LOOP, ONCE, events, first_results, translation
+from benchmarks.translator_engines import ENGINES, Engine, Stopwatch, Taken, small, unicorn_machine
+from virtlab.machine.computer import Computer
+from virtlab.machine.guests import guest
+
+if TYPE_CHECKING:
+    from virtlab.machine.guests import Guest
+
+# program, engine, turn by turn: (processor, wall)
+TAKEN = {
+    "sieve": {
+        "wasm": [Taken(1.0, 1.1), Taken(2.0, 2.1), Taken(1.0, 1.0)],
+        "llvm": [Taken(0.5, 0.25), Taken(1.0, 0.5), Taken(0.25, 0.25)],
+        "Unicorn counting": [Taken(8.0, 8.0), Taken(8.0, 8.0), Taken(6.0, 6.0)],
+    },
+    "crc32": {
+        "wasm": [Taken(1.0, 1.0)] * 3,
+        "llvm": [Taken(1.0, 2.0)] * 3,
+        "Unicorn counting": [Taken(24.0, 24.0)] * 3,
+    },
+}
+
+
+def test_a_ratio_is_the_median_of_its_turns_and_the_mean_a_geometric_one() -> None:
+    found = times_as_fast(TAKEN, "wasm", "Unicorn counting")
+    assert found["sieve"] == 6.0  # of 8, 4 and 6
+    assert found["crc32"] == 24.0
+    assert found[MEAN] == pytest.approx(12.0)
+    assert times_as_fast(TAKEN, "wasm", "wasm")[MEAN] == 1.0
+    back = times_as_fast(TAKEN, "Unicorn counting", "wasm")
+    assert back[MEAN] == pytest.approx(1 / 12)
+
+
+def test_goals_are_held_against_what_was_measured_or_say_what_is_missing() -> None:
+    missing = {"qemu-i386": "not installed", "native": "no", "python": "no", "wasm, no MMU": "no"}
+    found = {goal.what: (figure, why) for goal, figure, why in speed_goals(TAKEN, {
+        **missing, "llvm, no MMU": "no"})}  # fmt: skip
+    assert len(found) == len(SPEED)
+    figure, why = found["wasm: times as fast as Unicorn counting"]
+    assert figure == pytest.approx(12.0)
+    assert why == ""
+    figure, why = found["llvm: times as fast as native"]
+    assert (figure, why) == (None, "native: no")
+    lines = speed_table(TAKEN)
+    assert lines[0].split() == ["times", "as", "long", "as", "wasm", "sieve", "crc32", "geometric"]
+    assert lines[1].split() == ["wasm", "1.00", "1.00", "1.00"]
+    assert lines[3].split() == ["Unicorn", "counting", "6.00", "24.00", "12.00"]
+    # On the wall: a half of its processor time in one program, twice that in the other.
+    assert wall_table(TAKEN) == ["llvm: on the wall 1.00 of its processor time"]
+
+
+@pytest.mark.parametrize(
+    ("goal", "figure", "end"),
+    [
+        (Goal("a", 6.0), 6.0, "6   goal >= 6: reached"),
+        (Goal("a", 6.0), 5.99, "goal >= 6: NOT REACHED"),
+        (Goal("a", 0.5, least=False), 0.5, "goal <= 0.5: reached"),
+        (Goal("a", 0.5, least=False), 0.6, "goal <= 0.5: NOT REACHED"),
+        (Goal("a", 0.5, least=False), None, "not measured: no gcc                goal <= 0.5"),
+    ],
+)
+def test_a_goal_stands_beside_its_figure(goal: Goal, figure: float | None, end: str) -> None:
+    assert goal.line(figure, "no gcc").endswith(end)
+
+
+def test_engines_take_turns() -> None:
+    order: list[tuple[str, str]] = []
+
+    def engine(name: str) -> Engine:
+        def run(one: Guest) -> Taken:
+            order.append((one.name, name))
+            return Taken(float(len(order)), 0.0)
+
+        return Engine(run, str)
+
+    taken = measure({"a": engine("a"), "b": engine("b")}, ["sieve", "crc32"], 2)
+    assert order[:4] == [("sieve", "a"), ("sieve", "b"), ("crc32", "a"), ("crc32", "b")]
+    assert order[4:] == order[:4]
+    assert taken["crc32"]["a"] == [Taken(3.0, 0.0), Taken(7.0, 0.0)]
+
+
+def test_each_goal_of_speed_names_engines_that_there_are() -> None:
+    for one, other, bound in SPEED:
+        assert {one, other} <= set(ENGINES)
+        assert bound > 0
+
+
+def test_what_is_measured_on_a_part_is_taken_by_instruction() -> None:
+    one = guest("sieve")
+    taken = small("interpreter", 500)(one)
+    assert taken.cpu_s > 500 / 10**7 * one.large_instructions / 500  # no interpreter is faster
+    assert Taken(1.0, 2.0).times(3) == (3.0, 6.0)
+    with Stopwatch() as watch:
+        sum(range(10_000))
+    assert 0 < watch.taken.cpu_s < 10
+
+
+@pytest.mark.parametrize("code", [LOOP, ONCE], ids=["a loop", "each once"])
+def test_the_programs_for_a_first_result_do_300_instructions_and_end(code: bytes) -> None:
+    computer = Computer(2, history=0)
+    computer.load_code(code, CODE)
+    run = computer.run()
+    assert run.ended == "exit"
+    assert 297 <= run.instructions <= 300
+    value = computer.processor.registers["EAX"]
+    if code == LOOP:
+        assert value == sum(k * k for k in range(1, 50))
+    if importlib.util.find_spec("unicorn") is None:
+        return
+    x86 = pytest.importorskip("unicorn.x86_const")
+    ram = bytearray(2 << 20)
+    ram[CODE : CODE + len(code)] = code
+    emulator = unicorn_machine(bytes(ram))
+    emulator.reg_write(x86.UC_X86_REG_EAX, 0x2BADB002)
+    emulator.emu_start(CODE, 0xFFFFFFFF)
+    assert emulator.reg_read(x86.UC_X86_REG_EAX) == value
+
+
+def test_costs_are_measured_in_every_engine_that_is_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(translator_costs, "TIMES", 60)
+    monkeypatch.setattr(translator_costs, "GUESTS", (guest("sieve"),))
+    tiers = set(translator_costs._tiers())
+    found = events(1)
+    assert tiers <= set(found)
+    for by in found.values():
+        assert {"out", "in"} <= set(by)
+    assert found["interpreter"]["sti"] < 1000  # microseconds
+    parts = translation()
+    assert set(parts) == tiers - {"interpreter"}
+    for by in parts.values():
+        assert by["all"] == pytest.approx(sum(ms for part, ms in by.items() if part != "all"))
+        assert min(by.values()) > 0
+    ways = first_results(1)
+    for by in ways.values():
+        assert tiers <= set(by)
+        assert min(by.values()) > 0
+
+
+def test_the_translators_steps_are_put_back_where_they_were() -> None:
+    steps: Any = importlib.import_module("virtlab.machine.translation.translator")
+    before = steps.find_region, steps.lift, steps.needs
+    watched = translator_costs._Watched()
+    watched.around(steps, "lift", "lift")
+    assert steps.lift is not before[1]
+    watched.undo()
+    assert (steps.find_region, steps.lift, steps.needs) == before
+
+
+def test_as_json_all_figures_and_goals_are_there(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def engine(seconds: float) -> Engine:
+        return Engine(lambda _: Taken(seconds, seconds), str)
+
+    here = {"wasm": engine(1.0), "Unicorn counting": engine(7.0)}
+    missing = {name: "not here" for name in ENGINES if name not in here}
+    monkeypatch.setattr(translator, "available", lambda: (here, missing))
+    words = ["translator", "--programs", "sieve", "--turns", "2", "--only", "programs"]
+    monkeypatch.setattr(sys, "argv", [*words, "--json"])
+    main()
+    data = json.loads(capsys.readouterr().out)
+    assert data["seconds"] == {"sieve": {"wasm": [[1.0, 1.0]] * 2,
+                                         "Unicorn counting": [[7.0, 7.0]] * 2}}  # fmt: skip
+    assert data["goals"][0]["figure"] == pytest.approx(7.0)
+    assert [goal["figure"] for goal in data["goals"][1:]] == [None] * (len(SPEED) - 1)
+    assert data["missing"]["native"] == "not here"
+    monkeypatch.setattr(sys, "argv", words)
+    main()
+    said = capsys.readouterr().out
+    assert "wasm: times as fast as Unicorn counting" in said
+    assert "7   goal >= 6: reached" in said
+    assert "not run: native: not here" in said
+    assert CALLOUT.what not in said
+
+
+@pytest.mark.parametrize("words", ["--programs nosuch", "--only all", "--turns 0"])
+def test_what_cannot_be_asked_is_refused(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["translator", *words.split()])
+    with pytest.raises(SystemExit):
+        arguments()
