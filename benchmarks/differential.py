@@ -1,10 +1,11 @@
 """Our interpreter beside Unicorn, on random instructions and random states.
 
-    python -m benchmarks.differential --seconds 60
+    python -m benchmarks.differential --seconds 60 [--tier wasm]
 
 Each round makes a few random instructions and a random state, runs both, and compares registers,
 flags, memory and faults. Flags that the manual leaves undefined (iced-x86 knows which) are left
-out. A round that differs is printed with all that is needed to see it again.
+out. A round that differs is printed with all that is needed to see it again. With a tier, what is
+tried is translated code, block by block (`benchmarks.differential_tiers`).
 
 Unicorn, a library made of QEMU's translator, and iced-x86 are judges here and nothing else.
 """
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from virtlab.machine.decode import Decoder
 from virtlab.machine.encoding import encoding
 from virtlab.machine.faults import Fault
 from virtlab.machine.memory import Memory
@@ -157,7 +159,7 @@ class Differential:
         Of all chance.
     """
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, decoder: Decoder | None = None) -> None:
         import iced_x86
         import unicorn
         from unicorn import x86_const
@@ -171,7 +173,7 @@ class Differential:
         self.theirs.hook_add(unicorn.UC_HOOK_INTR, self._interrupted)
         self.ids = {name: getattr(x86_const, f"UC_X86_REG_{name}") for name in GENERAL}
         self.eip, self.eflags = x86_const.UC_X86_REG_EIP, x86_const.UC_X86_REG_EFLAGS
-        self.ours = Processor(Memory(RAM))
+        self.ours = Processor(Memory(RAM), decoder=decoder or Decoder())
         filling = self.rng.integers(0, 256, RAM, dtype=np.uint8).tobytes()
         self.ours.memory.data[:] = filling
         self.theirs.mem_write(0, filling)
@@ -187,7 +189,7 @@ class Differential:
         self.vector = vector
         uc.emu_stop()
 
-    def _state(self) -> dict[str, int]:
+    def state(self) -> dict[str, int]:
         """Return random registers: numbers, small numbers, and places in the data."""
         rng, state = self.rng, {}
         for name in GENERAL:
@@ -216,7 +218,7 @@ class Differential:
         >>> Differential.round.__name__
         'round'
         """
-        state = self._state()
+        state = self.state()
         for name in GENERAL:
             self.ours.registers[name] = state[name]
             self.theirs.reg_write(self.ids[name], state[name])
@@ -364,8 +366,14 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--limit", type=int, default=10)
+    parser.add_argument("--tier", default="interpreter")
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
+    if chosen.tier != "interpreter":
+        from benchmarks.differential_tiers import report
+
+        report(chosen.tier, chosen.seconds, chosen.seed, chosen.limit, as_json=chosen.json)
+        return
     tally = Differential(chosen.seed).run(chosen.seconds, chosen.limit)
     if chosen.json:
         print(json.dumps({**vars(tally), "mnemonics": dict(tally.mnemonics)}))
