@@ -243,7 +243,7 @@ def test_what_happened_is_said() -> None:
     full = "The cache was full (3): 3 units have to go, by flush_all."
     told = [log.at(frame).explain() for frame in range(len(log))]
     assert told == [
-        "The cache is empty: no code has run yet.",
+        "The cache is empty, with room for 3 units: no code has run yet.",
         "Code at 0x0 is met that is not there: 1 instruction translated.",
         "Code at 0x1000 is met that is not there: 2 instructions translated.",
         "A known unit runs, once: 0 of the ways along a link, 1 looked up.",

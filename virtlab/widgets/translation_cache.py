@@ -132,6 +132,6 @@ def cache_app(program: str = "itself", policy: Policy | None = None) -> CachePla
     Examples
     --------
     >>> cache_app().moment.explain()
-    'The cache is empty: no code has run yet.'
+    'The cache is empty, with room for 48 units: no code has run yet.'
     """
     return CachePlayer(program, policy)

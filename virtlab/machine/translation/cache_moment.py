@@ -128,7 +128,7 @@ class CacheMoment(Result):
     --------
     >>> moment = CacheLog("none", "oldest", 4, (), (), 0).at(0)
     >>> moment.explain()
-    'The cache is empty: no code has run yet.'
+    'The cache is empty, with room for 4 units: no code has run yet.'
     """
 
     log: CacheLog
@@ -200,7 +200,7 @@ class CacheMoment(Result):
     def explain(self) -> str:
         """Say what just happened."""
         if not self.events:
-            return "The cache is empty: no code has run yet."
+            return f"The cache is empty, with room for {self.log.limit} units: no code has run yet."
         parts = [self._gone(kind) for kind in ("invalidate", "evict")]
         new = [event.unit for event in self.events if event.kind == "translate"]
         if new:
