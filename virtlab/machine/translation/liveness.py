@@ -117,13 +117,15 @@ class Needs:
     recipe: Recipe | None
 
 
-def live_out(graph: Graph) -> dict[Key, set[Var]]:
+def live_out(graph: Graph, *, at_exits: bool = True) -> dict[Key, set[Var]]:
     """Return which cells have to be there at the end of each node.
 
     Parameters
     ----------
     graph
         Of a region.
+    at_exits
+        Whether flags have to be there where the region is left; if not, it makes them there.
 
     Returns
     -------
@@ -143,7 +145,8 @@ def live_out(graph: Graph) -> dict[Key, set[Var]]:
     while changed:
         changed = False
         for key, node in reversed(graph.items()):
-            out = set(CELLS) if isinstance(node.end, Leave | Indirect) else set(CELLS) - _FLAGS
+            leaves = at_exits and isinstance(node.end, Leave | Indirect)
+            out = set(CELLS) if leaves else set(CELLS) - _FLAGS
             out = out.union(*(at_start[after] for after in node.follow))
             before = _read(node, out) | (out - node.sets.keys())
             changed = changed or before != at_start[key] or out != at_end[key]
@@ -151,7 +154,7 @@ def live_out(graph: Graph) -> dict[Key, set[Var]]:
     return at_end
 
 
-def needs(graph: Graph, *, drop_dead: bool = True) -> dict[Key, Needs]:
+def needs(graph: Graph, *, drop_dead: bool = True, at_exits: bool = True) -> dict[Key, Needs]:
     """Return what of each node is needed.
 
     Parameters
@@ -161,6 +164,8 @@ def needs(graph: Graph, *, drop_dead: bool = True) -> dict[Key, Needs]:
     drop_dead
         Whether what nobody reads is dropped; without it each flag is computed, as a simple
         translator does.
+    at_exits
+        As `live_out` takes it.
 
     Returns
     -------
@@ -180,7 +185,7 @@ def needs(graph: Graph, *, drop_dead: bool = True) -> dict[Key, Needs]:
     >>> len(graph[0, 0].ops), len(eager.hot), len(lazy.hot), [str(op) for op in lazy.recipe.ops][:1]
     (32, 17, 2, ['t-11 = INT_CARRY t-a, EBX'])
     """
-    live = live_out(graph) if drop_dead else {key: set(CELLS) for key in graph}
+    live = live_out(graph, at_exits=at_exits) if drop_dead else {key: set(CELLS) for key in graph}
     if not drop_dead:
         live = {key: live[key] | _temporaries(graph) for key in graph}
     return {key: _of_node(node, live[key]) for key, node in graph.items()}

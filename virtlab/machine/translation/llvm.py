@@ -7,7 +7,8 @@ So only hot code comes here.
 The graph goes in as it is, a node a block; LLVM has no trouble with loops that have two entrances.
 Cells are variables of the function (`alloca`), which LLVM's first pass puts into registers: they
 are loaded when the function is entered and stored when it is left. What hardly ever happens, a miss
-in the TLB or a fault, is put aside and marked as cold.
+in the TLB or a fault, is put aside and marked as cold. Flags that were put off are made on the way
+out, by code: so no flag has to be there before.
 
 **Counting**. A check at each node, as the wasm tier has it, costs a branch each time. Here it is
 made where a loop begins: if what is left is less than the longest way to the next such place takes,
@@ -27,10 +28,10 @@ from virtlab.machine.pcode import REGISTER
 from virtlab.machine.translation import layout
 from virtlab.machine.translation.control import Shape
 from virtlab.machine.translation.lifting import FLAG_CELLS, Branch, Jump, Leave, is_cell
-from virtlab.machine.translation.liveness import Needs
+from virtlab.machine.translation.liveness import needs
 from virtlab.machine.translation.llvm_loops import checked, longest_ways
 from virtlab.machine.translation.llvm_memory import IN_RAM, RARELY, Paged
-from virtlab.machine.translation.llvm_node import Values, label, variable
+from virtlab.machine.translation.llvm_node import Recipes, Values, label, made_by, variable
 from virtlab.machine.translation.llvm_values import Lines, cannot_divide
 from virtlab.machine.translation.regions import FAULTING
 from virtlab.machine.translation.tiers import DONE, EMPTY, FAULT
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 
     from virtlab.machine.pcode import Op, Var
     from virtlab.machine.translation.lifting import Graph, Key, Moment, Node
-    from virtlab.machine.translation.liveness import Recipe
     from virtlab.machine.translation.llvm_memory import Way
 
 __all__ = ["LlvmFunction"]
@@ -52,33 +52,25 @@ class LlvmFunction:
     Parameters
     ----------
     graph
-        What is taken; a node that is `Leave` but was none in the region is where it is left.
-    needs
-        Of the region.
+        Its nodes.
     start
         Where the function is entered.
-    first_recipe
-        Number of the region's first recipe, from 1.
     asks
         Addresses of what to call when the TLB does not know a page: for reads, for writes.
     way
         To RAM; through a TLB if not given.
-    whole
-        The region's graph, if a part is taken.
+    drop_dead
+        Whether flags that nobody reads are put off.
 
     Attributes
     ----------
     text
         Its code.
-    recipes
-        For flags that it does not compute, in the order of their numbers.
 
     Examples
     --------
     >>> from virtlab.machine.translation.lifting import Node
-    >>> from virtlab.machine.translation.liveness import needs
-    >>> graph = {(0, 0): Node((0, 0), end=Leave(5))}
-    >>> function = LlvmFunction(graph, needs(graph), (0, 0), 1, (0, 0))
+    >>> function = LlvmFunction({(0, 0): Node((0, 0), end=Leave(5))}, (0, 0), (0, 0))
     >>> function.text.splitlines()[0]
     'define i32 @region(ptr %base) nounwind {'
     """
@@ -86,18 +78,14 @@ class LlvmFunction:
     def __init__(
         self,
         graph: Graph,
-        needs: dict[Key, Needs],
         start: Key,
-        first_recipe: int,
         asks: tuple[int, int],
         way: Way | None = None,
-        whole: Graph | None = None,
+        *,
+        drop_dead: bool = True,
     ) -> None:
-        self.needs, self.asks, self.way = needs, asks, way or Paged()
-        self.first_recipe = first_recipe
-        self.whole = graph if whole is None else whole
-        self.recipes = [need.recipe for need in needs.values() if need.recipe is not None]
-        self.shape = Shape(graph, start)
+        self.asks, self.way, self.shape = asks, way or Paged(), Shape(graph, start)
+        self.needs = needs(graph, drop_dead=drop_dead, at_exits=False)
         self.nodes = [graph[key] for key in self.shape.order]
         self.looks, self.ways = checked(self.shape), longest_ways(self.shape)
         self.cells = sorted(_cells_of(self.nodes))
@@ -105,14 +93,12 @@ class LlvmFunction:
         self.changed = {cell for node in self.nodes for cell in node.sets}
         for node in self.nodes:
             self.changed.update(*(moment.values for moment in node.moments.values()))
-        used = [needs[node.key].recipe for node in self.nodes if node is self.whole[node.key]]
-        self.keeps = max((len(recipe.leaves) for recipe in used if recipe is not None), default=0)
-        self.lines, self.cold, self.leaves_early = Lines(), [""], False
+        self.recipes = Recipes(self.needs[node.key].recipe for node in self.nodes)
+        self.lines, self.cold = Lines(), [""]
         self._enter()
         for node in self.nodes:
             self._node(node)
-        if self.leaves_early:
-            self._early()
+        self._out()
         body = "\n".join([*self.lines.text, *self.cold])
         self.text = f"define i32 @region(ptr %base) nounwind {{\n{body}\n}}\n"
 
@@ -125,13 +111,10 @@ class LlvmFunction:
         for name in ("left", "recipe", "eip", "reason", "real"):
             add(f"%{name} = alloca i32")
         add("store i32 0, ptr %recipe")
-        for keep in range(self.keeps):
+        for keep in range(self.recipes.keeps):
             add(f"%keep{keep} = alloca i64")
         places = [(f"p_{variable(cell)}", cell.offset) for cell in self.kept]
-        places += [("p_eip", layout.EIP), ("p_left", layout.LEFT), ("p_recipe", layout.RECIPE)]
-        places += [("p_real", layout.REAL)]
-        places += [(f"p_keep{keep}", layout.KEPT + 8 * keep) for keep in range(self.keeps)]
-        for name, offset in places:
+        for name, offset in [*places, ("p_eip", layout.EIP), ("p_left", layout.LEFT)]:
             add(f"%{name} = getelementptr i8, ptr %base, i64 {offset}")
         for cell in self.kept:
             value = self.lines.value(f"load {_kind(cell)}, ptr %p_{variable(cell)}")
@@ -142,19 +125,13 @@ class LlvmFunction:
         self.way.begin(self.lines)
         add(f"br label %{label(self.shape.start)}")
 
-    def _leave(self, address: str) -> None:
-        """Store what has changed, and return: go on at an address."""
-        self.lines.add(f"store i32 {address}, ptr %p_eip")
-        self._write_back()
-        self.lines.add(f"ret i32 {DONE}")
-
-    def _leave_early(
-        self, address: int, reason: int, values: dict[Var, str] | None = None, back: int = 0
+    def _leave(
+        self, address: str, reason: int, values: dict[Var, str] | None = None, back: int = 0
     ) -> None:
-        """Return, before some instruction; `back` instructions were not done after all.
+        """Leave the function, for an address; `back` instructions were not done after all.
 
-        All ways out that are hardly ever taken end in one block: what is stored there is a choice
-        between values, which costs LLVM less than a block of stores for each.
+        All ways out end in one block: what is stored there is a choice between values, which costs
+        LLVM less than a block of stores for each.
         """
         values, lines = values or {}, self.lines
         for cell, value in values.items():
@@ -163,29 +140,32 @@ class LlvmFunction:
             left = lines.value("load i32, ptr %left")
             lines.add(f"store i32 {lines.value(f'add i32 {left}, {back}')}, ptr %left")
         real = sum(1 << k for k, cell in enumerate(FLAG_CELLS) if cell in values)
-        for name, number_ in (("eip", address), ("reason", reason), ("real", real)):
-            lines.add(f"store i32 {number_}, ptr %{name}")
-        lines.add("br label %early")
-        self.leaves_early = True
+        for name, what in (("eip", address), ("reason", str(reason)), ("real", str(real))):
+            lines.add(f"store i32 {what}, ptr %{name}")
+        lines.add("br label %out")
 
-    def _early(self) -> None:
+    def _out(self) -> None:
+        """Make the flags that were put off, store what has changed, and return."""
         lines = self.lines
-        lines.text.append("early:")
-        self._write_back()
-        names = [("eip", "i32")]
-        if self.recipes:
-            names += [("real", "i32"), ("recipe", "i32")]
-            names += [(f"keep{keep}", "i64") for keep in range(self.keeps)]
-        for name, kind in names:
-            value = lines.value(f"load {kind}, ptr %{name}")
-            lines.add(f"store {kind} {value}, ptr %p_{name}")
-        lines.add(f"ret i32 {lines.value('load i32, ptr %reason')}")
-
-    def _write_back(self) -> None:
+        lines.text.append("out:")
+        cases = "".join(f" i32 {n}, label %recipe{n}" for n in self.recipes.by_number)
+        lines.add(f"switch i32 {lines.value('load i32, ptr %recipe')}, label %store [{cases}]")
+        for number, recipe in self.recipes.by_number.items():
+            lines.text.append(f"recipe{number}:")
+            real = lines.value("load i32, ptr %real")
+            for cell, made in made_by(recipe, lines).items():
+                bit = lines.value(f"and i32 {real}, {1 << FLAG_CELLS.index(cell)}")
+                is_real = lines.value(f"icmp ne i32 {bit}, 0")
+                value = lines.value(f"select i1 {is_real}, i8 {self.get(cell)}, i8 {made}")
+                lines.add(f"store i8 {value}, ptr %{variable(cell)}")
+            lines.add("br label %store")
+        lines.text.append("store:")
         for cell in self.kept:
             if cell in self.changed:
-                self.lines.add(f"store {_kind(cell)} {self.get(cell)}, ptr %p_{variable(cell)}")
-        self.lines.add(f"store i32 {self.lines.value('load i32, ptr %left')}, ptr %p_left")
+                lines.add(f"store {_kind(cell)} {self.get(cell)}, ptr %p_{variable(cell)}")
+        for name in ("left", "eip"):
+            lines.add(f"store i32 {lines.value(f'load i32, ptr %{name}')}, ptr %p_{name}")
+        lines.add(f"ret i32 {lines.value('load i32, ptr %reason')}")
 
     def get(self, cell: Var) -> str:
         """Return the value that a cell has now.
@@ -203,9 +183,7 @@ class LlvmFunction:
         Examples
         --------
         >>> from virtlab.machine.translation.lifting import Node
-        >>> from virtlab.machine.translation.liveness import needs
-        >>> graph = {(0, 0): Node((0, 0), end=Leave(5))}
-        >>> function = LlvmFunction(graph, needs(graph), (0, 0), 1, (0, 0))
+        >>> function = LlvmFunction({(0, 0): Node((0, 0), end=Leave(5))}, (0, 0), (0, 0))
         >>> name = function.get(FLAG_CELLS[0])
         >>> function.lines.text[-1].endswith("load i8, ptr %r512")
         True
@@ -215,9 +193,7 @@ class LlvmFunction:
     # --- a node -----------------------------------------------------------------------------------
 
     def _node(self, node: Node) -> None:
-        lines, values = self.lines, Values(self, node)
-        is_outside = self.whole[node.key] is not node
-        needs = Needs(frozenset(), {}, None) if is_outside else self.needs[node.key]
+        lines, values, needs = self.lines, Values(self, node), self.needs[node.key]
         lines.text.append(f"{label(node.key)}:")
         self._count(node)
         for at, op in enumerate(node.ops):
@@ -227,18 +203,13 @@ class LlvmFunction:
                 values.of(op.result)
         ending = [values.of(var) for var in node.ending]
         stores = [(_kind(cell), values.of(v), variable(cell)) for cell, v in needs.sets.items()]
-        if self.recipes and any(cell in node.sets for cell in FLAG_CELLS):
+        if any(cell in node.sets for cell in FLAG_CELLS):
             leaves = () if needs.recipe is None else needs.recipe.leaves
             stores += [("i64", values.wide(leaf), f"keep{k}") for k, leaf in enumerate(leaves)]
-            stores.append(("i32", str(self._number(needs.recipe)), "recipe"))
+            stores.append(("i32", str(self.recipes.number(needs.recipe)), "recipe"))
         for kind, value, name in stores:  # one cell's new value may be another's old one
             lines.add(f"store {kind} {value}, ptr %{name}")
         self._end(node, ending)
-
-    def _number(self, recipe: Recipe | None) -> int:
-        if recipe is None:
-            return 0
-        return self.first_recipe + next(k for k, r in enumerate(self.recipes) if r is recipe)
 
     def _count(self, node: Node) -> None:
         lines, way = self.lines, self.ways[node.key]
@@ -248,7 +219,7 @@ class LlvmFunction:
         if node.key in self.looks:
             too_few = lines.value(f"icmp slt i32 {left}, {way}")
             with self.aside() as empty:
-                self._leave_early(node.key[0], EMPTY)
+                self._leave(str(node.key[0]), EMPTY)
             self._unless(too_few, empty)
         if node.count:
             fewer = lines.value(f"sub i32 {left}, {node.count}")
@@ -273,9 +244,7 @@ class LlvmFunction:
         Examples
         --------
         >>> from virtlab.machine.translation.lifting import Node
-        >>> from virtlab.machine.translation.liveness import needs
-        >>> graph = {(0, 0): Node((0, 0), end=Leave(5))}
-        >>> function = LlvmFunction(graph, needs(graph), (0, 0), 1, (0, 0))
+        >>> function = LlvmFunction({(0, 0): Node((0, 0), end=Leave(5))}, (0, 0), (0, 0))
         >>> with function.aside() as label:
         ...     function.lines.add("ret i32 0")
         >>> function.cold[-2:] == [f"{label}:", "  ret i32 0"]
@@ -295,16 +264,13 @@ class LlvmFunction:
             yes = lines.value(f"icmp ne i8 {ending[0]}, 0")
             lines.add(f"br i1 {yes}, label %{label(end.yes)}, label %{label(end.no)}")
         elif isinstance(end, Leave):
-            if self.whole[node.key] is node:
-                self._leave(str(end.address))
-            else:  # the rest of the region relies on flags not being needed there
-                self._leave_early(end.address, EMPTY)
+            self._leave(str(end.address), DONE)
         else:
             out = lines.name()
             cases = " ".join(f"i32 {site[0]}, label %{label(site)}" for site in end.sites)
             lines.add(f"switch i32 {ending[0]}, label %{out} [{cases}]")
             lines.text.append(f"{out}:")
-            self._leave(ending[0])
+            self._leave(ending[0], DONE)
 
     # --- what may fault ---------------------------------------------------------------------------
 
@@ -312,7 +278,7 @@ class LlvmFunction:
         """Do something that may fault."""
 
         def leave(moment: Moment, state: dict[Var, str]) -> None:
-            self._leave_early(moment.address, FAULT, state, node.count - moment.done)
+            self._leave(str(moment.address), FAULT, state, node.count - moment.done)
 
         out = values.way_out(op, moment, leave)
         if op.code == "LOAD":

@@ -52,8 +52,8 @@ class Region:
     ----------
     wasm
         As the wasm tier has it.
-    graph, needs, start, first_recipe
-        As `LlvmFunction` takes them.
+    graph, start
+        Its nodes, and where it begins.
     codes
         Machine code, by the node where it is entered.
     awaited
@@ -70,9 +70,7 @@ class Region:
 
     wasm: WasmFunction
     graph: Graph
-    needs: dict[Key, Needs]
     start: Key
-    first_recipe: int
     codes: dict[Key, Code] = field(default_factory=dict)
     awaited: dict[Key, Future[Code]] = field(default_factory=dict)
     met: int = 0
@@ -164,7 +162,7 @@ class LlvmHost:
         (True, False, True, 5)
         """
         wasm = self._wasm.compile(graph, needs, start, first_recipe)
-        return Region(wasm, graph, needs, start, first_recipe)
+        return Region(wasm, graph, start)
 
     def install(self, region: Region) -> int:
         """Make a region ready to run.
@@ -347,9 +345,8 @@ def _compiled(region: Region, head: Key | None, asks: tuple[int, int], way: Any)
     graph, start = region.graph, region.start
     if head is not None:
         graph, start = only(region.shape, head), head
-    function = LlvmFunction(
-        graph, region.needs, start, region.first_recipe, asks, way, region.graph
-    )
+    put_off = bool(region.recipes)  # or this pass of the translator's is switched off
+    function = LlvmFunction(graph, start, asks, way, drop_dead=put_off)
     return llvm().code(function.text, "region")
 
 

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from virtlab.machine.pcode import CONST, REGISTER
+from virtlab.machine.pcode import CONST, REGISTER, UNIQUE, Var
 from virtlab.machine.translation.llvm_values import computed, number
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from contextlib import AbstractContextManager
 
-    from virtlab.machine.pcode import Op, Var
+    from virtlab.machine.pcode import Op
     from virtlab.machine.translation.lifting import Key, Moment, Node
+    from virtlab.machine.translation.liveness import Recipe
     from virtlab.machine.translation.llvm_values import Lines
 
     Leave = Callable[[Moment, dict[Var, str]], None]  # adds lines that leave a function
 
-__all__ = ["Values", "label", "variable"]
+__all__ = ["Recipes", "Values", "label", "made_by", "variable"]
 
 
 class _Function(Protocol):
@@ -125,6 +126,106 @@ class Values:
         if op.code == "STORE":
             self._stored = moment
         return self._way_out
+
+
+class Recipes:
+    """The recipes for flags in one function, each kind once.
+
+    Parameters
+    ----------
+    recipes
+        Of its nodes.
+
+    Attributes
+    ----------
+    by_number
+        Each, from 1.
+    keeps
+        How many values have to be kept at most.
+
+    Examples
+    --------
+    >>> Recipes([None, None]).by_number
+    {}
+    """
+
+    def __init__(self, recipes: Iterable[Recipe | None]) -> None:
+        self.by_number: dict[int, Recipe] = {}
+        self._numbers: dict[object, int] = {}
+        for recipe in recipes:
+            if recipe is not None and _kind_of(recipe) not in self._numbers:
+                number = len(self.by_number) + 1
+                self._numbers[_kind_of(recipe)], self.by_number[number] = number, recipe
+        self.keeps = max((len(recipe.leaves) for recipe in self.by_number.values()), default=0)
+
+    def number(self, recipe: Recipe | None) -> int:
+        """Return a recipe's number.
+
+        Parameters
+        ----------
+        recipe
+            Which, or None where all flags are there.
+
+        Returns
+        -------
+        int
+            From 1; 0 for None.
+
+        Examples
+        --------
+        >>> Recipes([]).number(None)
+        0
+        """
+        return 0 if recipe is None else self._numbers[_kind_of(recipe)]
+
+
+def _kind_of(recipe: Recipe) -> object:
+    """Return what is the same for recipes that do the same with other values."""
+    names = {leaf: Var(UNIQUE, -1 - at, leaf.size) for at, leaf in enumerate(recipe.leaves)}
+    for op in recipe.ops:
+        names[op.result] = Var(UNIQUE, -1 - len(names), op.result.size)
+    ops = [(op.code, names[op.result], *(names.get(v, v) for v in op.ins)) for op in recipe.ops]
+    return tuple(ops), tuple((cell, names.get(v, v)) for cell, v in recipe.cells.items())
+
+
+def made_by(recipe: Recipe, lines: Lines) -> dict[Var, str]:
+    """Add lines that make flags of what was kept in `%keep0`, `%keep1` and so on.
+
+    Parameters
+    ----------
+    recipe
+        For the flags.
+    lines
+        Where they are added.
+
+    Returns
+    -------
+    dict
+        Flag to the name of its value.
+
+    Examples
+    --------
+    >>> from virtlab.machine.pcode import Op
+    >>> from virtlab.machine.translation.lifting import FLAG_CELLS
+    >>> from virtlab.machine.translation.liveness import Recipe
+    >>> from virtlab.machine.translation.llvm_values import Lines
+    >>> a, is_zero = Var(UNIQUE, -1, 8), Var(UNIQUE, -2, 1)
+    >>> zero = Op("INT_EQUAL", is_zero, (a, Var(CONST, 0, 8)))
+    >>> made_by(Recipe({FLAG_CELLS[3]: is_zero}, (a,), (zero,)), Lines())
+    {Var(space=1, offset=518, size=1): '%v3'}
+    """
+    names: dict[Var, str] = {}
+
+    def value(var: Var) -> str:
+        return number(var.offset, var.size) if var.space == CONST else names[var]
+
+    for at, leaf in enumerate(recipe.leaves):
+        kept = lines.value(f"load i64, ptr %keep{at}")
+        cut = kept if leaf.size == 8 else lines.value(f"trunc i64 {kept} to i{8 * leaf.size}")
+        names[leaf] = cut
+    for op in recipe.ops:
+        names[op.result] = computed(op, value, lines)
+    return {cell: value(var) for cell, var in recipe.cells.items()}
 
 
 def variable(cell: Var) -> str:
