@@ -75,8 +75,9 @@ def pool(monkeypatch: pytest.MonkeyPatch) -> LaterPool:
 
 
 def short(monkeypatch: pytest.MonkeyPatch, size: int = 300) -> None:
-    monkeypatch.setattr(llvm_host, "FIRST", size)
-    monkeypatch.setattr(llvm_host, "LATER", size)
+    monkeypatch.setattr(llvm_host, "SHORTEST", size)
+    monkeypatch.setattr(llvm_host, "LONGEST", size)
+    monkeypatch.setattr(llvm_host, "WORTH", 0)
 
 
 def ran(path: Path, tier: str, tick: int = INSTRUCTIONS_PER_TICK, *, now: bool) -> dict[str, Any]:
@@ -257,16 +258,42 @@ def test_what_is_hot_goes_to_llvm_and_is_entered_in_the_middle(pool: LaterPool) 
     computer.load_code(bytes.fromhex(LOOP))
     computer.run(2000)
     assert len(pool.jobs) == 1
-    assert not host(computer).knows(0x100005)
+    region = next(iter(host(computer)._regions.values()))
+    assert not region.codes
     assert pool.work() == 1
     computer.run(2000)
-    assert host(computer).knows(0x100005)  # the loop, not where the unit begins
-    assert not host(computer).knows(0x100000)
+    assert list(region.codes) == [(0x100005, 0)]  # the loop, not where the unit begins
     assert computer.translator is not None
     before = computer.translator.counts["entries"]
     computer.run(100_000)
     assert computer.translator.counts["entries"] - before < 10  # and not one for each slice
     assert computer.processor.registers["ECX"] == 100_000 - 104_000 // 2
+
+
+def test_one_piece_of_code_has_all_the_loops_that_belong_together(pool: LaterPool) -> None:
+    computer = eager(set_up(history=0, tier="llvm"))
+    # (outer) mov ecx, 50; (inner) dec ecx; jnz inner; inc eax; jmp outer
+    computer.load_code(bytes.fromhex("b932000000 49 75fd 40 ebf5"))
+    computer.run(2000)
+    assert pool.work() == 1
+    computer.run(2000)
+    region = next(iter(host(computer)._regions.values()))
+    assert set(region.codes) == {(0x100000, 0), (0x100005, 0)}
+    assert len(set(region.codes.values())) == 1
+    computer.run(1_000_000)
+    assert not pool.jobs
+    done = computer.processor.instructions
+    assert computer.processor.registers["EAX"] - 0x2BADB002 == (done + 1) // 103
+
+
+def test_llvm_waits_until_it_pays(pool: LaterPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(llvm_host, "WORTH", 5000)  # for each of two instructions
+    computer = eager(set_up(history=0, tier="llvm"))
+    computer.load_code(bytes.fromhex(LOOP))
+    computer.run(9000)
+    assert not pool.jobs
+    computer.run(2000)
+    assert len(pool.jobs) == 1
 
 
 def test_code_that_is_written_on_while_it_is_compiled_is_never_run(pool: LaterPool) -> None:

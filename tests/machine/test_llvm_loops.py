@@ -36,12 +36,13 @@ def graphs(draw: st.DrawFn) -> Graph:
 
 
 @settings(max_examples=200, deadline=None)
-@given(graph=graphs(), seed=st.integers(0, 1000))
+@given(graph=graphs(), seed=st.integers(0, 1000), more=st.sets(st.integers(0, 11)))
 def test_no_way_between_two_looks_is_longer_than_what_was_looked_for(
-    graph: Graph, seed: int
+    graph: Graph, seed: int, more: set[int]
 ) -> None:
     shape, dice = Shape(graph, (0, 0)), random.Random(seed)
-    looks, ways = checked(shape), longest_ways(shape)
+    entries = [(at, 0) for at in more if (at, 0) in shape.number]
+    looks, ways = checked(shape, entries), longest_ways(shape, entries)
     key, room = (0, 0), 0
     for _ in range(300):
         if key in looks:

@@ -22,8 +22,9 @@ In the order in which code goes through it:
                dictionaries and a loop (`python_memory`: pages); needs nothing else
     llvm       the same for LLVM (`llvm_loops`: the part of a region that is worth it; `llvm_node`,
                `llvm_memory`, `llvm_values`: its values, RAM, each operation)
-    llvm_host  finds hot code and has it compiled in another thread (`llvm_code`: by llvmlite;
-               `llvm_driver`: what calls it); all other code is left to `wasm_host`
+    llvm_host  finds hot code and has it compiled in another thread (`llvm_region`: what is known of
+               a unit; `llvm_code`: llvmlite; `llvm_driver`: what calls code); others go to
+               `wasm_host`
     cache      what was translated, by address and page; what has to go
     tlb        fills the tables that translated code looks pages up in
     translator the loop that decides: look up, translate, or let the interpreter do a step

@@ -37,7 +37,7 @@ from virtlab.machine.translation.regions import FAULTING
 from virtlab.machine.translation.tiers import DONE, EMPTY, FAULT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from virtlab.machine.pcode import Op, Var
     from virtlab.machine.translation.lifting import Graph, Key, Moment, Node
@@ -61,11 +61,16 @@ class LlvmFunction:
         To RAM; through a TLB if not given.
     drop_dead
         Whether flags that nobody reads are put off.
+    entries
+        Where the function may be entered besides, by what EIP says. Loops with two entrances are
+        harder to optimise: it costs some percent.
 
     Attributes
     ----------
     text
         Its code.
+    entries
+        All nodes where it may be entered.
 
     Examples
     --------
@@ -83,11 +88,14 @@ class LlvmFunction:
         way: Way | None = None,
         *,
         drop_dead: bool = True,
+        entries: Collection[Key] = (),
     ) -> None:
         self.asks, self.way, self.shape = asks, way or Paged(), Shape(graph, start)
         self.needs = needs(graph, drop_dead=drop_dead, at_exits=False)
         self.nodes = [graph[key] for key in self.shape.order]
-        self.looks, self.ways = checked(self.shape), longest_ways(self.shape)
+        self.looks = checked(self.shape, entries)
+        self.ways = longest_ways(self.shape, entries)
+        self.entries = sorted({start, *entries})
         self.cells = sorted(_cells_of(self.nodes))
         self.kept = [cell for cell in self.cells if cell.space == REGISTER]
         self.changed = {cell for node in self.nodes for cell in node.sets}
@@ -123,7 +131,10 @@ class LlvmFunction:
             add(f"store {_kind(cell)} {value}, ptr %{variable(cell)}")
         add(f"store i32 {self.lines.value('load i32, ptr %p_left')}, ptr %left")
         self.way.begin(self.lines)
-        add(f"br label %{label(self.shape.start)}")
+        others = (key for key in self.entries if key != self.shape.start)
+        cases = "".join(f" i32 {key[0]}, label %{label(key)}" for key in others)
+        at = self.lines.value("load i32, ptr %p_eip")
+        add(f"switch i32 {at}, label %{label(self.shape.start)} [{cases}]")
 
     def _leave(
         self, address: str, reason: int, values: dict[Var, str] | None = None, back: int = 0

@@ -1,10 +1,14 @@
 """Hot code through LLVM, all other through WebAssembly, on the same memory (S18).
 
 To translate a region for WebAssembly takes milliseconds, with LLVM a tenth of a second. So code
-runs in the wasm tier first. From time to time the host stops it after a **slice** of instructions
+runs in the wasm tier first. From time to time the host stops it, after a **slice** of instructions,
 and looks where it stands: where a program is found, there it spends its time. The loop around that
-place goes to LLVM, in another thread, while the program runs on; from then on it is entered
-whenever execution comes by. A unit that is found again outside of its loops is compiled whole.
+place goes to LLVM when as much time has been spent in it as compiling it will take: whatever comes
+then, no more than half of all time is lost. LLVM works in another thread while the program runs on;
+from then on the loop is entered whenever execution comes by.
+
+A wasm function is entered at its start only, so where it was stopped nothing can go on. For the
+loop it stood in it gets a second function that begins with the loop; to there the interpreter goes.
 
 Machine code has a driver and a hash table of its own. What it cannot do it leaves to the wasm tier:
 code that is not there, and the last few instructions before a timer's event, since it counts only
@@ -12,23 +16,23 @@ where loops begin (`virtlab.machine.translation.llvm`). Whichever runs, the resu
 
 The other thread makes code and touches nothing else: that it is done is seen here, the next time
 the translator comes by, and if the unit has gone in the meantime, so has its code.
+
+Source, for when to compile: Karlin, Manasse, Rudolph and Sleator, "Competitive Snoopy Caching"
+(1988), section 2, there for copying a block of memory.
 """
 
 from __future__ import annotations
 
 import struct
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
-from virtlab.machine.translation.control import Shape
 from virtlab.machine.translation.layout import EIP, LEFT, RECIPE
-from virtlab.machine.translation.llvm import LlvmFunction
-from virtlab.machine.translation.llvm_code import Code, llvm
 from virtlab.machine.translation.llvm_driver import Driver
-from virtlab.machine.translation.llvm_loops import head_of, only
+from virtlab.machine.translation.llvm_loops import head_of
 from virtlab.machine.translation.llvm_memory import Flat, Paged
+from virtlab.machine.translation.llvm_region import Region, compiled
 from virtlab.machine.translation.tiers import EMPTY, MISSING, SLICE
 from virtlab.machine.translation.wasm_host import WasmHost
 
@@ -36,55 +40,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from virtlab.machine.translation.lifting import Graph, Key
-    from virtlab.machine.translation.liveness import Needs, Recipe
-    from virtlab.machine.translation.wasm import WasmFunction
+    from virtlab.machine.translation.liveness import Needs
+    from virtlab.machine.translation.llvm_code import Code
+    from virtlab.machine.translation.llvm_memory import Way
 
-__all__ = ["LlvmHost", "Region"]
+__all__ = ["LlvmHost"]
 
-FIRST, LATER = 500_000, 2_000_000  # instructions of a slice
-
-
-@dataclass
-class Region:
-    """A unit: for WebAssembly, and what LLVM needs to do it again.
-
-    Attributes
-    ----------
-    wasm
-        As the wasm tier has it.
-    graph, start
-        Its nodes, and where it begins.
-    codes
-        Machine code, by the node where it is entered.
-    awaited
-        The same, while it is being made.
-    met
-        How often execution was found in it though its loop had been compiled.
-    is_linked
-        Whether it is where the guest's page tables say.
-
-    Examples
-    --------
-    See `LlvmHost.compile`.
-    """
-
-    wasm: WasmFunction
-    graph: Graph
-    start: Key
-    codes: dict[Key, Code] = field(default_factory=dict)
-    awaited: dict[Key, Future[Code]] = field(default_factory=dict)
-    met: int = 0
-    is_linked: bool = False
-
-    @property
-    def recipes(self) -> list[Recipe]:
-        """For flags that it does not compute."""
-        return self.wasm.recipes
-
-    @cached_property
-    def shape(self) -> Shape:
-        """Of its graph."""
-        return Shape(self.graph, self.start)
+SHORTEST, LONGEST = 2_000_000, 32_000_000  # instructions of a slice
+WORTH = 400_000  # instructions that the wasm tier does while LLVM compiles one
 
 
 class LlvmHost:
@@ -127,11 +90,12 @@ class LlvmHost:
     ) -> None:
         self._driver = Driver(load, store)
         self._wasm = WasmHost(ram_bytes, load, store, mmu=mmu)
-        self._way = Paged() if mmu else Flat(ram_bytes)
+        self._way: Way = Paged() if mmu else Flat(ram_bytes)
         self.view, self.in_background = self._wasm.view, True
         self._regions: dict[int, Region] = {}
         self._gone: list[Code] = []
-        self._slice = FIRST
+        self._slice = SHORTEST
+        self._middle: set[int] = set()  # addresses at which the wasm tier is entered
 
     # --- code -------------------------------------------------------------------------------------
 
@@ -162,7 +126,7 @@ class LlvmHost:
         (True, False, True, 5)
         """
         wasm = self._wasm.compile(graph, needs, start, first_recipe)
-        return Region(wasm, graph, start)
+        return Region(wasm, graph, needs, start, first_recipe)
 
     def install(self, region: Region) -> int:
         """Make a region ready to run.
@@ -182,6 +146,7 @@ class LlvmHost:
         See `compile`.
         """
         slot = self._wasm.install(region.wasm)
+        region.slots[region.start] = slot
         self._regions[slot] = region
         return slot
 
@@ -197,15 +162,16 @@ class LlvmHost:
         --------
         See `TranslationCache`: what it throws away is removed here.
         """
-        self._wasm.remove(slot)
         region = self._regions.pop(slot)
+        for one in region.slots.values():
+            self._wasm.remove(one)
         for key, code in region.codes.items():
             self._driver.forget(key[0], code)
-        self._gone += region.codes.values()  # one of them may be running at this moment
+        self._gone += set(region.codes.values())  # one of them may be running at this moment
         for future in region.awaited.values():
             future.cancel()
 
-    def jump_to(self, address: int, slot: int) -> None:
+    def jump_to(self, address: int, slot: int) -> None:  # noqa: ARG002 (the region knows it)
         """Let running code find a region, and all places where machine code of it is entered.
 
         Parameters
@@ -222,11 +188,19 @@ class LlvmHost:
         region = self._regions[slot]
         region.is_linked = True
         if not self.in_background and region.start not in region.codes:
-            region.codes[region.start] = _compiled(region, None, self._driver.asks, self._way)
+            way = self._way
+            code, _ = compiled(region, region.start, self._driver.asks, way, now=True)
+            region.codes[region.start] = code
+        self._link(region)
+
+    def _link(self, region: Region) -> None:
+        """Let machine code be found, and the wasm tier where there is none."""
         for key, code in region.codes.items():
             self._driver.jump_to(key[0], code)
-        if not self.knows(address):
-            self._wasm.jump_to(address, slot)
+        for key, slot in region.slots.items():
+            if not self._driver.knows(key[0]):
+                self._wasm.jump_to(key[0], slot)
+                self._middle.add(key[0])
 
     def forget_jumps(self) -> None:
         """Let running code find nothing.
@@ -240,11 +214,12 @@ class LlvmHost:
         """
         self._wasm.forget_jumps()
         self._driver.forget_all()
+        self._middle.clear()
         for region in self._regions.values():
             region.is_linked = False
 
     def knows(self, address: int) -> bool:
-        """Return whether machine code begins at an address, in the middle of a region perhaps.
+        """Return whether code begins at an address, in the middle of a region perhaps.
 
         Parameters
         ----------
@@ -260,7 +235,7 @@ class LlvmHost:
         --------
         See `compile`.
         """
-        return self._driver.knows(address)
+        return address in self._middle or self._driver.knows(address)
 
     # --- running ----------------------------------------------------------------------------------
 
@@ -282,16 +257,16 @@ class LlvmHost:
             if reason not in (EMPTY, MISSING) or self._number(RECIPE):
                 return reason  # flags are to be made first
             reason = self._as_wasm(is_empty=reason == EMPTY)
-            if reason != MISSING or not self.knows(self._number(EIP)):
+            if reason != MISSING or not self._driver.knows(self._number(EIP)):
                 return reason
 
     def _as_wasm(self, *, is_empty: bool) -> int:
         """Let the wasm tier go on, for a slice at most, or with what machine code has left over."""
         left, address = self._number(LEFT), self._number(EIP)
-        lends = is_empty and self.knows(address)
+        lends = is_empty and self._driver.knows(address)
         if lends:
-            slot = next((k for k, r in self._linked() if r.start == (address, 0)), 0)
-            self._wasm.jump_to(address, slot)
+            slots = (region.slots.get((address, 0), 0) for _, region in self._linked())
+            self._wasm.jump_to(address, next(filter(None, slots), 0))
         size = min(left, self._slice) if self.in_background else left
         struct.pack_into("<i", self.view, LEFT, size)
         reason = self._wasm.enter()
@@ -299,8 +274,7 @@ class LlvmHost:
             self._wasm.jump_to(address, 0)
         struct.pack_into("<i", self.view, LEFT, left - size + self._number(LEFT))
         if reason == EMPTY and size < left:
-            self._slice = LATER
-            self._found(self._number(EIP))
+            self._found(self._number(EIP), size)
             return SLICE
         return reason
 
@@ -312,42 +286,62 @@ class LlvmHost:
 
     # --- what is hot ------------------------------------------------------------------------------
 
-    def _found(self, address: int) -> None:
-        """See that LLVM gets what is around a place where execution was found in the wasm tier."""
+    def _found(self, address: int, instructions: int) -> None:
+        """See what is to be done where execution was found after so many instructions of wasm."""
+        region, head = self._hot(address)
+        if region is not None:
+            self._open(region, head)
+            region.spent[head] += instructions
+            if head not in region.codes and self._pays(region, head):
+                job = _worker().submit(compiled, region, head, self._driver.asks, self._way)
+                region.awaited[head] = job
+        is_waiting = any(region.awaited for region in self._regions.values())
+        self._slice = SHORTEST if is_waiting else min(2 * self._slice, LONGEST)
+
+    def _hot(self, address: int) -> tuple[Region | None, Key]:
+        """Return a region that is running, and which loop of it.
+
+        Several may hold the place, for a function is part of each region that calls it: the largest
+        is taken that has not been compiled there. In a loop that LLVM has had, the wasm tier is
+        only if it came from the region's start.
+        """
         key = (address, 0)
-        region = next((r for _, r in self._linked() if key in r.shape.number), None)
-        if region is None:
-            return
-        head = head_of(region.shape, key)
-        if head is None or head in region.codes:
-            region.met += 1
-            head = region.start if region.met > 1 else None
-        if head is None or head in region.codes or head in region.awaited:
-            return
-        part = None if head == region.start else head
-        job = _worker().submit(_compiled, region, part, self._driver.asks, self._way)
-        region.awaited[head] = job
+        around = [region for _, region in self._linked() if key in region.shape.number]
+        for region in sorted(around, key=lambda region: -len(region.graph)):
+            for head in (head_of(region.shape, key) or region.start, region.start):
+                if head not in region.codes:
+                    return region, head
+        return None, key
+
+    def _open(self, region: Region, head: Key) -> None:
+        """Let the wasm tier be entered where a loop begins."""
+        if head not in region.slots:
+            function = self._wasm.compile(region.graph, region.needs, head, region.first_recipe)
+            region.slots[head] = self._wasm.install(function)
+            self._link(region)
+
+    def _pays(self, region: Region, key: Key) -> bool:
+        """Return whether as much was spent as compiling takes."""
+        if any(one.awaited for one in self._regions.values()):
+            return False
+        size = sum(node.count for node in region.part(key).values())
+        return region.spent[key] >= WORTH * size
 
     def _collect(self) -> None:
         """Take what LLVM has finished; give back what is not needed."""
+        arrived = False
         for region in self._regions.values():
             for key in [key for key, job in region.awaited.items() if job.done()]:
-                region.codes[key] = region.awaited.pop(key).result()
-                self._wasm.forget_jumps()  # what it has of this code is not to be entered again
-                if region.is_linked:
-                    self._driver.jump_to(key[0], region.codes[key])
-        if not any(region.awaited for region in self._regions.values()):
+                code, entries = region.awaited.pop(key).result()
+                region.codes |= dict.fromkeys(entries, code)
+                arrived = True
+        if arrived:  # what the wasm tier has of this code is not to be entered again
+            self._wasm.forget_jumps()
+            self._middle.clear()
+            for _, region in self._linked():
+                self._link(region)
+        if self._gone and not any(region.awaited for region in self._regions.values()):
             self._gone.clear()  # else LLVM is busy, and would let us wait
-
-
-def _compiled(region: Region, head: Key | None, asks: tuple[int, int], way: Any) -> Code:
-    """Compile a region, or the part of it that comes back to a node."""
-    graph, start = region.graph, region.start
-    if head is not None:
-        graph, start = only(region.shape, head), head
-    put_off = bool(region.recipes)  # or this pass of the translator's is switched off
-    function = LlvmFunction(graph, start, asks, way, drop_dead=put_off)
-    return llvm().code(function.text, "region")
 
 
 @lru_cache(maxsize=1)

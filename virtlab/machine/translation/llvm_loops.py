@@ -15,24 +15,28 @@ from typing import TYPE_CHECKING
 from virtlab.machine.translation.lifting import Leave, Node
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from virtlab.machine.translation.control import Shape
     from virtlab.machine.translation.lifting import Graph, Key
 
 __all__ = ["checked", "head_of", "longest_ways", "only"]
 
 
-def checked(shape: Shape) -> set[Key]:
+def checked(shape: Shape, entries: Collection[Key] = ()) -> set[Key]:
     """Return the nodes before which a function looks whether enough instructions are left.
 
     Parameters
     ----------
     shape
         Of its graph.
+    entries
+        Where it may be entered besides.
 
     Returns
     -------
     set
-        The start, and where loops begin; a loop within one instruction counts as one.
+        The start, other entries, and where loops begin, but for those within one instruction.
 
     Examples
     --------
@@ -42,16 +46,16 @@ def checked(shape: Shape) -> set[Key]:
     >>> sorted(checked(Shape(loop, (0, 0))))
     [(0, 0), (5, 0)]
     """
-    return {shape.start} | {key for key in shape.loops if key[1] == 0}
+    return {shape.start, *entries} | {key for key in shape.loops if key[1] == 0}
 
 
-def longest_ways(shape: Shape) -> dict[Key, int]:
+def longest_ways(shape: Shape, entries: Collection[Key] = ()) -> dict[Key, int]:
     """Return how many instructions may be done before the next look, from each node on.
 
     Parameters
     ----------
-    shape
-        Of a graph.
+    shape, entries
+        As `checked` takes them.
 
     Returns
     -------
@@ -69,7 +73,7 @@ def longest_ways(shape: Shape) -> dict[Key, int]:
     >>> longest_ways(Shape(graph, (0, 0)))
     {(5, 0): 3, (0, 0): 5}
     """
-    looks, ways = checked(shape), dict.fromkeys(reversed(shape.order), 0)
+    looks, ways = checked(shape, entries), dict.fromkeys(reversed(shape.order), 0)
     changed = True
     while changed:  # once, but for loops within an instruction, which add nothing
         changed = False

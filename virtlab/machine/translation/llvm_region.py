@@ -1,0 +1,144 @@
+"""A unit of the llvm tier: code of the wasm tier, and what of it LLVM has made again (S18)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from virtlab.machine.translation.control import Shape
+from virtlab.machine.translation.llvm import LlvmFunction
+from virtlab.machine.translation.llvm_code import Code, llvm
+from virtlab.machine.translation.llvm_loops import only
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from virtlab.machine.translation.lifting import Graph, Key
+    from virtlab.machine.translation.liveness import Needs, Recipe
+    from virtlab.machine.translation.llvm_memory import Way
+    from virtlab.machine.translation.wasm import WasmFunction
+
+    Made = tuple[Code, list[Key]]
+
+__all__ = ["Region", "compiled"]
+
+
+@dataclass
+class Region:
+    """A unit: for WebAssembly, and what LLVM needs to do it again.
+
+    Attributes
+    ----------
+    wasm
+        As the wasm tier has it.
+    graph, needs, start, first_recipe
+        As `WasmFunction` takes them.
+    slots
+        Of the wasm tier, by the node where a function is entered.
+    codes
+        Machine code, by the same; one piece may have several entries.
+    awaited
+        Machine code that is being made, and where it may be entered.
+    spent
+        How many instructions were done before execution was found in a loop, or in the region.
+    is_linked
+        Whether it is where the guest's page tables say.
+
+    Examples
+    --------
+    See `LlvmHost.compile`.
+    """
+
+    wasm: WasmFunction
+    graph: Graph
+    needs: dict[Key, Needs]
+    start: Key
+    first_recipe: int
+    slots: dict[Key, int] = field(default_factory=dict)
+    codes: dict[Key, Code] = field(default_factory=dict)
+    awaited: dict[Key, Future[Made]] = field(default_factory=dict)
+    spent: Counter[Key] = field(default_factory=Counter)
+    is_linked: bool = False
+
+    @property
+    def recipes(self) -> list[Recipe]:
+        """For flags that it does not compute."""
+        return self.wasm.recipes
+
+    @cached_property
+    def shape(self) -> Shape:
+        """Of its graph."""
+        return Shape(self.graph, self.start)
+
+    def part(self, key: Key) -> Graph:
+        """Return what LLVM gets if a place is hot: the loops around it, or the whole region.
+
+        Parameters
+        ----------
+        key
+            Where a loop begins, or the region.
+
+        Returns
+        -------
+        Graph
+            Nodes.
+
+        Examples
+        --------
+        See `virtlab.machine.translation.llvm_loops.only`.
+        """
+        return only(self.shape, key) if key in self.shape.loops else self.graph
+
+    def loops_in(self, part: Graph) -> list[Key]:
+        """Return where loops of the region begin that a part of it has.
+
+        Parameters
+        ----------
+        part
+            What `part` returned.
+
+        Returns
+        -------
+        list
+            Keys of nodes.
+
+        Examples
+        --------
+        See `compiled`.
+        """
+        loops = (key for key in self.shape.loops if key[1] == 0)
+        return [key for key in loops if part.get(key) is self.graph[key]]
+
+
+def compiled(
+    region: Region, key: Key, asks: tuple[int, int], way: Way, *, now: bool = False
+) -> Made:
+    """Compile what is around a place, to be entered in the middle too; or all of it, now.
+
+    Parameters
+    ----------
+    region
+        The region; nothing of it is changed.
+    key
+        Where a loop begins, or the region.
+    asks, way
+        As `LlvmFunction` takes them.
+    now
+        Whether somebody waits for it: then all of it, entered at `key` alone.
+
+    Returns
+    -------
+    tuple
+        The code, and the nodes where it may be entered.
+
+    Examples
+    --------
+    See `virtlab.machine.translation.llvm_host.LlvmHost.compile`.
+    """
+    graph = region.graph if now else region.part(key)
+    put_off = bool(region.recipes)  # or this pass of the translator's is switched off
+    entries = () if now else region.loops_in(graph)
+    function = LlvmFunction(graph, key, asks, way, drop_dead=put_off, entries=entries)
+    return llvm().code(function.text, "region"), function.entries
