@@ -13,8 +13,6 @@ import math
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -38,9 +36,12 @@ def plain(value: object) -> Any:
 
     Examples
     --------
+    >>> import numpy as np
     >>> plain({"level": np.float64(0.04), "max": np.array([1.0, np.inf])})
     {'level': 0.04, 'max': [1.0, None]}
     """
+    import numpy as np
+
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, np.ndarray | list | tuple):
@@ -80,6 +81,7 @@ def table_html(
     <tbody><tr><td style="text-align:left">VM1</td>\
 <td style="text-align:right">53.33</td></tr></tbody></table>
     """
+    import numpy as np
 
     def cell(value: object) -> str:
         if not isinstance(value, float | np.floating):

@@ -7,11 +7,11 @@ typed and not ten calls deeper.
 from __future__ import annotations
 
 import math
+from numbers import Real
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["InvalidInputError", "integer", "number", "one_of", "vector"]
@@ -95,9 +95,7 @@ def number(
     allowed = _range_text(
         "a finite number" if minimum == -math.inf else "a number", minimum, maximum
     )
-    if isinstance(value, bool | np.bool_) or not isinstance(
-        value, int | float | np.integer | np.floating
-    ):
+    if isinstance(value, bool) or not isinstance(value, Real):  # NumPy's numbers are, its bool not
         raise InvalidInputError(field, value, allowed)
     result = float(value)
     if math.isnan(result) or (finite and math.isinf(result)) or not minimum <= result <= maximum:
@@ -223,6 +221,8 @@ def vector(
     Traceback (most recent call last):
     virtlab.validate.InvalidInputError: shares[1] = -5.0: must be a number >= 0
     """
+    import numpy as np  # only here: it takes longer to load than a small guest to run
+
     allowed = _range_text("a number", minimum, math.inf)
     try:
         array = np.array(values, dtype=np.float64)

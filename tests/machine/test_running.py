@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -160,3 +162,14 @@ def test_a_result_in_words_and_numbers() -> None:
     assert run.to_json()["exit_status"] == 1
     assert "Nothing trapped" in run.explain()
     assert run.to_frame().empty
+
+
+def test_a_computer_loads_nothing_that_it_can_do_without() -> None:
+    heavy = ("numpy", "pandas", "tqdm", "matplotlib", "wasmtime", "llvmlite")
+    code = (
+        "import sys; from virtlab.machine.computer import Computer; c = Computer(2, history=0); "
+        "c.load_code(bytes.fromhex('b001 e6f4')); assert c.run().ended == 'exit'; "
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

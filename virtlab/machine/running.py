@@ -10,14 +10,13 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Self
-
-from tqdm import tqdm
+from typing import TYPE_CHECKING, Self
 
 from virtlab.machine.guest_run import GuestRun
 from virtlab.validate import integer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType, TracebackType
 
     from virtlab.machine.computer import Computer
@@ -108,13 +107,16 @@ def run(
     limit = integer("max_instructions", max_instructions, minimum=1) + computer.clock.now
     done, waited = computer.processor.instructions, computer.clock.waited
     traps, begun = computer.traps.copy(), time.perf_counter()
-    off = None if progress and console is None else True  # None: off where there is no terminal
-    bar: tqdm[Any] = tqdm(total=max_instructions, disable=off, leave=False, unit=" instr")
-    with bar, Interruptible() as ctrl_c:
-        if console is None:
-            ended = _loop(computer, limit, ctrl_c, bar)
-        else:
+    with Interruptible() as ctrl_c:
+        if console is not None:
             ended = console.attend(computer, limit, ctrl_c)
+        elif progress:
+            from tqdm import tqdm  # only here: many runs take no longer than to load it
+
+            with tqdm(total=max_instructions, disable=None, leave=False, unit=" instr") as bar:
+                ended = _loop(computer, limit, ctrl_c, bar.update)
+        else:
+            ended = _loop(computer, limit, ctrl_c, lambda _: None)
     return GuestRun(
         bytes(computer.uart.output),
         computer.exit_port.status,
@@ -127,7 +129,9 @@ def run(
     )
 
 
-def _loop(computer: Computer, limit: int, ctrl_c: Interruptible, bar: tqdm[Any]) -> str:
+def _loop(
+    computer: Computer, limit: int, ctrl_c: Interruptible, show: Callable[[int], object]
+) -> str:
     """Step until the end; return which end it was."""
     memory, watches = computer.memory, computer.watches
     before = [memory.read(*place) for place in watches]
@@ -141,7 +145,7 @@ def _loop(computer: Computer, limit: int, ctrl_c: Interruptible, bar: tqdm[Any])
         advance(computer, limit - now)
         moved = True
         if now - shown >= _SHOWN_EVERY:
-            bar.update(now - shown)
+            show(now - shown)
             shown = now
         if watches and before != [memory.read(*place) for place in watches]:
             return "watch"
