@@ -25,8 +25,11 @@ from benchmarks.translator_engines import Stopwatch, settle, unicorn_machine
 from virtlab.machine.computer import Computer
 from virtlab.machine.guests import GUESTS
 from virtlab.machine.image import load
-from virtlab.machine.translation import llvm_host, translator
+from virtlab.machine.translation import llvm_host
+from virtlab.machine.translation.lifting import lift
+from virtlab.machine.translation.liveness import needs
 from virtlab.machine.translation.llvm_code import llvm
+from virtlab.machine.translation.regions import find_region
 from virtlab.machine.translation.tiers import TIERS
 
 if TYPE_CHECKING:
@@ -154,6 +157,15 @@ class _Watched:
         self._put.append((where, name, real))
         setattr(where, name, timed)
 
+    def around_calls(self, function: Any, part: str) -> None:
+        """Measure a function wherever another module of the translator's calls it."""
+        name = function.__name__
+        for module in list(sys.modules.values()):
+            is_ours = module.__name__.startswith("virtlab.machine.translation.")
+            if is_ours and module.__name__ != function.__module__:
+                if vars(module).get(name) is function:
+                    self.around(module, name, part)
+
     def undo(self) -> None:
         """Put everything back."""
         for where, name, real in reversed(self._put):
@@ -172,8 +184,9 @@ def translation() -> dict[str, dict[str, float]]:
 
 def _translation(tier: str) -> dict[str, float]:
     watched = _Watched()
-    for name, part in (("find_region", "decode, find"), ("lift", "lift"), ("needs", "flags")):
-        watched.around(translator, name, part)
+    watched.around_calls(find_region, "decode, find")
+    watched.around_calls(lift, "lift")
+    watched.around_calls(needs, "flags")
     try:
         for guest in GUESTS:
             computer = Computer(16, history=0, tier=tier)
