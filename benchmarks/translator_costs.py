@@ -25,9 +25,9 @@ from benchmarks.translator_engines import Stopwatch, settle, unicorn_machine
 from virtlab.machine.computer import Computer
 from virtlab.machine.guests import GUESTS
 from virtlab.machine.image import load
-from virtlab.machine.translation import llvm_host
 from virtlab.machine.translation.lifting import lift
 from virtlab.machine.translation.liveness import needs
+from virtlab.machine.translation.llvm import LlvmFunction
 from virtlab.machine.translation.llvm_code import llvm
 from virtlab.machine.translation.regions import find_region
 from virtlab.machine.translation.tiers import TIERS
@@ -162,9 +162,9 @@ class _Watched:
         name = function.__name__
         for module in list(sys.modules.values()):
             is_ours = module.__name__.startswith("virtlab.machine.translation.")
-            if is_ours and module.__name__ != function.__module__:
-                if vars(module).get(name) is function:
-                    self.around(module, name, part)
+            is_used = is_ours and module.__name__ != function.__module__
+            if is_used and vars(module).get(name) is function:
+                self.around(module, name, part)
 
     def undo(self) -> None:
         """Put everything back."""
@@ -207,7 +207,7 @@ def _watch_llvm(watched: _Watched, host: Any) -> None:
     """Let LLVM make each region at once, and leave out what the wasm tier does before."""
     host.in_background = False
     if not any(name == "LlvmFunction" for _, name, _ in watched._put):  # noqa: SLF001 - its own
-        watched.around(llvm_host, "LlvmFunction", "emit")
+        watched.around_calls(LlvmFunction, "emit")
         watched.around(llvm(), "code", "LLVM")
 
 
