@@ -12,13 +12,31 @@ from virtlab.validate import InvalidInputError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["try_gate", "try_read_if"]
+__all__ = ["bytes_or_hint", "try_gate", "try_read_if"]
 
 _VECTOR, _GATE = 0x90, 8
 
 
-def _bytes(given: Any, most: int) -> bytes | str:
-    """Take bytes, or text in hexadecimal; return a hint if it is neither."""
+def bytes_or_hint(given: Any, most: int) -> bytes | str:
+    r"""Take bytes, or text in hexadecimal; return a hint if it is neither.
+
+    Parameters
+    ----------
+    given
+        What a student's function returned.
+    most
+        Bytes it may have.
+
+    Returns
+    -------
+    bytes or str
+        The bytes, or the hint.
+
+    Examples
+    --------
+    >>> bytes_or_hint("f4", 5), bytes_or_hint(b"", 5)
+    (b'\xf4', 'It returned 0 bytes; 1 to 5 are wanted.')
+    """
     if isinstance(given, str):
         try:
             given = read_bytes(given)
@@ -52,7 +70,7 @@ def try_read_if(write: Callable[[], Any], most: int = 5) -> str | None:
     CLI at ring 3 with IOPL 0: it is not do
     >>> try_read_if(lambda: bytes.fromhex("9c58c1e809"))  # pushf; pop eax; shr eax, 9
     """
-    code = _bytes(write(), most)
+    code = bytes_or_hint(write(), most)
     if isinstance(code, str):
         return code
     found = []
@@ -105,7 +123,7 @@ def try_gate(write: Callable[[], Any]) -> str | None:
     int 0x90 at ring 3: #GP(0x482): int 0x90: the gate is for ring 0, not for ring 3
     """
     for handler in (HANDLER + 4 * _VECTOR, 0x0001_4ABC):
-        given = _bytes(write(handler, code_selector(0)), _GATE)  # type: ignore[call-arg]
+        given = bytes_or_hint(write(handler, code_selector(0)), _GATE)  # type: ignore[call-arg]
         if isinstance(given, str):
             return given
         if len(given) != _GATE:

@@ -8,6 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from virtlab.machine.pcode import Op, Var
+from virtlab.machine.translation.liveness import needs as find_needs
+from virtlab.machine.translation.llvm import LlvmFunction
+from virtlab.machine.translation.llvm_node import label
+from virtlab.machine.translation.python import PythonFunction
 from virtlab.machine.translation.wasm import WasmFunction, wasm_module
 from virtlab.machine.translation.wasm_read import read_module
 from virtlab.machine.translation.wasm_short import shorthand
@@ -66,7 +70,50 @@ def code_of(
     """
     if tier == "interpreter":
         return Code([], 0)
+    if tier == "python":
+        return _python(graph, needs, start)
+    if tier == "llvm":
+        return _llvm(graph, needs, start)
     return _wasm(graph, needs, start, where)
+
+
+def _python(graph: Graph, needs: dict[Key, Needs], start: Key) -> Code:
+    """Take the source's lines; what begins a loop belongs to what follows, an end to the last."""
+    function = PythonFunction(graph, needs, start)
+    owner = {line: address for address, lines in function.lines.items() for line in lines}
+    found: list[tuple[int, str]] = []
+    waiting: list[str] = []
+    for at, line in enumerate(function.source.splitlines(), start=1):
+        text = line.removeprefix("    ")
+        if text.lstrip().startswith("#"):
+            continue
+        if at in owner:
+            found += [(owner[at], one) for one in (*waiting, text)]
+            waiting.clear()
+        elif waiting or not found or text.lstrip().startswith("while"):
+            waiting.append(text)
+        else:
+            found.append((found[-1][0], text))
+    found += [(found[-1][0] if found else start[0], one) for one in waiting]
+    return Code(found, len(function.source))
+
+
+def _llvm(graph: Graph, needs: dict[Key, Needs], start: Key) -> Code:
+    """Take the blocks, each with the instruction that it begins with.
+
+    What LLVM's optimizer makes of it is shorter and has no such order. Left out: how the function
+    is entered, and cold blocks.
+    """
+    function = LlvmFunction(graph, start, (0, 0), drop_dead=needs == find_needs(graph))
+    begins = {f"{label(key)}:": key[0] for key in graph}
+    cold = len("\n".join(function.cold))
+    found: list[tuple[int, str]] = []
+    now = -1
+    for line in function.text[: len(function.text) - cold].splitlines()[1:]:
+        now = begins.get(line.strip(), now)
+        if now >= 0 and line.strip() not in ("", "}"):
+            found.append((now, line.strip()))
+    return Code(found, 0)
 
 
 def _wasm(graph: Graph, needs: dict[Key, Needs], start: Key, where: Callable[[int], str]) -> Code:
