@@ -44,6 +44,9 @@ _FLAGS = 0xCD5
 _SET = {"CF": 0x92, "ZF": 0x94, "SF": 0x98, "PF": 0x9A}  # setcc
 _COUNTED = {0xC0, 0xC1, 0xD0, 0xD1, 0xD2, 0xD3, 0x0FA4, 0x0FA5, 0x0FAC, 0x0FAD}
 _SHORT = 100  # rounds of a block whose instructions are counted though it gets through
+# After it Unicorn makes CF and AF of a comparison before it from the EAX that it loads, though it
+# is to leave them; it does not if flags are there already.
+_CMPXCHG8B = 0x0FC7
 _FAR = 0x2000  # bytes of code that a block may not exceed
 
 
@@ -193,6 +196,8 @@ class TierDifferential:
             piece = found.code
             if words[0] in (0xF2, 0xF3) or words[1] in (0xF2, 0xF3):  # a few rounds only
                 piece = b"\xb9" + int(self.rng.integers(0, 6)).to_bytes(4, "little") + piece
+            if encoding(piece).opcode == _CMPXCHG8B:
+                piece = b"\x9c\x9d" + piece  # pushf, popf
             self.tally.mnemonics[found.mnemonic.partition(".")[0]] += 1
             piece += self._defined(found.code)
             if self.rng.random() < 0.15:  # jcc over it
