@@ -7,6 +7,7 @@
     python tools/build_guests.py kernel          the guest computer's kernel
     python tools/build_guests.py driver          its kernel with a disk driver
     python tools/build_guests.py mirror          its kernel that looks at itself
+    python tools/build_guests.py locks           its kernel that takes locks, in two sizes
     python tools/build_guests.py shell           its kernel that one talks to
     python tools/build_guests.py machine --size 20000 --into FOLDER
 
@@ -32,7 +33,8 @@ KERNEL = ROOT / "virtlab/machine/kernel"
 DRIVER = ROOT / "virtlab/machine/driver"
 MIRROR = ROOT / "virtlab/machine/mirror"
 SHELL = ROOT / "virtlab/machine/shell"
-WHICH = ("lab", "machine", "kernel", "driver", "mirror", "shell")
+LOCKS = ROOT / "virtlab/machine/locks"
+WHICH = ("lab", "machine", "kernel", "driver", "mirror", "shell", "locks")
 SHARED = ("start.S", "guest.c")  # what each program of the guest computer is linked with
 SHARED_NATIVE = ("start-linux.S", "guest.c")  # and as a process of Linux
 
@@ -107,12 +109,12 @@ def build_driver() -> None:
     build(DRIVER, (*sources, "../kernel/console.c"), FOR_MACHINE, elf, "driver.ld")
 
 
-def build_beside(folder: Path) -> None:
+def build_beside(folder: Path, end: str = "", *more: str) -> None:
     """Build a kernel of all sources in its folder, with what the programs have in common."""
     sources = [f"../program/{name}" for name in SHARED]
     sources += sorted(path.name for path in folder.glob("*.c"))
-    elf = folder / f"{folder.name}.elf"
-    build(folder, tuple(sources), FOR_MACHINE, elf, "../program/guest.ld")
+    elf = folder / f"{folder.name}{end}.elf"
+    build(folder, tuple(sources), (*FOR_MACHINE, *more), elf, "../program/guest.ld")
 
 
 def write_sums(folder: Path) -> None:
@@ -144,9 +146,11 @@ def main(words: list[str] | None = None) -> int:
     if asked.which in (None, "lab"):
         build_lab()
         write_sums(LAB)
-    for folder in (MIRROR, SHELL):
+    for folder in (MIRROR, SHELL, LOCKS):
         if asked.which in (None, folder.name):
             build_beside(folder)
+            if folder == LOCKS:
+                build_beside(folder, "-large", "-DSIZE=LARGE")
             write_sums(folder)
     if asked.which in (None, "kernel"):
         build_kernel()

@@ -26,6 +26,8 @@ from virtlab.machine.segments import Segment
 from virtlab.machine.translation.deprivilege import Rights, deprivileged, rights_of
 from virtlab.machine.translation.passes import Passes
 from virtlab.machine.translation.regions import class_of, find_block, find_region
+from virtlab.machine.translation.speed import can_run
+from virtlab.machine.translation.tiers import TIERS
 
 if TYPE_CHECKING:
     from virtlab.machine.computer import Computer
@@ -195,8 +197,9 @@ def with_handlers(computer: Computer, count: int) -> str:
 def compare(body: str, count: int, ring: int, iopl: int, limit: int, **more: Any) -> Any:
     """Run it on both; return what each saw, and the translating computer."""
     ends = []
-    for tier in ("interpreter", "wasm"):
-        computer = set_up(history=0, tier=tier, **(more if tier == "wasm" else {}))
+    translating = more.pop("tier", "wasm")
+    for tier in ("interpreter", translating):
+        computer = set_up(history=0, tier=tier, **(more if tier == translating else {}))
         code = with_handlers(computer, count)
         if ring:
             # ltr; push ss, esp, eflags, cs, eip; iretd, to what follows
@@ -206,7 +209,7 @@ def compare(body: str, count: int, ring: int, iopl: int, limit: int, **more: Any
         else:
             code += "fb"
         computer.load_code(bytes.fromhex(code + body))
-        if tier == "wasm":
+        if tier == translating:
             eager(computer)
         ends.append(seen(computer, computer.run(limit)))
     return ends, computer
@@ -325,3 +328,15 @@ def test_flags_that_were_put_off_are_pushed() -> None:
     ends, computer = compare(body, 60000, 0, 0, 500)
     assert ends[0] == ends[1]
     assert computer.processor.registers["EDX"] & 0x55 == 0x55  # CF, PF, AF, ZF
+
+
+@pytest.mark.parametrize("tier", TIERS[1:])
+@pytest.mark.parametrize("body", [BUSY, *WAITING])
+@pytest.mark.parametrize("count", [23, 29, 34])
+def test_every_tier_does_it(tier: str, body: str, count: int) -> None:
+    """None of them knows which instructions these are."""
+    if can_run(tier):
+        pytest.skip(can_run(tier))
+    ends, computer = compare(body, count, 0, 0, 1500, tier=tier)
+    assert ends[0] == ends[1]
+    assert computer.translator.counts["instructions"] > 400

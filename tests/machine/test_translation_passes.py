@@ -93,7 +93,7 @@ def test_a_unit_has_so_many_instructions_at_most() -> None:
         assert max(sizes) == most
 
 
-@pytest.mark.parametrize("field", ["dead_flags", "regions", "chaining", "in_cache"])
+@pytest.mark.parametrize("field", ["dead_flags", "regions", "chaining", "in_cache", "direct"])
 def test_a_switch_is_on_or_off(field: str) -> None:
     wrong: dict[str, Any] = {field: 1}
     with pytest.raises(InvalidInputError, match=f"{field} = 1: must be True or False"):

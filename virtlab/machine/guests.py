@@ -14,6 +14,8 @@ In `kernel/` there is **a small kernel** with what a kernel is made of: descript
 timer that preempts, system calls, and two processes at ring 3. Begin with `kernel.c`. In `driver/`
 there is a smaller one that has **a disk driver**, and a program that reads through it.
 
+In `locks/` is **a kernel that takes locks**: it switches interrupts off and on all the time.
+
 In `mirror/` is **a kernel that looks at itself**: it asks the processor by each instruction that
 may tell the truth at ring 0 and a lie elsewhere, and says what it hears. In `shell/` is **one that
 you talk to** at its serial port: it waits for interrupts, works out sums, reads and writes sectors.
@@ -41,6 +43,7 @@ __all__ = [
     "FOLDER",
     "GUESTS",
     "KERNEL",
+    "LOCKS",
     "MIRROR",
     "NATIVE",
     "SHELL",
@@ -49,6 +52,7 @@ __all__ = [
     "driver",
     "guest",
     "kernel",
+    "locks",
     "mirror",
     "shell",
 ]
@@ -57,6 +61,7 @@ FOLDER = Path(__file__).with_name("program")
 NATIVE = Path(__file__).with_name("native")
 KERNEL = Path(__file__).with_name("kernel")
 DRIVER = Path(__file__).with_name("driver")
+LOCKS = Path(__file__).with_name("locks")
 MIRROR = Path(__file__).with_name("mirror")
 SHELL = Path(__file__).with_name("shell")
 
@@ -228,6 +233,31 @@ def mirror() -> Path:
     return MIRROR / "mirror.elf"
 
 
+def locks(*, large: bool = False) -> Path:
+    """Return where the kernel is that takes locks.
+
+    It switches interrupts off and on, twice in each round, while a timer interrupts. A run takes
+    about 470,000 instructions, the large one fifty times as many.
+
+    Parameters
+    ----------
+    large
+        The one for benchmarks.
+
+    Returns
+    -------
+    pathlib.Path
+        An ELF file; its source is beside it.
+
+    Examples
+    --------
+    >>> from virtlab.machine.image import load
+    >>> "on_timer" in load(locks(), ram_bytes=2 * 2**20).symbols
+    True
+    """
+    return LOCKS / f"locks{'-large' if large else ''}.elf"
+
+
 def shell() -> Path:
     """Return where the kernel is that you talk to.
 
@@ -261,5 +291,5 @@ def changed_since_built() -> list[str]:
     >>> changed_since_built()
     []
     """
-    folders = (FOLDER, NATIVE, KERNEL, DRIVER, MIRROR, SHELL)
+    folders = (FOLDER, NATIVE, KERNEL, DRIVER, LOCKS, MIRROR, SHELL)
     return [name for folder in folders for name in changed_files(folder)]

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from virtlab.machine.guests import guest
+from virtlab.machine.guests import guest, locks
 from virtlab.machine.image import load
 from virtlab.machine.translation.passes import ESX, Passes
 from virtlab.machine.translation.speed_curves import Curve, Speeds
@@ -63,7 +63,8 @@ def measure(
     Parameters
     ----------
     program
-        As in `virtlab.machine.guests.GUESTS`; the large one of its two sizes is run.
+        As in `virtlab.machine.guests.GUESTS`, or 'locks', a kernel that does little but to switch
+        interrupts off and on; the large one of its two sizes is run.
     tier
         One of `virtlab.machine.translation.tiers.TIERS`.
     passes
@@ -95,7 +96,8 @@ def measure(
 
     number("seconds", seconds, minimum=0.01, maximum=60)
     integer("most", most, minimum=1)
-    image = load(guest(program).path(large=True), _RAM_MIB << 20)
+    path = locks(large=True) if program == "locks" else guest(program).path(large=True)
+    image = load(path, _RAM_MIB << 20)
     computer = Computer(_RAM_MIB, history=0, tier=tier, passes=passes)
     computer.load(image)
     found = _pieces(computer, seconds, most)
@@ -201,7 +203,7 @@ def worth(
     Parameters
     ----------
     program
-        As in `virtlab.machine.guests.GUESTS`.
+        As in `virtlab.machine.guests.GUESTS`, or 'locks'.
     tier
         That translates.
     turns
@@ -236,7 +238,7 @@ def worth(
 def _ways() -> dict[str, Passes]:
     """Return all passes, and all but each."""
     every = Passes()
-    switches = [one.name for one in fields(Passes) if isinstance(getattr(every, one.name), bool)]
+    switches = [one.name for one in fields(Passes) if getattr(every, one.name) is True]
     off: dict[str, Any] = {name: {name: False} for name in switches}
     left_out = {
         f"without {name.replace('_', ' ')}": replace(every, **off[name]) for name in switches
