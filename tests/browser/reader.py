@@ -171,7 +171,8 @@ class Reader:
         found: list[int] = app.evaluate(
             "app => { const image = app.querySelector('img.virtlab-picture');"
             " const one = (image ?? app.querySelector("
-            "'.virtlab-pagemap-stage, .virtlab-flight-stage, .virtlab-sequence-card'));"
+            "'.virtlab-pagemap-stage, .virtlab-flight-stage, .virtlab-sequence-card, '"
+            " + '.virtlab-columns-box'));"
             " const [box, all] = [one.getBoundingClientRect(), app.getBoundingClientRect()];"
             " return [box.x - all.x, box.y - all.y, box.width, image ? box.height : 0]"
             ".map(Math.round); }"
