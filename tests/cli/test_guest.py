@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from virtlab.cli import main
-from virtlab.machine.guests import guest
+from virtlab.machine.guests import guest, kernel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,9 +65,19 @@ def test_what_the_translator_did_is_told(virtlab: Virtlab) -> None:
     data = json.loads(out)
     assert data["instructions"] == data["translation"]["total_instructions"] == 162_748
     assert data["translation"]["steps"] > 0
-    status, _, err = virtlab(FIBONACCI, "--stats")
-    assert status == 2
-    assert "--stats with --tier = 'interpreter': must be a tier that translates" in err
+    for option in ("--stats", "--direct"):
+        status, _, err = virtlab(FIBONACCI, option)
+        assert status == 2
+        assert f"{option} with --tier = 'interpreter': must be a tier that translates" in err
+
+
+def test_how_much_ran_directly_is_told(virtlab: Virtlab) -> None:
+    pytest.importorskip("wasmtime", reason="wasmtime, of the extra machine, is not installed")
+    status, out, _ = virtlab(str(kernel()), "--tier", "wasm", "--direct", "--stats", "--json")
+    told = json.loads(out)["translation"]
+    assert status == 0
+    assert told["direct_mode_instructions"] > 100_000 > told["translated_mode_instructions"] > 0
+    assert told["mode_switches"] > 20
 
 
 def test_translated_code_says_and_counts_the_same(virtlab: Virtlab) -> None:

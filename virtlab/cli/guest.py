@@ -56,6 +56,10 @@ def run(
     stats: Annotated[
         bool, typer.Option("--stats", help="Tell what the translator did, of a tier that has one.")
     ] = False,
+    direct: Annotated[
+        bool,
+        typer.Option("--direct", help="Run user code as it is where that is allowed: see --stats."),
+    ] = False,
     seed: Seed = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
@@ -67,9 +71,10 @@ def run(
     del seed  # the same program does the same each time
     wires = Wires(console, keys, record, disk, disk_out)
     wires.check(as_json=as_json)
-    if stats and tier == "interpreter":
-        raise InvalidInputError("--stats with --tier", tier, "a tier that translates")
-    done, computer = _run(file, ram_mib, max_instructions, tier, wires)
+    for name, given in (("--stats", stats), ("--direct", direct)):
+        if given and tier == "interpreter":
+            raise InvalidInputError(f"{name} with --tier", tier, "a tier that translates")
+    done, computer = _run(file, ram_mib, max_instructions, tier, wires, direct=direct)
     if as_json:
         more = {"translation": _stats(computer, done).to_json()} if stats else {}
         typer.echo(json.dumps({**done.to_json(), **more}, ensure_ascii=False))
@@ -110,17 +115,26 @@ def compare(
 
 
 def _run(
-    file: Path, ram_mib: int, max_instructions: int | None, tier: str, wires: Wires
+    file: Path,
+    ram_mib: int,
+    max_instructions: int | None,
+    tier: str,
+    wires: Wires,
+    *,
+    direct: bool,
 ) -> tuple[GuestRun, Computer]:
     from virtlab.machine.computer import Computer
     from virtlab.machine.image import load
+    from virtlab.machine.translation.passes import Passes
 
     integer("--ram-mib", ram_mib, minimum=1, maximum=3072)
     if max_instructions is not None:
         integer("--max-instructions", max_instructions, minimum=1)
     program = load(file, ram_mib << 20)
     typed, image = wires.typed(), wires.contents()
-    computer = Computer(ram_mib, disk=image, keys=typed, history=0, tier=tier)
+    computer = Computer(
+        ram_mib, disk=image, keys=typed, history=0, tier=tier, passes=Passes(direct=direct)
+    )
     computer.load(program)
     return wires.run(computer, max_instructions), computer
 
