@@ -245,3 +245,25 @@ def test_json_has_all_of_it() -> None:
     assert [row["translated"] for row in told["rows"]] == [list(row.lines) for row in found.rows]
     assert told["done"] + told["put_off"] + told["dead"] == told["operations"]
     assert found.to_frame()["bytes"].iloc[0] == "89 f9"
+
+
+@pytest.mark.parametrize("tier", ["python", "wasm", "llvm"])
+def test_each_tier_can_be_read_beside_the_instructions(tier: str) -> None:
+    found = listing(load(guest("isprime").path(), RAM), "isPrime", tier=tier)
+    assert found.tier == tier
+    made = {row.text: "\n".join(row.lines) for row in found.rows}
+    wanted = {
+        "python": "esi = (esi + 1) & 0xffffffff",
+        "wasm": "esi = t",
+        "llvm": ", 1",
+    }[tier]
+    assert wanted in made["INC ESI"]
+    assert sum(bool(row.lines) for row in found.rows) >= 5
+
+
+def test_the_python_column_is_the_functions_source() -> None:
+    found = listing(program_of(bytes.fromhex("b907000000 49 75fd c3")), tier="python")
+    lines = [line for row in found.rows for line in row.lines]
+    assert "while True:" in [line.strip() for line in lines]
+    assert found.rows[0].lines[-1] == "ecx = 7"
+    assert not any(line.lstrip().startswith("#") for line in lines)

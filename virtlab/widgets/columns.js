@@ -3,6 +3,7 @@
 // `pagemap-paint.js` stands before this text in one module.
 
 const NARROW_PX = 600; // as in virtlab.plots.style
+const MIDDLE_PX = 880; // with less, bytes and operands go on below themselves
 const LINES = 4; // of translated code that a row has room for; of p-code a few more
 const SVG = "http://www.w3.org/2000/svg";
 const MARKS = { done: "", "put off": "~", dead: "×" };
@@ -215,6 +216,7 @@ class Columns {
     if (width < 1 || width === this.width) return;
     this.width = width;
     this.root.classList.toggle("virtlab-narrow", width < NARROW_PX);
+    this.root.classList.toggle("virtlab-columns-middle", width >= NARROW_PX && width < MIDDLE_PX);
     this.drawArcs();
     this.root.dataset.width = String(width);
   }

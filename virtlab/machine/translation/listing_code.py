@@ -105,7 +105,7 @@ def _llvm(graph: Graph, needs: dict[Key, Needs], start: Key) -> Code:
     is entered, and cold blocks.
     """
     function = LlvmFunction(graph, start, (0, 0), drop_dead=needs == find_needs(graph))
-    begins = {f"{label(key)}:": key[0] for key in graph}
+    begins = {f"{label(key)}:": key[0] if node.origins else -1 for key, node in graph.items()}
     cold = len("\n".join(function.cold))
     found: list[tuple[int, str]] = []
     now = -1
