@@ -6,6 +6,10 @@ instruction costs, and how soon a fresh machine has a first result
 (`benchmarks.translator_costs`). Each goal stands beside its figure.
 
     python -m benchmarks.translator [--turns 3] [--programs sieve,crc32] [--only programs] [--json]
+                                    [--longer 10]
+
+What is translated is translated within the time that is measured. `--longer` makes the programs as
+many times as long, by gcc, which shows how fast the code is once it is there.
 
 Ratios are of processor time, all threads together, taken turn by turn; a program's is the median
 of its turns, and all programs' the geometric mean. What is missing here is said.
@@ -17,13 +21,16 @@ import argparse
 import json
 import statistics
 import sys
+import tempfile
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.harness import machine
 from benchmarks.translator_costs import events, first_results, translation
-from benchmarks.translator_engines import Engine, Taken, available
-from virtlab.machine.guests import GUESTS, guest
+from benchmarks.translator_engines import BY_INSTRUCTION, Engine, Taken, available
+from benchmarks.translator_longer import longer
+from virtlab.machine.guests import GUESTS, Guest, guest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -79,14 +86,15 @@ TRANSLATING = Goal("wasm: translating an instruction, ms", 0.15, least=False)
 FIRST = Goal("first result of 300 instructions, in Unicorn's", 3.0, least=False)
 
 
-def measure(engines: Mapping[str, Engine], programs: Sequence[str], turns: int) -> Seconds:
+def measure(engines: Mapping[str, Engine], programs: Sequence[Guest], turns: int) -> Seconds:
     """Return what each program took in each engine, engines in turn."""
-    taken: Seconds = {program: {name: [] for name in engines} for program in programs}
+    taken: Seconds = {program.name: {name: [] for name in engines} for program in programs}
     for turn in range(turns):
         for program in programs:
             for name, engine in engines.items():
-                print(f"turn {turn + 1}: {program}, {name}        ", end="\r", file=sys.stderr)
-                taken[program][name].append(engine.run(guest(program)))
+                said = f"turn {turn + 1}: {program.name}, {name}"
+                print(f"{said:50}", end="\r", file=sys.stderr)
+                taken[program.name][name].append(engine.run(program))
     return taken
 
 
@@ -185,6 +193,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--programs", default=",".join(names), help="separated by commas")
     parser.add_argument("--only", default=",".join(PARTS), help=", ".join(PARTS))
+    parser.add_argument("--longer", type=float, default=1.0, help="times as long")
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
     chosen.programs, chosen.only = chosen.programs.split(","), chosen.only.split(",")
@@ -196,7 +205,24 @@ def arguments() -> argparse.Namespace:
             parser.error(f"no such {what}: {', '.join(unknown)}; there are {', '.join(known)}")
     if chosen.turns < 1:
         parser.error("--turns: at least 1")
+    if not 1 <= chosen.longer <= 20:
+        parser.error("--longer: from 1 to 20")
     return chosen
+
+
+def _taken(
+    chosen: argparse.Namespace, engines: dict[str, Engine], missing: dict[str, str]
+) -> Seconds:
+    """Run the programs, longer ones if that is asked for."""
+    programs = [guest(name) for name in chosen.programs]
+    if chosen.longer == 1:
+        return measure(engines, programs, chosen.turns)
+    for name in BY_INSTRUCTION:
+        if engines.pop(name, None) is not None:
+            missing[name] = "is measured on the small programs, without --longer"
+    with tempfile.TemporaryDirectory() as folder:
+        made = [longer(one, chosen.longer, Path(folder)) for one in programs]
+        return measure(engines, made, chosen.turns)
 
 
 def main() -> None:
@@ -205,9 +231,9 @@ def main() -> None:
     engines, missing = available()
     lines: list[str] = []
     goals: list[tuple[Goal, float | None, str]] = []
-    figures: dict[str, Any] = {"machine": machine(), "missing": missing}
+    figures: dict[str, Any] = {"machine": machine(), "missing": missing, "longer": chosen.longer}
     if "programs" in chosen.only:
-        taken = measure(engines, chosen.programs, chosen.turns)
+        taken = _taken(chosen, engines, missing)
         figures["seconds"] = taken
         lines += ["", *speed_table(taken), *wall_table(taken)]
         goals += speed_goals(taken, missing)

@@ -35,9 +35,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-__all__ = ["ENGINES", "Engine", "Stopwatch", "Taken", "available", "settle", "unicorn_machine"]
+__all__ = [
+    "BY_INSTRUCTION",
+    "ENGINES",
+    "Engine",
+    "Stopwatch",
+    "Taken",
+    "available",
+    "settle",
+    "unicorn_machine",
+]
 
-RAM_MIB = 16
+RAM_MIB = 160  # the longer programs' data too
+_LIMIT = 10**12  # instructions
 DECODER = Decoder()
 
 
@@ -84,7 +94,7 @@ def tier(name: str, *, mmu: bool = True) -> Callable[[Guest], Taken]:
         computer = Computer(RAM_MIB, history=0, tier=name, decoder=DECODER, mmu=mmu)
         computer.load(load(guest.path(large=True), RAM_MIB << 20))
         with Stopwatch() as watch:
-            done = computer.run(10**9)
+            done = computer.run(_LIMIT)
         with Stopwatch() as rest:  # work that was begun counts, though nobody waited for it
             if name == "llvm":
                 settle()
@@ -154,7 +164,7 @@ def unicorn(*, counting: bool) -> Callable[[Guest], Taken]:
         image.place(ram)
         emulator = unicorn_machine(bytes(ram))
         with Stopwatch() as watch:
-            emulator.emu_start(image.entry, 0xFFFFFFFF, count=10**9 if counting else 0)
+            emulator.emu_start(image.entry, 0xFFFFFFFF, count=_LIMIT if counting else 0)
         return watch.taken
 
     return run
@@ -195,6 +205,7 @@ def _starts(*before: str) -> Callable[[], str]:
     return missing
 
 
+BY_INSTRUCTION = ("interpreter", "python")  # on the small programs
 ENGINES = {
     "native": Engine(process(), _starts()),
     "qemu-i386": Engine(process("qemu-i386"), _starts("qemu-i386")),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
+import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks import translator, translator_costs
+from benchmarks import translator, translator_costs, translator_engines
 from benchmarks.translator import (
     CALLOUT,
     MEAN,
@@ -25,10 +27,14 @@ from benchmarks.translator import (
 )
 from benchmarks.translator_costs import CODE, LOOP, ONCE, events, first_results, translation
 from benchmarks.translator_engines import ENGINES, Engine, Stopwatch, Taken, small, unicorn_machine
+from benchmarks.translator_longer import longer, size_for
 from virtlab.machine.computer import Computer
 from virtlab.machine.guests import guest
+from virtlab.machine.image import load
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from virtlab.machine.guests import Guest
 
 # program, engine, turn by turn: (processor, wall)
@@ -98,7 +104,7 @@ def test_engines_take_turns() -> None:
 
         return Engine(run, str)
 
-    taken = measure({"a": engine("a"), "b": engine("b")}, ["sieve", "crc32"], 2)
+    taken = measure({"a": engine("a"), "b": engine("b")}, [guest("sieve"), guest("crc32")], 2)
     assert order[:4] == [("sieve", "a"), ("sieve", "b"), ("crc32", "a"), ("crc32", "b")]
     assert order[4:] == order[:4]
     assert taken["crc32"]["a"] == [Taken(3.0, 0.0), Taken(7.0, 0.0)]
@@ -204,8 +210,34 @@ def test_as_json_all_figures_and_goals_are_there(
     assert CALLOUT.what not in said
 
 
-@pytest.mark.parametrize("words", ["--programs nosuch", "--only all", "--turns 0"])
+@pytest.mark.parametrize("words", ["--programs nosuch", "--only all", "--turns 0", "--longer 0.5"])
 def test_what_cannot_be_asked_is_refused(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["translator", *words.split()])
     with pytest.raises(SystemExit):
         arguments()
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "tenfold"),
+    [("sieve", 5_000_000, 50_000_000), ("matrix", 256, 552), ("isprime", 16_000, 50_596),
+     ("fibonacci", 32, 37)],
+)  # fmt: skip
+def test_a_longer_program_has_the_size_that_its_time_asks_for(
+    name: str, size: int, tenfold: int
+) -> None:
+    assert size_for(name, size, 10) == tenfold
+    assert size_for(name, size, 1) == size
+
+
+def test_longer_programs_are_built_and_run_natively_and_here(tmp_path: Path) -> None:
+    if shutil.which("gcc") is None or "native" in translator_engines.available()[1]:
+        pytest.skip("no gcc, or no processes for i386 here")
+    one = longer(guest("fibonacci"), 0.05, tmp_path)
+    computer = Computer(2, history=0)
+    computer.load(load(one.path(large=True), 2 << 20))
+    computer.run(100)
+    done = subprocess.run([one.native_path(large=True)], capture_output=True, check=False)
+    assert (one.path(), one.native_path()) == (guest("fibonacci").path(),
+                                               guest("fibonacci").native_path())  # fmt: skip
+    assert done.stdout == b"Fibonacci(26) = 121393\n"
+    assert computer.processor.instructions == 100
