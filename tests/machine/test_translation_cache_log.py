@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -51,6 +52,8 @@ def test_a_log_is_a_possible_life_of_a_cache(program: str, limit: int, policy: s
             held.remove(event.unit)
             linked = {link for link in linked if event.unit not in link}
         way = (event.source, event.unit)
+        if event.kind in ("link", "chained"):
+            assert event.source in held
         if event.kind == "link":
             assert way not in linked
             linked.add(way)
@@ -70,6 +73,29 @@ def test_every_instruction_was_in_an_entry_or_interpreted() -> None:
     entered = Counter(event.unit for event in log.events if event.kind in ENTERS)
     in_units = sum(times * len(log.units[unit].code) for unit, times in entered.items())
     assert in_units + 1 == log.instructions == 1205  # and the `hlt`, which is the VMM's
+
+
+@pytest.mark.parametrize("program", ["itself", "fibonacci", "quicksort"])
+def test_nothing_was_interpreted_between_a_unit_and_where_it_led(program: str) -> None:
+    log = record_cache(program, 12, "oldest")
+    entries = [event for event in log.events if event.kind in ENTERS]
+    for before, event in pairwise(entries):
+        if event.source >= 0:
+            assert event.source == before.unit
+            assert event.at == before.at + len(log.units[before.unit].code)
+    if program == "itself":  # it writes on code, and that is for the interpreter
+        assert sum(event.kind == "enter" for event in entries[1:]) >= 5
+
+
+def test_a_unit_that_goes_to_itself_is_entered_each_time() -> None:
+    log = record_cache("quicksort")
+    own = Counter(event.unit for event in log.events if event.source == event.unit)
+    unit, times = own.most_common(1)[0]
+    # 1,500 numbers are drawn: the first in the unit before, the second is led to from there.
+    assert times == 1498
+    assert log.units[unit].code[-1] == f"JNZ {log.units[unit].name}"
+    done = sum(len(log.units[event.unit].code) for event in log.events if event.kind in ENTERS)
+    assert done == log.instructions
 
 
 def test_recording_changes_nothing() -> None:
@@ -223,6 +249,9 @@ def test_a_moment_is_what_the_events_say(log: CacheLog) -> None:
         assert list(moment.held) == held
         there = {k for k, state in enumerate(moment.states) if 1 <= state <= 3}
         assert there == set(held)
+        events = log.events[log.cuts[frame - 1] : log.cuts[frame]] if frame else ()
+        fresh = {event.unit for event in events if event.kind == "translate"}
+        assert fresh == {k for k, state in enumerate(moment.states) if STATES[state] == "new"}
         assert moment.counts == Counter(event.kind for event in before)
         assert moment.entries == sum(event.kind in ENTERS for event in before)
         assert moment.explain().endswith(".")

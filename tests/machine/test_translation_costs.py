@@ -281,6 +281,14 @@ def test_system_calls_are_bts_and_page_tables_hws() -> None:
     assert "runs as it is" in idle.explain()
 
 
+def test_in_proportion_all_of_an_exit_is_free_with_it() -> None:
+    found = slowdown(Load(ins=100_000, pte_writes=50_000), rest="in proportion")
+    spared = 100_000 * 3209  # natively an `in` waits for the chipset
+    assert found.at(0) == pytest.approx(1 - spared / 3.8e9)
+    assert fork_events().middle["syscall"] == 3  # fork, exit and wait
+    assert fork_events().middle["address space"] == 2  # to the child and back
+
+
 def test_ports_are_faster_translated_than_on_the_machine() -> None:
     assert slowdown(Load(ins=100_000)).bt < 1 < slowdown(Load(ins=100_000)).hw
 

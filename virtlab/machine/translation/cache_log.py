@@ -4,6 +4,8 @@ The recorder stands between the translator and two of its parts. It is the cache
 what is looked up, put in and thrown out; and it is the host, to which it tells of one translation
 at a time, so that the translator is asked at every exit. That costs time and changes nothing else.
 
+A unit that goes to itself is not seen to do so; how often it did follows from the instructions.
+
 From what was written down follows what chaining saves. An exit that always leads to the same
 address (a jump, a branch, a call, or running on into the next unit) can be made to go there
 directly, once the other translation is there; the next time nobody is asked. When one of the two
@@ -33,7 +35,7 @@ from virtlab.machine.translation.cache import (
 )
 from virtlab.machine.translation.cache_moment import CacheLog, Event, UnitSeen
 from virtlab.machine.translation.passes import ESX
-from virtlab.machine.translation.regions import INDIRECT, class_of
+from virtlab.machine.translation.regions import BRANCHES, INDIRECT, class_of
 from virtlab.validate import InvalidInputError, integer, one_of
 
 if TYPE_CHECKING:
@@ -68,15 +70,19 @@ class _Recorder(TranslationCache):
         self._numbers: dict[tuple[UnitKey, tuple[tuple[int, int], ...]], int] = {}
         self._last = -1  # the unit that was entered last, if nothing came between
         self._links: set[tuple[int, int]] = set()
+        self._plain: list[bool] = []  # of each unit: whether each entry does all of it, once
+        self._began = self._done = 0  # instructions in all, and translated, at the last entry
 
-    def _note(self, kind: str, unit: int, source: int = -1) -> None:
-        self.events.append(Event(self._computer.processor.instructions, kind, unit, source))
+    def _note(self, kind: str, unit: int, source: int = -1, at: int | None = None) -> None:
+        now = self._computer.processor.instructions if at is None else at
+        self.events.append(Event(now, kind, unit, source))
 
     def _number(self, unit: Unit) -> int:
         return self._numbers[unit.key, unit.places]
 
     def find(self, key: UnitKey) -> Unit | None:
         """Look a translation up, as ever; if it is there it will be entered."""
+        self.settle()
         unit = super().find(key)
         if unit is not None:
             self._enter(self._number(unit))
@@ -110,23 +116,39 @@ class _Recorder(TranslationCache):
 
     def _enter(self, number: int) -> None:
         """Write down that a unit is entered, and who led to it in which way."""
-        steps = self._interpreted()
+        steps = self._counted("steps")  # of the interpreter: what comes after one was not led to
         source = self._last if steps == self._steps else -1
         self._last, self._steps = number, steps
+        self._began, self._done = (
+            self._computer.processor.instructions,
+            self._counted("instructions"),
+        )
         if source < 0:
             self._note("enter", number)
-        elif not self.seen[source].direct:
-            self._note("lookup", number, source)
-        elif (source, number) in self._links:
-            self._note("chained", number, source)
         else:
-            self._links.add((source, number))
-            self._note("link", number, source)
+            self._go(source, number)
 
-    def _interpreted(self) -> int:
-        """Return how many steps the interpreter did: what comes after one was not led to."""
+    def _go(self, source: int, number: int, at: int | None = None) -> None:
+        """Write down a way from one unit to the next."""
+        if not self.seen[source].direct:
+            kind = "lookup"
+        else:
+            kind = "chained" if (source, number) in self._links else "link"
+            self._links.add((source, number))
+        self._note(kind, number, source, at)
+
+    def settle(self) -> None:
+        """Write down how often the last unit went to itself: nobody was asked in between."""
+        if self._last >= 0 and self._plain[self._last]:
+            size = len(self.seen[self._last].code)
+            done = self._counted("instructions") - self._done
+            for turn in range(1, -(-done // size)):
+                self._go(self._last, self._last, self._began + turn * size)
+        self._done = self._counted("instructions")
+
+    def _counted(self, what: str) -> int:
         translator = self._computer.translator
-        return 0 if translator is None else translator.counts["steps"]
+        return 0 if translator is None else translator.counts[what]
 
     def _look_at(self, unit: Unit) -> UnitSeen:
         """Read the instructions of a unit."""
@@ -138,6 +160,9 @@ class _Recorder(TranslationCache):
         ]
         last = found[-1]
         kinds = {op.code for op in last.ops}
+        again = [op for op in last.ops if op.code in BRANCHES and op.ins[0].offset == last.address]
+        straight = all(class_of(one) == "IDENT" for one in found[:-1])
+        self._plain.append(straight and (not again or len(found) == 1))
         return UnitSeen(
             unit.key.address,
             unit.key.page,
@@ -233,6 +258,7 @@ def record_cache(
         path = kernel() if program == "kernel" else guest(program).path()
         computer.load(load(path, _RAM_MIB << 20))
     run = computer.run(instructions)
+    cache.settle()
     return CacheLog(
         program, policy, limit, tuple(cache.seen), tuple(cache.events), run.instructions
     )
