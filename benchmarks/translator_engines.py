@@ -7,6 +7,8 @@
 - our tiers: memory that could be paged, exact counts of instructions, a timer that may interrupt
   anywhere. What translating takes is in it, what another thread takes for it too.
 - our tiers without MMU (`Computer(mmu=False)`).
+- llvm, once warm: the same program a third time on the same machine, whose translations are there:
+  what is left when what compiling takes no longer counts, as in a run that is long enough.
 - interpreter, python: on the small program, by instruction.
 
 Each measures two times: of the processor, all threads together, and of the clock on the wall.
@@ -101,6 +103,28 @@ def tier(name: str, *, mmu: bool = True) -> Callable[[Guest], Taken]:
         if done.ended != "exit":
             raise RuntimeError(done.explain())
         return Taken(watch.taken.cpu_s + rest.taken.cpu_s, watch.taken.wall_s)
+
+    return run
+
+
+def warm(*, mmu: bool = True) -> Callable[[Guest], Taken]:
+    """Return what runs the large program again where all of it has been translated."""
+
+    def run(guest: Guest) -> Taken:
+        computer = Computer(RAM_MIB, history=0, tier="llvm", decoder=DECODER, mmu=mmu)
+        computer.load(load(guest.path(large=True), RAM_MIB << 20))
+        memory, registers = computer.memory.data, computer.processor.registers.data
+        begin = bytes(memory), bytes(registers)
+        for _ in range(3):
+            # The same bytes of code: nothing that was made of them has to be forgotten.
+            memory[:], registers[:] = begin
+            computer.processor.instructions, computer.exit_port.status = 0, None
+            with Stopwatch() as watch:
+                done = computer.run(10**9)
+            settle()
+            if done.ended != "exit" or done.instructions != guest.large_instructions - 1:
+                raise RuntimeError(done.explain())
+        return watch.taken
 
     return run
 
@@ -215,8 +239,10 @@ ENGINES = {
     "python": Engine(small("python", 10**9), str),
     "wasm": Engine(tier("wasm"), _package("wasmtime")),
     "llvm": Engine(tier("llvm"), _package("llvmlite")),
+    "llvm, once warm": Engine(warm(), _package("llvmlite")),
     "wasm, no MMU": Engine(tier("wasm", mmu=False), _package("wasmtime")),
     "llvm, no MMU": Engine(tier("llvm", mmu=False), _package("llvmlite")),
+    "llvm, once warm, no MMU": Engine(warm(mmu=False), _package("llvmlite")),
 }
 
 
