@@ -75,8 +75,8 @@ def pool(monkeypatch: pytest.MonkeyPatch) -> LaterPool:
 
 
 def short(monkeypatch: pytest.MonkeyPatch, size: int = 300) -> None:
-    monkeypatch.setattr(llvm_host, "SHORTEST", size)
-    monkeypatch.setattr(llvm_host, "LONGEST", size)
+    for name in ("SHORTEST", "WAITING", "LONGEST"):
+        monkeypatch.setattr(llvm_host, name, size)
     monkeypatch.setattr(llvm_host, "WORTH", 0)
 
 

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LlvmHost"]
 
-SHORTEST, LONGEST = 2_000_000, 32_000_000  # instructions of a slice
+SHORTEST, WAITING, LONGEST = 4_000_000, 8_000_000, 32_000_000  # instructions of a slice
 WORTH = 400_000  # instructions that the wasm tier does while LLVM compiles one
 
 
@@ -296,7 +296,7 @@ class LlvmHost:
                 job = _worker().submit(compiled, region, head, self._driver.asks, self._way)
                 region.awaited[head] = job
         is_waiting = any(region.awaited for region in self._regions.values())
-        self._slice = SHORTEST if is_waiting else min(2 * self._slice, LONGEST)
+        self._slice = min(2 * self._slice, WAITING if is_waiting else LONGEST)
 
     def _hot(self, address: int) -> tuple[Region | None, Key]:
         """Return a region that is running, and which loop of it.
