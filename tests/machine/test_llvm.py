@@ -405,3 +405,24 @@ def test_a_computer_is_freed_with_all_that_it_holds() -> None:
     gc.collect()
     assert translator() is None
     assert bytes(data[0x100000:0x100005]).hex() == LOOP[:10]
+
+
+def test_a_timer_that_comes_often_does_not_keep_llvm_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slice may be made of several runs; and what is left before each event is done exactly."""
+    ends = []
+    found = LaterPool()
+    monkeypatch.setattr(llvm_host, "_worker", lambda: found)
+    short(monkeypatch, 700)
+    for tier in ("llvm", "interpreter"):
+        computer = with_timer(150, "40 01c8 ebfb", history=0, tier=tier)  # without end
+        if tier == "llvm":
+            eager(computer)
+        runs = []
+        for _ in range(4):
+            runs.append(seen(computer, computer.run(2500)))
+            found.work()
+        ends.append(runs)
+        if tier == "llvm":
+            regions = host(computer)._regions.values()
+            assert any(region.codes for region in regions)
+    assert ends[0] == ends[1]

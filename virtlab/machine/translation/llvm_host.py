@@ -28,7 +28,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from virtlab.machine.translation.layout import EIP, LEFT, RECIPE
+from virtlab.machine.translation.layout import EIP, JUMPS, LEFT, RECIPE, SLOTS
 from virtlab.machine.translation.llvm_driver import Driver
 from virtlab.machine.translation.llvm_loops import head_of
 from virtlab.machine.translation.llvm_memory import Flat, Paged
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 __all__ = ["LlvmHost"]
 
 SHORTEST, WAITING, LONGEST = 4_000_000, 8_000_000, 32_000_000  # instructions of a slice
+_LEAST = 1000  # that a slice may come short of
 WORTH = 400_000  # instructions that the wasm tier does while LLVM compiles one
 
 
@@ -94,8 +95,7 @@ class LlvmHost:
         self.view, self.in_background = self._wasm.view, True
         self._regions: dict[int, Region] = {}
         self._gone: list[Code] = []
-        self._slice = SHORTEST
-        self._middle: set[int] = set()  # addresses at which the wasm tier is entered
+        self._slice, self._since = SHORTEST, 0
 
     # --- code -------------------------------------------------------------------------------------
 
@@ -200,7 +200,6 @@ class LlvmHost:
         for key, slot in region.slots.items():
             if not self._driver.knows(key[0]):
                 self._wasm.jump_to(key[0], slot)
-                self._middle.add(key[0])
 
     def forget_jumps(self) -> None:
         """Let running code find nothing.
@@ -214,7 +213,6 @@ class LlvmHost:
         """
         self._wasm.forget_jumps()
         self._driver.forget_all()
-        self._middle.clear()
         for region in self._regions.values():
             region.is_linked = False
 
@@ -235,7 +233,9 @@ class LlvmHost:
         --------
         See `compile`.
         """
-        return address in self._middle or self._driver.knows(address)
+        at = JUMPS + 8 * ((address ^ address >> 12) % SLOTS)
+        whose, slot = struct.unpack_from("<II", self.view, at)
+        return bool(whose == address and slot) or self._driver.knows(address)
 
     # --- running ----------------------------------------------------------------------------------
 
@@ -256,8 +256,10 @@ class LlvmHost:
             reason = self._driver.run(self.view)
             if reason not in (EMPTY, MISSING) or self._number(RECIPE):
                 return reason  # flags are to be made first
+            before = self._number(LEFT)
             reason = self._as_wasm(is_empty=reason == EMPTY)
-            if reason != MISSING or not self._driver.knows(self._number(EIP)):
+            goes_on = before != self._number(LEFT) and self._driver.knows(self._number(EIP))
+            if reason != MISSING or not goes_on:
                 return reason
 
     def _as_wasm(self, *, is_empty: bool) -> int:
@@ -265,18 +267,32 @@ class LlvmHost:
         left, address = self._number(LEFT), self._number(EIP)
         lends = is_empty and self._driver.knows(address)
         if lends:
-            slots = (region.slots.get((address, 0), 0) for _, region in self._linked())
-            self._wasm.jump_to(address, next(filter(None, slots), 0))
-        size = min(left, self._slice) if self.in_background else left
+            self._wasm.jump_to(address, self._slot_at((address, 0)))
+        least = min(_LEAST, self._slice)
+        rest = max(self._slice - self._since, least)
+        size = min(left, rest) if self.in_background else left
         struct.pack_into("<i", self.view, LEFT, size)
         reason = self._wasm.enter()
         if lends:
             self._wasm.jump_to(address, 0)
-        struct.pack_into("<i", self.view, LEFT, left - size + self._number(LEFT))
-        if reason == EMPTY and size < left:
-            self._found(self._number(EIP), size)
-            return SLICE
-        return reason
+        unused = self._number(LEFT)
+        struct.pack_into("<i", self.view, LEFT, left - size + unused)
+        self._since += size - unused
+        if reason == EMPTY and self.in_background and self._since >= self._slice - least:
+            self._found(self._number(EIP), self._since)
+            self._since = 0
+        return SLICE if reason == EMPTY and size < left else reason
+
+    def _slot_at(self, key: Key) -> int:
+        """Return the wasm tier's function that begins at a node; make it if there is none."""
+        around = [region for _, region in self._linked() if key in region.shape.number]
+        for region in around:
+            if key in region.slots:
+                return region.slots[key]
+        if around:
+            self._open(around[0], key)
+            return around[0].slots[key]
+        return 0
 
     def _number(self, place: int) -> int:
         return int(struct.unpack_from("<I", self.view, place)[0])
@@ -337,7 +353,6 @@ class LlvmHost:
                 arrived = True
         if arrived:  # what the wasm tier has of this code is not to be entered again
             self._wasm.forget_jumps()
-            self._middle.clear()
             for _, region in self._linked():
                 self._link(region)
         if self._gone and not any(region.awaited for region in self._regions.values()):
