@@ -41,6 +41,20 @@ def test_the_map_is_in_the_order_of_addresses(player: CachePlayer) -> None:
     assert {(order[a], order[b]) for a, b, _ in path} == set(moment.path)
 
 
+def test_ways_along_a_link_are_marked(player: CachePlayer) -> None:
+    player.set(program="fibonacci", limit=48)
+    order = [unit for _, units in rows_of(player.played) for unit in units]
+    marks = set()
+    for frame in range(0, len(player.played), 7):
+        player.set(frame=frame)
+        for a, b, linked in np.frombuffer(player.view.path, "<u2").reshape(-1, 3).tolist():
+            way = order[a], order[b]
+            kinds = [e.kind for e in player.moment.events if (e.source, e.unit) == way]
+            assert linked == (kinds[-1] == "chained")
+            marks.add(linked)
+    assert marks == {0, 1}
+
+
 def test_words_have_the_numbers(player: CachePlayer) -> None:
     player.set(program="itself", limit=48, frame=60)
     counted = np.bincount(player.moment.states, minlength=len(STATES))
