@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -14,9 +17,11 @@ from hypothesis import strategies as st
 
 from tests.machine.oracle import NO_QEMU, QEMU
 from tests.machine.small_guests import CODE, DECODER, handle, out, set_up
+from tests.machine.test_guests import compiler, needs_gcc
+from virtlab.datasets import changed_files
 from virtlab.machine.computer import Computer
 from virtlab.machine.console import Console
-from virtlab.machine.guests import shell
+from virtlab.machine.guests import FOLDER, SHELL, shell
 from virtlab.machine.image import load
 from virtlab.machine.key_script import parse_keys, write_keys
 from virtlab.machine.terminal import Escape, RawTerminal
@@ -280,3 +285,17 @@ def test_a_terminal_is_given_back_as_it_was_after_an_error() -> None:
 def test_a_script_of_keys_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(InvalidInputError, match="keys"):
         parse_keys(text)
+
+
+@needs_gcc
+def test_the_shell_builds_without_a_warning_to_the_same_bytes(root: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "virtlab/machine/shell"
+    shutil.copytree(SHELL, copy)
+    shutil.copytree(FOLDER, copy.parent / "program")
+    (copy / "shell.elf").unlink()
+    (tmp_path / "tools").mkdir()
+    tool = shutil.copy(root / "tools/build_guests.py", tmp_path / "tools")
+    subprocess.run([sys.executable, tool, "shell"], check=True, capture_output=True)
+    assert changed_files(copy) == []
+    if re.search(r"\(Debian 12\.2\.0-", compiler()):  # another compiler may choose other code
+        assert (copy / "SHA256SUMS").read_bytes() == (SHELL / "SHA256SUMS").read_bytes()

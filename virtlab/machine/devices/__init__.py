@@ -12,4 +12,8 @@ parts here are those that any PC has had since the AT, and QEMU has them too.
 | `disk` | an ATA disk on the first IDE channel | 0x1F0 to 0x1F7, 0x3F6 | IRQ 14 |
 | `screen` | VGA text mode | 0x3D4, 0x3D5, and memory at 0xB8000 | |
 | `exit_port` | QEMU's isa-debug-exit | 0xF4 | |
+
+A kernel of a later PC asks for more: a local APIC and an I/O APIC, which are reached through memory
+and not through ports, and a table that says where they are; a second disk on the channel; a
+keyboard. None of them is here. A device of one's own goes on the bus (`virtlab.machine.bus`).
 """
