@@ -17,9 +17,8 @@ from hypothesis import strategies as st
 
 from tests.machine.translated import RandomBlocks
 from virtlab.machine.memory import PAGE
-from virtlab.machine.translation.layout import FREE, JUMPS, RAM, READ_TLB, SLOTS, WRITE_TLB
+from virtlab.machine.translation.layout import JUMPS, LIMITS, RAM, READ_TLB, SLOTS, WRITE_TLB
 from virtlab.machine.translation.llvm_host import LlvmHost
-from virtlab.machine.translation.tlb import NoTlb
 
 CODE, MIB = 0x10000, 1 << 20
 END = RandomBlocks.RAM_MIB * MIB  # of RAM
@@ -101,15 +100,16 @@ def check_around(blocks: RandomBlocks) -> None:
     assert translator is not None
     view = translator.host.view
     assert bytes(view[UNUSED]) == CANARY
-    for table in () if isinstance(translator.tlb, NoTlb) else (READ_TLB, WRITE_TLB):
+    for table in (READ_TLB, WRITE_TLB):
         for slot in range(SLOTS):
             page, add = struct.unpack_from("<II", view, table + 8 * slot)
             assert page % PAGE == 0
             if page // PAGE % SLOTS == slot:  # else it is empty
                 assert RAM <= (page + add) % TOP <= len(view) - PAGE, hex(page)
-    assert not isinstance(translator.tlb, NoTlb) or not any(view[READ_TLB:RAM])
-    first, span = struct.unpack_from("<II", view, FREE)
-    assert first + span <= END
+    limits = view[LIMITS:RAM].cast("I")
+    assert all(limit <= (page + 1) * PAGE for page, limit in enumerate(limits[: END // PAGE]))
+    assert limits[END // PAGE - 1] <= END - 7
+    assert not any(limits[END // PAGE :])
     assert blocks.same_memory()
     assert translator.counts["instructions"] > 100
 

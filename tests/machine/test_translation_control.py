@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from virtlab.machine.pcode import CONST, UNIQUE, Op, Var
 from virtlab.machine.translation.control import Shape
-from virtlab.machine.translation.layout import EIP, LEFT, RAM
+from virtlab.machine.translation.layout import EIP, LEFT
 from virtlab.machine.translation.lifting import CELLS, Branch, Graph, Indirect, Jump, Leave, Node
 from virtlab.machine.translation.liveness import needs
 from virtlab.machine.translation.tiers import EMPTY, MISSING, Host, host_for
@@ -84,7 +84,7 @@ def code_walks(host: Host, graph: Graph, eax: int, left: int) -> tuple[int, int,
     slot = host.install(host.compile(graph, needs(graph), (0, 0), 1))
     host.forget_jumps()
     host.jump_to(0x5000, slot)
-    host.view[: RAM // 128] = bytes(RAM // 128)
+    host.view[:LEFT] = bytes(LEFT)
     struct.pack_into("<I", host.view, 0, eax)
     struct.pack_into("<I", host.view, EIP, 0x5000)
     struct.pack_into("<i", host.view, LEFT, left)

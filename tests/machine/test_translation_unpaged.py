@@ -15,9 +15,10 @@ from tests.machine.translated import RandomBlocks, eager, needs_wasmtime, random
 from virtlab.machine.computer import Computer
 from virtlab.machine.guests import GUESTS, Guest
 from virtlab.machine.image import load
-from virtlab.machine.memory import PAGE
-from virtlab.machine.translation.layout import FREE, RAM, READ_TLB
-from virtlab.machine.translation.tlb import free_of_code
+from virtlab.machine.memory import PAGE, Memory
+from virtlab.machine.processor import Processor
+from virtlab.machine.translation.layout import LIMITS, RAM, READ_TLB
+from virtlab.machine.translation.tlb import SoftTlb
 from virtlab.validate import InvalidInputError
 
 pytestmark = needs_wasmtime
@@ -71,7 +72,7 @@ def test_the_end_of_memory_is_where_the_interpreter_has_it(begin: int, step: int
     code = WALK.format(*(struct.pack("<I", number).hex() for number in (begin, step)))
     computer, other = (made(code, tier=tier) for tier in ("wasm", "interpreter"))
     assert computer.translator is not None
-    tables = computer.translator.host.view[READ_TLB:RAM]
+    tables = computer.translator.host.view[READ_TLB:LIMITS]
     before = bytes(tables)
     assert seen(computer, computer.run()) == seen(other, other.run())
     assert computer.translator.counts["instructions"] > 0
@@ -91,24 +92,37 @@ def test_code_may_lie_anywhere(address: int) -> None:
     same("bf00000800 b909000000 890f 81c7f10f0100 49 75f5 f4", address=address)
 
 
-@given(st.sets(st.integers(0, 20)), st.integers(1, 16))
-def test_the_free_piece_holds_no_code(pages: set[int], ram_pages: int) -> None:
-    first, span = free_of_code(pages, ram_pages * PAGE)
-    inside = set(range(first // PAGE, (first + span + 6) // PAGE + 1)) if span else set()
-    assert not inside & pages
-    assert all(page < ram_pages for page in inside)
-    runs = "".join("x" if page in pages else "." for page in range(ram_pages)).split("x")
-    assert len(inside) == max(map(len, runs))
+@given(st.lists(st.sets(st.integers(0, 20)), max_size=5), st.integers(1, 16))
+def test_limits_let_no_byte_of_code_be_written(steps: list[set[int]], ram_pages: int) -> None:
+    """Nor one beyond RAM; and all others, but near the end of a page before these."""
+    view = memoryview(bytearray(RAM + ram_pages * PAGE))
+    tlb = SoftTlb(view, Processor(Memory(ram_pages * PAGE, view[RAM:]), decoder=DECODER))
+    for pages in [set[int](), *steps]:
+        tlb.guard(pages)
+        limits = view[LIMITS:RAM].cast("I")
+        good = {page for page in range(ram_pages) if page not in pages}
+        for page in range(ram_pages + 3):
+            end = (page + 1) * PAGE if page + 1 in good else (page + 1) * PAGE - 7
+            assert limits[page] == (end if page in good else 0)
 
 
-def test_the_free_piece_follows_the_code() -> None:
+def test_limits_follow_the_code() -> None:
     computer = made("b814000000 48 75fd f4")
     assert computer.translator is not None
-    before = struct.unpack_from("<II", computer.translator.host.view, FREE)
+    limits = computer.translator.host.view[LIMITS:RAM].cast("I")
+    before = list(limits[0xFF:0x102])
     computer.run()
-    after = struct.unpack_from("<II", computer.translator.host.view, FREE)
-    assert before == (0, 2 * MIB - 7)
-    assert after == (0, MIB - 7)
+    assert before == [0x100000, 0x101000, 0x102000]
+    assert list(limits[0xFF:0x102]) == [0x100000 - 7, 0, 0x102000]
+
+
+def test_data_beside_code_that_is_often_written_is_asked_for() -> None:
+    """At first code leaves each time; then it is made anew, and calls the host."""
+    # mov ecx, 500; mov [0x100800], ecx; dec ecx; jnz; hlt
+    computer = same("b9f4010000 890d00081000 49 75f7 f4")
+    assert computer.translator is not None
+    assert computer.translator.counts["steps"] < 300
+    assert computer.translator.cache.counts["made anew"] > 0
 
 
 @pytest.mark.parametrize("tier", ["wasm", "interpreter"])

@@ -13,13 +13,14 @@ from virtlab.machine.pcode import COMPUTED, CONST, UNIQUE, Op, Var
 from virtlab.machine.translation.wasm_code import (
     I32,
     I64,
+    block_of,
     constant,
     local_get,
     module,
     signed_leb,
     unsigned_leb,
 )
-from virtlab.machine.translation.wasm_values import END, cannot_divide, computed
+from virtlab.machine.translation.wasm_values import END, computed, from_quotient, quotient
 
 pytestmark = needs_wasmtime
 SAME = {"COPY", "INT_NEGATE", "INT_2COMP", "INT_AND", "INT_OR", "INT_XOR", "INT_ADD", "INT_SUB"}
@@ -42,9 +43,16 @@ class Bench:
         self.wasmtime = wasmtime
         self.engine = wasmtime.Engine()
 
-    def run(self, sizes: tuple[int, int], out: int, code: bytes, ins: tuple[int, int]) -> int:
+    def run(
+        self,
+        sizes: tuple[int, int],
+        out: int,
+        code: bytes,
+        ins: tuple[int, int],
+        locals_: tuple[int, ...] = (),
+    ) -> int:
         kinds = tuple(I64 if size == 8 else I32 for size in (*sizes, out))
-        built = module([(kinds[:2], kinds[2:])], [], [((), code + END)], of_type=0, first=0)
+        built = module([(kinds[:2], kinds[2:])], [], [(locals_, code + END)], of_type=0, first=0)
         store = self.wasmtime.Store(self.engine)
         instance = self.wasmtime.Instance(store, self.wasmtime.Module(self.engine, built), [])
         signed = [
@@ -140,12 +148,29 @@ def test_whether_there_is_a_quotient(bench: Bench, signed: bool, size: int, of: 
     dividends |= {(1 << 8 * of - 1) * k + d for k in (1, 2, 3) for d in (-1, 0, 1)}
     dividends |= {top - (1 << 8 * of - 1) + d for d in (-1, 0, 1)}
     name = "CHECK_SIGNED_DIVIDE" if signed else "CHECK_DIVIDE"
-    op = Op(name, None, (Var(UNIQUE, -1, size), Var(UNIQUE, -2, size), Var(CONST, of, 1)))
-    code = cannot_divide(op, lambda var: local_get(-var.offset - 1))
-    for dividend in dividends:
-        for divisor in (0, 1, 2, 3, top - 1, top - 2):
-            ins = dividend % top, divisor
-            assert bench.run((size, size), 4, code, ins) == _has_none(*ins, size, of, signed=signed)
+    places = Var(UNIQUE, -1, size), Var(UNIQUE, -2, size)
+    op = Op(name, None, (*places, Var(CONST, of, 1)))
+    kind = I64 if size == 8 else I32
+    for part in ("DIV", "REM"):
+        code = f"INT_S{part}" if signed else f"INT_{part}"
+        result = from_quotient(Op(code, Var(UNIQUE, -3, size), places), _push, 2)
+        # block: the quotient, and 1 in the top bit if there is none
+        inner = quotient(op, _push, 2) + result + b"\x0f"
+        body = block_of("block") + inner + END + constant(0xDEAD, size)
+        for dividend in dividends:
+            for divisor in (0, 1, 2, 3, top - 1, top - 2):
+                ins = dividend % top, divisor
+                found = bench.run((size, size), size, body, ins, locals_=(kind,))
+                none = _has_none(*ins, size, of, signed=signed)
+                assert found == (0xDEAD if none else _known(code, ins, size))
+
+
+def _push(var: Var) -> bytes:
+    return local_get(-var.offset - 1)
+
+
+def _known(code: str, ins: tuple[int, int], size: int) -> int:
+    return int(COMPUTED[code](ins, size, size)) & (1 << 8 * size) - 1
 
 
 def _has_none(dividend: int, divisor: int, size: int, of: int, *, signed: bool) -> bool:

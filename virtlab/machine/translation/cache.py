@@ -38,7 +38,7 @@ class UnitKey(NamedTuple):
     page
         Number of the physical page that it was made from.
     flat
-        Which segments were flat: a bit each.
+        Which segments were flat: a bit each; and above these whether paging was on.
     rights
         What it may do to the interrupt flag.
     """
@@ -61,6 +61,8 @@ class Unit:
         Where its tier keeps the code.
     places
         What it was made from: (offset in the page, bytes) of each instruction.
+    recipes
+        Numbers of what it does not compute (`virtlab.machine.translation.liveness.Recipe`).
     born, used
         When it was made and last looked up, counted in look-ups.
     """
@@ -68,6 +70,7 @@ class Unit:
     key: UnitKey
     slot: int
     places: tuple[tuple[int, int], ...] = ()
+    recipes: range = range(0)
     born: int = 0
     used: int = 0
 
@@ -276,13 +279,15 @@ class TranslationCache:
             for page in range(address // PAGE, last // PAGE + 1)
         )
 
-    def forget_page(self, page: int) -> list[Unit]:
+    def forget_page(self, page: int, counted: str = "invalidations") -> list[Unit]:
         """Throw away what was made from a page.
 
         Parameters
         ----------
         page
             Its physical number.
+        counted
+            As what it is counted.
 
         Returns
         -------
@@ -295,7 +300,7 @@ class TranslationCache:
         []
         """
         gone = [self._units[key] for key in self._on_page.get(page, ())]
-        self.counts["invalidations"] += len(gone)
+        self.counts[counted] += len(gone)
         self._drop(gone)
         return gone
 

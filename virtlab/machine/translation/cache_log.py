@@ -100,9 +100,9 @@ class _Recorder(TranslationCache):
         self._enter(number)
         return gone
 
-    def forget_page(self, page: int) -> list[Unit]:
+    def forget_page(self, page: int, counted: str = "invalidations") -> list[Unit]:
         """Throw out what was made from a page."""
-        gone = super().forget_page(page)
+        gone = super().forget_page(page, counted)
         for old in gone:
             self._forget(old, "invalidate")
         return gone

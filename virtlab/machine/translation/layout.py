@@ -9,47 +9,42 @@ reach beyond it, whatever it computes, so a guest cannot get out.
     RECIPE    number of the recipe for flags that were not computed; 0 if all were
     REAL      which of them were computed after all: a bit each
     PENDING   1 if a device's interrupt is pending while IF is 0
-    FREE, SPAN
-              without MMU only: where the largest piece of RAM without code begins, and how many
-              addresses it has at which eight bytes fit
     KEPT      values for the recipe
     JUMPS     where translated code begins: by a hash of its address
     READ_TLB, WRITE_TLB
               per page: its linear address, and what to add to get to its bytes
+    LIMITS    per page of RAM: below which address what begins there may be written without a
+              question while paging is off; 0 if code was translated from it
     RAM       the guest's memory
 
-**Without MMU** (`Computer(mmu=False)`: paging is never turned on, so a linear address is a physical
-one) a tier reaches RAM with one comparison instead of a look into a table. All are unsigned, of 32
-bits:
+While paging is off a linear address is a physical one, and code that was made then reaches RAM
+without a TLB; when it is turned on, other code is made. All are unsigned, of 32 bits:
 
     read    if address < ram_bytes - (size - 1): at RAM + address; or else ask the host's `load`
-    write   if address - FREE < SPAN: at RAM + address; or else ask the host's `store`
+    write   if address < LIMITS[address >> 12]: at RAM + address; or else ask the host's `store`
 
-Whoever is asked answers as with an MMU: what lies beyond RAM, or where code was translated from,
-is seen there. FREE and SPAN change only while the host is asked or outside of translated code, and
-what a running region has read of them stays right until the region is told to leave.
+Whoever is asked answers as with paging: what lies beyond RAM, or where code was translated from,
+is seen there. With `Computer(mmu=False)` paging is never turned on, and all code is of this kind.
 """
 
 from __future__ import annotations
 
 __all__ = [
     "EIP",
-    "FREE",
     "JUMPS",
     "KEPT",
     "LEFT",
+    "LIMITS",
     "PENDING",
     "RAM",
     "READ_TLB",
     "REAL",
     "RECIPE",
     "SLOTS",
-    "SPAN",
     "WRITE_TLB",
 ]
 
 EIP = 644  # as `virtlab.machine.registers.PLACES` has it
 LEFT, RECIPE, REAL, PENDING, KEPT = 0x400, 0x404, 0x408, 0x414, 0x800
-FREE, SPAN = 0x40C, 0x410
 SLOTS = 4096  # of each table
-JUMPS, READ_TLB, WRITE_TLB, RAM = 0x8000, 0x10000, 0x18000, 0x20000
+JUMPS, READ_TLB, WRITE_TLB, LIMITS, RAM = 0x8000, 0x10000, 0x18000, 0x20000, 0x420000

@@ -12,6 +12,7 @@ from virtlab.machine.translation.liveness import needs as find_needs
 from virtlab.machine.translation.llvm import LlvmFunction
 from virtlab.machine.translation.llvm_node import label
 from virtlab.machine.translation.python import PythonFunction
+from virtlab.machine.translation.tiers import DONE, EMPTY, FAULT
 from virtlab.machine.translation.wasm import WasmFunction, wasm_module
 from virtlab.machine.translation.wasm_read import read_module
 from virtlab.machine.translation.wasm_short import shorthand
@@ -21,8 +22,11 @@ if TYPE_CHECKING:
 
     from virtlab.machine.translation.lifting import Graph, Key
     from virtlab.machine.translation.liveness import Needs
+    from virtlab.machine.translation.wasm_short import Line
 
 __all__ = ["Code", "code_of"]
+
+_REASONS = {str(DONE): "DONE", str(FAULT): "FAULT", str(EMPTY): "EMPTY"}
 
 
 class Code(NamedTuple):
@@ -65,8 +69,8 @@ def code_of(
     >>> from virtlab.machine.translation.lifting import Leave, Node
     >>> from virtlab.machine.translation.liveness import needs
     >>> graph = {(0, 0): Node((0, 0), end=Leave(5))}
-    >>> code_of("wasm", graph, needs(graph), (0, 0), hex).lines[-1]
-    (0, 'leave DONE at 5')
+    >>> code_of("wasm", graph, needs(graph), (0, 0), hex).lines[-2:]
+    [(0, 'leave DONE at 5'), (0, 'leave reason at address')]
     """
     if tier == "interpreter":
         return Code([], 0)
@@ -121,15 +125,44 @@ def _wasm(graph: Graph, needs: dict[Key, Needs], start: Key, where: Callable[[in
     module = read_module(wasm_module([function]))
     nodes = [] if function.shape.is_reducible else [key[0] for key in function.shape.order]
     lines = shorthand(module, module.functions[-1], _names(function), where, nodes)
+    lines = _with_leaving(lines)
     size = len(WasmFunction(graph, needs, start).code)
     return Code([(line.mark, "  " * line.depth + line.text) for line in lines], size)
+
+
+def _with_leaving(lines: list[Line]) -> list[Line]:
+    """Write as one line what says where to go on, why, and jumps to where all is stored."""
+    found: list[Line] = []
+    at = 0
+    while at < len(lines):
+        texts = [*(line.text for line in lines[at : at + 4]), "", "", ""]
+        is_it = texts[0].startswith("address = ") and texts[1].startswith("reason = ")
+        if not is_it:
+            found.append(lines[at])
+            at += 1
+            continue
+        why = _REASONS.get(texts[1].removeprefix("reason = "), texts[1])
+        to = texts[0].removeprefix("address = ")
+        found.append(lines[at]._replace(text=f"leave {why} at {to}"))
+        at += 3 if texts[2].startswith("goto") else 4
+    return found
 
 
 def _names(function: WasmFunction) -> dict[int, str]:
     """Return what a function's locals are called."""
     named: dict[str, Any] = vars(function)
     names = {local: _word(cell) for cell, local in function.place.items()}
-    for word in ("left", "wide", "recipe", "condition", "target", "next"):
+    for word in (
+        "left",
+        "wide",
+        "recipe",
+        "condition",
+        "target",
+        "next",
+        "reason",
+        "address",
+        "real",
+    ):
         if isinstance(named.get(word), int):
             names[named[word]] = {"condition": "yes", "target": "to"}.get(word, word)
     names.update({local: f"kept{at}" for at, local in enumerate(named.get("keeps", ()))})

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 __all__ = ["Needs", "Recipe", "live_out", "needs"]
 
 _FLAGS = frozenset(FLAG_CELLS)
+_ALL = frozenset(CELLS)
+_GENERAL = _ALL - _FLAGS
 
 
 @dataclass(frozen=True)
@@ -139,19 +141,7 @@ def live_out(graph: Graph, *, at_exits: bool = True) -> dict[Key, set[Var]]:
     >>> len(live[0, 0])
     15
     """
-    at_start: dict[Key, set[Var]] = {key: set() for key in graph}
-    at_end: dict[Key, set[Var]] = {key: set() for key in graph}
-    changed = True
-    while changed:
-        changed = False
-        for key, node in reversed(graph.items()):
-            leaves = at_exits and isinstance(node.end, Leave | Indirect)
-            out = set(CELLS) if leaves else set(CELLS) - _FLAGS
-            out = out.union(*(at_start[after] for after in node.follow))
-            before = _read(node, out) | (out - node.sets.keys())
-            changed = changed or before != at_start[key] or out != at_end[key]
-            at_start[key], at_end[key] = before, out
-    return at_end
+    return _Flow(graph, at_exits=at_exits).live_out()
 
 
 def needs(graph: Graph, *, drop_dead: bool = True, at_exits: bool = True) -> dict[Key, Needs]:
@@ -185,10 +175,51 @@ def needs(graph: Graph, *, drop_dead: bool = True, at_exits: bool = True) -> dic
     >>> len(graph[0, 0].ops), len(eager.hot), len(lazy.hot), [str(op) for op in lazy.recipe.ops][:1]
     (32, 17, 2, ['t-11 = INT_CARRY t-a, EBX'])
     """
-    live = live_out(graph, at_exits=at_exits) if drop_dead else {key: set(CELLS) for key in graph}
     if not drop_dead:
-        live = {key: live[key] | _temporaries(graph) for key in graph}
-    return {key: _of_node(node, live[key]) for key, node in graph.items()}
+        live = {*CELLS, *_temporaries(graph)}
+        return {key: _of_node(node, live) for key, node in graph.items()}
+    flow = _Flow(graph, at_exits=at_exits)
+    return {key: flow.of_node(key, live)[0] for key, live in flow.live_out().items()}
+
+
+class _Flow:
+    """Which cells are live where; what depends on the same cells is found out once."""
+
+    def __init__(self, graph: Graph, *, at_exits: bool) -> None:
+        self.graph, self.at_exits = graph, at_exits
+        self.known: dict[tuple[Key, frozenset[Var]], tuple[Needs, set[Var]]] = {}
+
+    def of_node(self, key: Key, live: set[Var]) -> tuple[Needs, set[Var]]:
+        """Return what of a node is needed, and which cells are for that at its start."""
+        node = self.graph[key]
+        which = key, frozenset(live & node.sets.keys())
+        if which not in self.known:
+            found = _of_node(node, live)
+            self.known[which] = found, _read(node, found)
+        return self.known[which]
+
+    def live_out(self) -> dict[Key, set[Var]]:
+        """Go back through the graph until nothing changes."""
+        at_start: dict[Key, set[Var]] = {key: set() for key in self.graph}
+        at_end: dict[Key, set[Var]] = {key: set() for key in self.graph}
+        todo = dict.fromkeys(reversed(self.graph))
+        before: dict[Key, list[Key]] = {key: [] for key in self.graph}
+        for key, node in self.graph.items():
+            for after in node.follow:
+                before[after].append(key)
+        while todo:
+            key = next(iter(todo))
+            del todo[key]
+            node = self.graph[key]
+            leaves = self.at_exits and isinstance(node.end, Leave | Indirect)
+            out = set(_ALL if leaves else _GENERAL)
+            out = out.union(*(at_start[after] for after in node.follow))
+            start = self.of_node(key, out)[1] | (out - node.sets.keys())
+            at_end[key] = out
+            if start != at_start[key]:
+                at_start[key] = start
+                todo.update(dict.fromkeys(before[key]))
+        return at_end
 
 
 def _temporaries(graph: Graph) -> set[Var]:
@@ -241,17 +272,14 @@ def _closure(node: Node, wanted: set[Var]) -> set[int]:
     return found
 
 
-def _read(node: Node, live: set[Var]) -> set[Var]:
+def _read(node: Node, needed: Needs) -> set[Var]:
     """Return the cells whose value at the start of a node something needs."""
-    needed = _of_node(node, live)
     wanted = {*needed.sets.values(), *node.ending}
+    for moment in node.moments.values():  # computed on the way out
+        wanted.update(moment.values.values())
     _closure(node, wanted)
     if needed.recipe is not None:
         wanted.update(needed.recipe.leaves)
-    for moment in node.moments.values():  # computed on the way out
-        recalled = set(moment.values.values())
-        _closure(node, recalled)
-        wanted |= recalled
     missing = _FLAGS - node.sets.keys() if _FLAGS & node.sets.keys() else ()
     return {*_cells(wanted), *missing}
 

@@ -28,6 +28,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from virtlab.machine.translation import wasm_memory
 from virtlab.machine.translation.layout import EIP, JUMPS, LEFT, RECIPE, SLOTS
 from virtlab.machine.translation.llvm_driver import Driver
 from virtlab.machine.translation.llvm_loops import head_of
@@ -91,11 +92,29 @@ class LlvmHost:
     ) -> None:
         self._driver = Driver(load, store)
         self._wasm = WasmHost(ram_bytes, load, store, mmu=mmu)
-        self._way: Way = Paged() if mmu else Flat(ram_bytes)
+        self._ram_bytes = ram_bytes
         self.view, self.in_background = self._wasm.view, True
         self._regions: dict[int, Region] = {}
         self._gone: list[Code] = []
         self._slice, self._since = SHORTEST, 0
+
+    @property
+    def paged(self) -> bool:
+        """Whether paging is on where what is compiled next will run."""
+        return self._wasm.paged
+
+    @paged.setter
+    def paged(self, paged: bool) -> None:
+        self._wasm.paged = paged
+
+    @property
+    def asks(self) -> bool:
+        """Whether code is to call the host for memory that it cannot reach."""
+        return self._wasm.asks
+
+    @asks.setter
+    def asks(self, asks: bool) -> None:
+        self._wasm.asks = asks
 
     # --- code -------------------------------------------------------------------------------------
 
@@ -188,7 +207,7 @@ class LlvmHost:
         region = self._regions[slot]
         region.is_linked = True
         if not self.in_background and region.start not in region.codes:
-            way = self._way
+            way = self._way(region)
             code, _ = compiled(region, region.start, self._driver.asks, way, now=True)
             region.codes[region.start] = code
         self._link(region)
@@ -309,7 +328,7 @@ class LlvmHost:
             self._open(region, head)
             region.spent[head] += instructions
             if head not in region.codes and self._pays(region, head):
-                job = _worker().submit(compiled, region, head, self._driver.asks, self._way)
+                job = _worker().submit(compiled, region, head, self._driver.asks, self._way(region))
                 region.awaited[head] = job
         is_waiting = any(region.awaited for region in self._regions.values())
         self._slice = min(2 * self._slice, WAITING if is_waiting else LONGEST)
@@ -332,9 +351,16 @@ class LlvmHost:
     def _open(self, region: Region, head: Key) -> None:
         """Let the wasm tier be entered where a loop begins."""
         if head not in region.slots:
+            way = region.wasm.way
+            self.paged, self.asks = isinstance(way, wasm_memory.Paged), way.asks
             function = self._wasm.compile(region.graph, region.needs, head, region.first_recipe)
             region.slots[head] = self._wasm.install(function)
             self._link(region)
+
+    def _way(self, region: Region) -> Way:
+        """Return the way to RAM of what the region was made for."""
+        is_flat = isinstance(region.wasm.way, wasm_memory.Flat)
+        return Flat(self._ram_bytes) if is_flat else Paged()
 
     def _pays(self, region: Region, key: Key) -> bool:
         """Return whether as much was spent as compiling takes."""

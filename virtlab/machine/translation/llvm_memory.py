@@ -97,7 +97,7 @@ class Paged:
 
 
 class Flat:
-    """Without paging: one comparison.
+    """While paging is off: one comparison.
 
     Parameters
     ----------
@@ -118,24 +118,7 @@ class Flat:
         self.ram_bytes = ram_bytes
 
     def begin(self, lines: Lines) -> None:
-        """Load where may be written: it does not change while a function runs.
-
-        Parameters
-        ----------
-        lines
-            Where lines are added.
-
-        Examples
-        --------
-        >>> from virtlab.machine.translation.llvm_values import Lines
-        >>> lines = Lines()
-        >>> Flat(1 << 20).begin(lines)
-        >>> lines.text[-1]
-        '  %span = load i32, ptr %p_span'
-        """
-        for name, offset in (("free", layout.FREE), ("span", layout.SPAN)):
-            lines.add(f"%p_{name} = getelementptr i8, ptr %base, i64 {offset}")
-            lines.add(f"%{name} = load i32, ptr %p_{name}")
+        """Add nothing."""
 
     def look(self, lines: Lines, address: str, size: int, hit: str, miss: str, table: int) -> str:
         """Compare an address.
@@ -158,7 +141,11 @@ class Flat:
         if table == layout.READ_TLB:
             is_beyond = value(f"icmp uge i32 {address}, {self.ram_bytes - (size - 1)}")
         else:
-            is_beyond = value(f"icmp uge i32 {value(f'sub i32 {address}, %free')}, %span")
+            page = value(f"zext i32 {value(f'lshr i32 {address}, 12')} to i64")
+            limits = value(f"getelementptr i8, ptr %base, i64 {layout.LIMITS}")
+            entry = value(f"getelementptr i32, ptr {limits}, i64 {page}")
+            limit = value(f"load i32, ptr {entry}, align 4{_IN_TABLE}")
+            is_beyond = value(f"icmp uge i32 {address}, {limit}")
         lines.add(f"br i1 {is_beyond}, label %{miss}, label %{hit}{RARELY}")
         lines.text.append(f"{hit}:")
         at = value(f"zext i32 {address} to i64")

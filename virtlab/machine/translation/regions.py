@@ -113,7 +113,10 @@ def class_of(instruction: Instruction) -> str:
 
 
 def find_region(
-    start: int, fetch: Callable[[int], Instruction | None], limit: int = LIMIT
+    start: int,
+    fetch: Callable[[int], Instruction | None],
+    limit: int = LIMIT,
+    calls: Callable[[int], bool] = lambda _address: True,
 ) -> Region:
     """Follow the code from an address.
 
@@ -125,6 +128,9 @@ def find_region(
         Gives the instruction at an address, or None where the region has to end.
     limit
         Instructions at most.
+    calls
+        Says whether a function is to be followed, and what comes after its call: (its address; if
+        that is not known, what comes after). What never ran yet may never run.
 
     Returns
     -------
@@ -144,7 +150,7 @@ def find_region(
     region = Region(start, leaders={start})
     todo = [start]
     while todo and len(region.code) < limit:
-        todo += _follow(region, todo.pop(0), fetch, limit)
+        todo += _follow(region, todo.pop(0), fetch, limit, calls)
     return region
 
 
@@ -233,7 +239,11 @@ def _leads_elsewhere(instruction: Instruction) -> bool:
 
 
 def _follow(
-    region: Region, at: int, fetch: Callable[[int], Instruction | None], limit: int
+    region: Region,
+    at: int,
+    fetch: Callable[[int], Instruction | None],
+    limit: int,
+    calls: Callable[[int], bool],
 ) -> list[int]:
     """Take one straight line of code; return where else it leads."""
     found: list[int] = []
@@ -242,17 +252,24 @@ def _follow(
         if instruction is None or not _can_take(instruction, fetch, limit - len(region.code)):
             break
         region.code[at] = instruction
-        targets = [op.ins[0].offset for op in _jumps(instruction)]
-        if instruction.mnemonic.startswith("CALL"):
-            region.sites.append(instruction.next)
-            targets.append(instruction.next)
         if class_of(instruction) == "control":
-            region.leaders.update(targets, [instruction.next])
-        found += targets
-        if not _goes_on(instruction):
-            break
+            found += _targets(region, instruction, calls)
+            if not _goes_on(instruction):
+                break
         at = instruction.next
     return found
+
+
+def _targets(region: Region, instruction: Instruction, calls: Callable[[int], bool]) -> list[int]:
+    """Note where an instruction leads; return what of that is to be followed."""
+    targets = [op.ins[0].offset for op in _jumps(instruction)]
+    region.leaders.update(targets, [instruction.next])
+    if not instruction.mnemonic.startswith("CALL"):
+        return targets
+    if not calls(targets[0] if targets else instruction.next):
+        return []
+    region.sites.append(instruction.next)
+    return [*targets, instruction.next]
 
 
 def successors(instruction: Instruction) -> tuple[int, ...]:

@@ -30,6 +30,7 @@ __all__ = [
     "Compiled",
     "Host",
     "KeepsPages",
+    "Specializes",
     "host_for",
 ]
 
@@ -101,6 +102,23 @@ class KeepsPages(Protocol):
 
     def forget_writes(self) -> None:
         """Forget which pages may be written."""
+
+
+@runtime_checkable
+class Specializes(Protocol):
+    """A host that makes better code if it is told what it will be run for.
+
+    Attributes
+    ----------
+    paged
+        Whether paging is on: code made while it is off is never run while it is on.
+    asks
+        Whether memory that cannot be reached at once is often met, so that code should call the
+        host and go on, and not leave.
+    """
+
+    paged: bool
+    asks: bool
 
 
 def host_for(tier: str, ram_bytes: int, load: Load, store: Store, *, mmu: bool = True) -> Host:

@@ -13,12 +13,17 @@ another slot.
 from __future__ import annotations
 
 import struct
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from virtlab.machine.faults import Fault
 from virtlab.machine.memory import PAGE
-from virtlab.machine.translation.layout import FREE, RAM, READ_TLB, SLOTS, SPAN, WRITE_TLB
+from virtlab.machine.translation.layout import (
+    LIMITS,
+    RAM,
+    READ_TLB,
+    SLOTS,
+    WRITE_TLB,
+)
 from virtlab.machine.translation.tiers import KeepsPages
 
 if TYPE_CHECKING:
@@ -27,9 +32,10 @@ if TYPE_CHECKING:
     from virtlab.machine.processor import Processor
     from virtlab.machine.translation.tiers import Host
 
-__all__ = ["NoTlb", "SoftTlb", "free_of_code", "tlb_for"]
+__all__ = ["SoftTlb", "tlb_for"]
 
 _END = 1 << 32
+_LONGEST = 8  # bytes of an access
 _HALF = SLOTS // 2  # and not 1: what begins in a slot's page may end in the next page
 _EMPTY = b"".join(struct.pack("<II", (slot + _HALF) % SLOTS << 12, 0) for slot in range(SLOTS))
 
@@ -74,7 +80,12 @@ class SoftTlb:
         self.view, self.processor, self.is_code, self.asked = view, processor, is_code, 0
         self.on_flush: Callable[[int | None], None] = lambda _linear: None
         self.on_guard: Callable[[], None] = lambda: None
+        self._limits = view[LIMITS:RAM].cast("I")
+        self._pages = (len(view) - RAM) // PAGE
+        self._guarded: frozenset[int] = frozenset()
         self.flush()
+        for page in range(self._pages):
+            self._limit(page)
 
     def load(self, address: int, size: int) -> int:
         """Read for translated code.
@@ -186,9 +197,20 @@ class SoftTlb:
         >>> from virtlab.machine.processor import Processor
         >>> SoftTlb(memoryview(bytearray(RAM)), Processor()).guard({1})
         """
-        del pages
-        self._empty(WRITE_TLB, 0, SLOTS)
-        self.on_guard()
+        changed, self._guarded = self._guarded.symmetric_difference(pages), frozenset(pages)
+        if not changed.isdisjoint(pages):
+            self._empty(WRITE_TLB, 0, SLOTS)
+            self.on_guard()
+        for page in changed:
+            self._limit(page)
+            self._limit(page - 1)  # what begins there may end in the page
+
+    def _limit(self, page: int) -> None:
+        """Say up to where a page may be written while paging is off."""
+        if 0 <= page < self._pages:
+            is_last = page + 1 in self._guarded or page + 1 == self._pages
+            end = (page + 1) * PAGE - (_LONGEST - 1 if is_last else 0)
+            self._limits[page] = 0 if page in self._guarded else end
 
     def _empty(self, table: int, first: int, last: int) -> None:
         self.view[table + 8 * first : table + 8 * last] = _EMPTY[8 * first : 8 * last]
@@ -217,67 +239,7 @@ class SoftTlb:
         return bool(page == address & ~(PAGE - 1))
 
 
-class NoTlb(SoftTlb):
-    """Answers translated code where paging is never turned on, and there is no table.
-
-    Examples
-    --------
-    >>> from virtlab.machine.memory import Memory
-    >>> from virtlab.machine.processor import Processor
-    >>> view = memoryview(bytearray(RAM + 4 * PAGE))
-    >>> tlb = NoTlb(view, Processor(Memory(4 * PAGE, view[RAM:])))
-    >>> tlb.guard({1})
-    >>> [hex(number) for number in struct.unpack_from("<II", view, FREE)]
-    ['0x2000', '0x1ff9']
-    """
-
-    def __init__(
-        self,
-        view: memoryview,
-        processor: Processor,
-        is_code: Callable[[int, int], bool] = lambda _address, _size: False,
-    ) -> None:
-        super().__init__(view, processor, is_code)
-        self.guard(())
-
-    def flush(self, linear: int | None = None) -> None:
-        """Do nothing.
-
-        Parameters
-        ----------
-        linear
-            Not needed.
-
-        Examples
-        --------
-        See the class.
-        """
-
-    def guard(self, pages: Collection[int]) -> None:
-        """Say which piece of RAM may be written without a question.
-
-        Parameters
-        ----------
-        pages
-            Physical numbers of all that hold code.
-
-        Examples
-        --------
-        See the class.
-        """
-        self.view[FREE : SPAN + 4] = struct.pack("<II", *free_of_code(pages, self._ram_bytes))
-
-    @property
-    def _ram_bytes(self) -> int:
-        return len(self.view) - RAM
-
-    def _fill(self, table: int, address: int, physical: int) -> None:
-        """Remember nothing."""
-
-
-def tlb_for(
-    host: Host, processor: Processor, is_code: Callable[[int, int], bool], *, mmu: bool
-) -> SoftTlb:
+def tlb_for(host: Host, processor: Processor, is_code: Callable[[int, int], bool]) -> SoftTlb:
     """Make what answers a host's code.
 
     Parameters
@@ -286,8 +248,6 @@ def tlb_for(
         Where it runs.
     processor, is_code
         As `SoftTlb` takes them.
-    mmu
-        False if paging is never turned on. A host that keeps pages of its own has a TLB even so.
 
     Returns
     -------
@@ -301,39 +261,10 @@ def tlb_for(
     >>> from virtlab.machine.translation.tiers import host_for
     >>> host = host_for("python", 4 * PAGE, lambda at, size: -1, lambda at, size, value: 1)
     >>> processor = Processor(Memory(4 * PAGE, host.view[RAM:]))
-    >>> type(tlb_for(host, processor, lambda at, size: False, mmu=False)).__name__
-    'SoftTlb'
+    >>> tlb_for(host, processor, lambda at, size: False).asked
+    0
     """
-    if not isinstance(host, KeepsPages):
-        return (SoftTlb if mmu else NoTlb)(host.view, processor, is_code)
     tlb = SoftTlb(host.view, processor, is_code)
-    tlb.on_flush, tlb.on_guard = host.forget_pages, host.forget_writes
+    if isinstance(host, KeepsPages):
+        tlb.on_flush, tlb.on_guard = host.forget_pages, host.forget_writes
     return tlb
-
-
-def free_of_code(pages: Collection[int], ram_bytes: int) -> tuple[int, int]:
-    """Return the largest piece of RAM that no code was translated from.
-
-    Parameters
-    ----------
-    pages
-        Physical numbers of those that hold code.
-    ram_bytes
-        Where RAM ends.
-
-    Returns
-    -------
-    tuple
-        Its first address, and how many addresses it has at which eight bytes fit.
-
-    Examples
-    --------
-    >>> free_of_code({1, 5}, 8 * PAGE) == (2 * PAGE, 3 * PAGE - 7)
-    True
-    >>> free_of_code({0}, PAGE)
-    (0, 0)
-    """
-    last = ram_bytes // PAGE
-    edges = [-1, *sorted(page for page in pages if page < last), last]
-    room, first = max((after - before - 1, before + 1) for before, after in pairwise(edges))
-    return (first * PAGE, room * PAGE - 7) if room > 0 else (0, 0)

@@ -30,13 +30,12 @@ from virtlab.machine.encoding import CS
 from virtlab.machine.faults import Fault
 from virtlab.machine.memory import PAGE
 from virtlab.machine.translation.cache import TranslationCache, Unit, UnitKey
-from virtlab.machine.translation.deprivilege import Rights, deprivileged, rights_of
+from virtlab.machine.translation.deprivilege import Rights, rights_of
 from virtlab.machine.translation.layout import KEPT, LEFT, PENDING, RECIPE
-from virtlab.machine.translation.lifting import FLAG_CELLS, lift
-from virtlab.machine.translation.liveness import needs
+from virtlab.machine.translation.lifting import FLAG_CELLS
+from virtlab.machine.translation.making import Maker
 from virtlab.machine.translation.modes import Modes
 from virtlab.machine.translation.passes import Passes
-from virtlab.machine.translation.regions import find_block, find_region, touches_memory
 from virtlab.machine.translation.tiers import EMPTY, FAULT, SLICE, TIERS, host_for
 from virtlab.machine.translation.tlb import tlb_for
 from virtlab.validate import InvalidInputError, integer, one_of
@@ -45,15 +44,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from virtlab.machine.computer import Computer
-    from virtlab.machine.decode import Instruction
     from virtlab.machine.segments import Segment
-    from virtlab.machine.translation.liveness import Recipe
 
 __all__ = ["HOT", "Translator", "translator_for"]
 
 HOT = 4  # visits after which code is translated
-_MOST = 50_000_000  # instructions between two looks at Ctrl-C
+_MOST = 400_000_000  # instructions between two looks at Ctrl-C
 _LOOK = 200  # steps in which to come by code, if execution was stopped in the middle of a unit
+_OFTEN = 16  # times that code may leave before it is made anew
 
 
 class Translator:
@@ -78,7 +76,7 @@ class Translator:
     ----------
     host
         Runs what was translated; has the buffer that the computer is to work on.
-    cache, tlb, modes
+    cache, tlb, maker, modes
         Its parts; `modes` only with `Passes(direct=True)`.
     counts
         'entries' into translated code, 'steps' of the interpreter, 'instructions' that ran
@@ -107,13 +105,14 @@ class Translator:
         self.passes = passes or Passes()
         # Weakly: a host may keep what it calls for as long as it lives itself.
         ask = _weakly(self._load), _weakly(self._store)
-        self.host, self._mmu = host_for(tier, ram_bytes, *ask, mmu=mmu), mmu
+        self.host = host_for(tier, ram_bytes, *ask, mmu=mmu)
         self.cache = TranslationCache() if cache is None else cache
         self.hot, self.counts = integer("hot", hot, minimum=1), Counter[str]()
         self._visits: Counter[UnitKey] = Counter()
+        self._misses: Counter[int] = Counter()
         self._mode, self._flat, self._left_out = (False, Rights.KERNEL), 0, False
         self._segments: tuple[Segment, ...] = ()
-        self._recipes: list[Recipe] = []
+        self._straight = 0  # which of them are flat
         self._linked: set[int] = set()  # linear pages that the driver finds code on
         self.modes = Modes() if self.passes.direct else None
         self._at_entry, self._looking = True, 0
@@ -131,7 +130,8 @@ class Translator:
         See the class: a computer does it when it is made.
         """
         self.computer, self.processor = computer, computer.processor
-        self.tlb = tlb_for(self.host, self.processor, self.cache.has_code, mmu=self._mmu)
+        self.maker = Maker(self.host, computer.processor, self.passes)
+        self.tlb = tlb_for(self.host, self.processor, self.cache.has_code)
         computer.memory.guarded = self.cache.pages
         self.processor.paging.on_change = self._paging_changed
         computer.memory.on_guarded = self._written
@@ -151,7 +151,7 @@ class Translator:
 
     def _remove(self, units: Sequence[Unit]) -> None:
         for unit in units:
-            self.host.remove(unit.slot)
+            self.maker.forget(unit)
         if units:
             self._unlink()
             self.tlb.guard(self.cache.pages)
@@ -188,7 +188,9 @@ class Translator:
             budget = self._budget(limit)
             if budget > 0 and self._is_there():
                 reason, done = self._enter(budget)
-                if done and reason != FAULT:
+                if reason == FAULT:
+                    self._missed()
+                elif done:
                     return
         self._step()
 
@@ -225,12 +227,20 @@ class Translator:
         self.counts["instructions"] += done
         return reason, done
 
+    def _missed(self) -> None:
+        """Make code anew that often left because it could not reach memory."""
+        address = self.processor.registers["EIP"]
+        self._misses[address] += 1
+        if self._misses[address] == _OFTEN and not self.processor.paging.on:
+            self.maker.asking.add(address // PAGE)
+            self._remove(self.cache.forget_page(address // PAGE, "made anew"))
+
     def _make_flags(self) -> None:
         """Make the flags that were not computed, now that somebody may look."""
         view = self.host.view
         number, real = struct.unpack_from("<II", view, RECIPE)
         if number:
-            recipe = self._recipes[number - 1]
+            recipe = self.maker.recipes[number]
             kept = struct.unpack_from(f"<{len(recipe.leaves)}Q", view, KEPT)
             for cell, value in recipe.flags(kept).items():
                 if not real >> FLAG_CELLS.index(cell) & 1:
@@ -277,10 +287,12 @@ class Translator:
             self._unlink()
         segments = tuple(processor.segments)
         if segments != self._segments:
-            flat = sum(_is_flat(segment) << k for k, segment in enumerate(segments))
-            if flat != self._flat:
-                self._unlink()
-            self._segments, self._flat = segments, flat
+            self._segments = segments
+            self._straight = sum(_is_flat(segment) << k for k, segment in enumerate(segments))
+        flat = self._straight | processor.paging.on << len(segments)
+        if flat != self._flat:
+            self._flat = flat
+            self._unlink()
         if not self._flat >> CS & 1:
             return None
         address = processor.registers["EIP"]
@@ -292,45 +304,19 @@ class Translator:
 
     def _translate(self, key: UnitKey) -> Unit | None:
         """Translate from an address on, and put it into the cache."""
-        find = find_region if self.passes.regions else find_block
-        region = find(key.address, self._fetcher(key), self.passes.most)
-        self._left_out = not region.code
-        if self._left_out:
-            return None
-        graph = self.passes.made(lift(region))
-        needed = needs(graph, drop_dead=self.passes.dead_flags)
-        compiled = self.host.compile(graph, needed, (key.address, 0), 1 + len(self._recipes))
-        self._recipes += compiled.recipes
-        places = [(i.address % PAGE, len(i.code)) for i in region.code.values()]
-        unit = Unit(key, self.host.install(compiled), tuple(places))
-        is_new = key.page not in self.cache.pages
-        self._remove(self.cache.add(unit))
-        if is_new:
-            self.tlb.guard(self.cache.pages)
-        return unit
 
-    def _fetcher(self, key: UnitKey) -> Callable[[int], Instruction | None]:
-        """Return what gives the instructions of one page."""
-        first = key.address & ~(PAGE - 1)
-        code = self.computer.memory.read(key.page * PAGE, PAGE)
+        def ran(address: int) -> bool:
+            return self.hot == 1 or key._replace(address=address) in self._visits
+
         in_cache = self.passes.in_cache and not (self.modes and self.modes.now.direct)
-
-        def fetch(address: int) -> Instruction | None:
-            at = address - first
-            if not 0 <= at < PAGE:
-                return None
-            try:
-                found = self.processor.decoder.decode(address, code[at : at + LONGEST])
-            except Fault:
-                return None
-            if in_cache:
-                found = deprivileged(found, key.rights)
-            return found if self._goes_through_flat(found) else None
-
-        return fetch
-
-    def _goes_through_flat(self, instruction: Instruction) -> bool:
-        return all(self._flat >> op.segment & 1 for op in instruction.ops if touches_memory(op))
+        unit = self.maker.make(key, ran, in_cache=in_cache)
+        self._left_out = unit is None
+        if unit is not None:
+            is_new = key.page not in self.cache.pages
+            self._remove(self.cache.add(unit))
+            if is_new:
+                self.tlb.guard(self.cache.pages)
+        return unit
 
     def _link(self, unit: Unit) -> None:
         self.host.jump_to(unit.key.address, unit.slot)

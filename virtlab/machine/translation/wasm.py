@@ -32,12 +32,11 @@ from virtlab.machine.translation.wasm_code import (
     module,
     unsigned_leb,
 )
-from virtlab.machine.translation.wasm_memory import Paged
+from virtlab.machine.translation.wasm_memory import Paged, load_code, store_code
 from virtlab.machine.translation.wasm_node import Values
 from virtlab.machine.translation.wasm_values import (
     ELSE,
     END,
-    cannot_divide,
     operator,
 )
 
@@ -45,7 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from virtlab.machine.pcode import Op, Var
-    from virtlab.machine.translation.lifting import Graph, Key, Node
+    from virtlab.machine.translation.lifting import Graph, Key, Moment, Node
     from virtlab.machine.translation.liveness import Needs, Recipe
     from virtlab.machine.translation.wasm_memory import Way
 
@@ -55,10 +54,10 @@ __all__ = ["WasmFunction", "wasm_module"]
 
 _LOAD = {1: b"\x2d\x00", 2: b"\x2f\x00", 4: b"\x28\x00", 8: b"\x29\x00"}
 _STORE = {1: b"\x3a\x00", 2: b"\x3b\x00", 4: b"\x36\x00", 8: b"\x37\x00"}
-_BR, _BR_TABLE, _CALL, _RETURN, _TEE = b"\x0c", b"\x0e", b"\x10", b"\x0f", b"\x22"
+_BR, _BR_TABLE, _RETURN = b"\x0c", b"\x0e", b"\x0f"
 _UNREACHABLE = b"\x00"
-_TYPES = [((I32, I32), (I64,)), ((I32, I32, I64), (I32,)), ((), (I32,))]  # load, store, a region
-_IMPORTS = [("load", b"\x00\x00"), ("store", b"\x00\x01"), ("memory", b"\x02\x00\x01")]
+_REGION, _ASKED = ((), (I32,)), [((I32, I32), (I64,)), ((I32, I32, I64), (I32,))]
+_MEMORY, _ASK = ("memory", b"\x02\x00\x01"), [("load", b"\x00\x01"), ("store", b"\x00\x02")]
 
 
 def wasm_module(functions: Iterable[WasmFunction]) -> bytes:
@@ -72,7 +71,7 @@ def wasm_module(functions: Iterable[WasmFunction]) -> bytes:
     Returns
     -------
     bytes
-        It wants 'load', 'store' and 'memory' of the VMM.
+        It wants 'memory' of the VMM, and if it asks 'load' and 'store' before.
 
     Examples
     --------
@@ -82,8 +81,11 @@ def wasm_module(functions: Iterable[WasmFunction]) -> bytes:
     >>> wasm_module([WasmFunction(graph, needs(graph), (0, 0))])[1:4]
     b'asm'
     """
+    functions = list(functions)
     bodies = [(function.locals, function.code) for function in functions]
-    return module(_TYPES, _IMPORTS, bodies, of_type=2, first=2)
+    if any(function.way.asks for function in functions):
+        return module([_REGION, *_ASKED], [*_ASK, _MEMORY], bodies, of_type=0, first=2)
+    return module([_REGION], [_MEMORY], bodies, of_type=0, first=0)
 
 
 class WasmFunction:
@@ -130,19 +132,34 @@ class WasmFunction:
         self.recipes = [need.recipe for need in needs.values() if need.recipe is not None]
         self.shape = Shape(graph, start)
         self.locals: list[int] = []
-        self.left, self.wide = self._local(I32), self._local(I64)
+        self.left, self.wide = self.local(I32), self.local(I64)
         self.place = {cell: self.local_for(cell) for cell in sorted(_cells_of(graph))}
         self.kept = [cell for cell in self.place if cell.space == REGISTER]
         self.changed = {cell for node in graph.values() for cell in node.sets}
         most = max((len(recipe.leaves) for recipe in self.recipes), default=0)
-        self.recipe, self.keeps = self._local(I32), [self._local(I64) for _ in range(most)]
-        self.condition, self.target, self.next = (self._local(I32) for _ in range(3))
-        self.code = self._enter() + (
-            self._tree(start, []) if self.shape.is_reducible else self._switch()
-        )
-        self.code += _UNREACHABLE + END
+        self.recipe, self.keeps = self.local(I32), [self.local(I64) for _ in range(most)]
+        self.condition, self.target, self.next = (self.local(I32) for _ in range(3))
+        self.reason, self.address, self.real = (self.local(I32) for _ in range(3))
+        inner = self._tree(start, [("exit", None)]) if self.shape.is_reducible else self._switch()
+        self.code = self._enter() + block_of("block") + inner + _UNREACHABLE + END + self._exit()
 
-    def _local(self, kind: int) -> int:
+    def local(self, kind: int) -> int:
+        """Make a local.
+
+        Parameters
+        ----------
+        kind
+            I32 or I64.
+
+        Returns
+        -------
+        int
+            Its number.
+
+        Examples
+        --------
+        See `local_for`.
+        """
         self.locals.append(kind)
         return len(self.locals) - 1
 
@@ -168,7 +185,7 @@ class WasmFunction:
         >>> function.local_for(CELLS[0]) == len(function.locals) - 1
         True
         """
-        return self._local(I64 if var.size == 8 else I32)
+        return self.local(I64 if var.size == 8 else I32)
 
     # --- in and out -------------------------------------------------------------------------------
 
@@ -179,44 +196,63 @@ class WasmFunction:
         ]
         return b"".join(parts)
 
-    def _leave(
-        self,
-        address: bytes,
-        reason: int,
-        values: dict[Var, bytes] | None = None,
-        back: int = 0,
-    ) -> bytes:
-        """Store what has changed, and return; `back` instructions were not done after all."""
-        values = values or {}
+    def _exit(self) -> bytes:
+        """Store what may have changed, and return."""
         parts = [
-            _to_memory(cell.offset, cell.size, values.get(cell, local_get(self.place[cell])))
+            _to_memory(cell.offset, cell.size, local_get(self.place[cell]))
             for cell in self.kept
-            if cell in values or cell in self.changed
+            if cell in self.changed
         ]
-        left = local_get(self.left) + (constant(back) + operator("add", 4) if back else b"")
-        parts += [_to_memory(layout.EIP, 4, address), _to_memory(layout.LEFT, 4, left)]
-        if reason != DONE and self.recipes:
-            real = sum(1 << k for k, cell in enumerate(FLAG_CELLS) if cell in values)
-            parts += [_to_memory(layout.RECIPE, 4, local_get(self.recipe))]
-            parts += [_to_memory(layout.REAL, 4, constant(real))]
+        parts.append(_to_memory(layout.EIP, 4, local_get(self.address)))
+        parts.append(_to_memory(layout.LEFT, 4, local_get(self.left)))
+        if self.recipes:
+            parts.append(_to_memory(layout.RECIPE, 4, local_get(self.recipe)))
+            parts.append(_to_memory(layout.REAL, 4, local_get(self.real)))
             parts += [
                 _to_memory(layout.KEPT + 8 * k, 8, local_get(keep))
                 for k, keep in enumerate(self.keeps)
             ]
-        return b"".join(parts) + constant(reason) + _RETURN
+        return b"".join(parts) + local_get(self.reason) + _RETURN + END
+
+    def _leave(self, address: bytes, reason: int, depth: int) -> bytes:
+        """Go to where the function is left: out of so many blocks more."""
+        code = address + local_set(self.address) + constant(reason) + local_set(self.reason)
+        if self.recipes and reason == DONE:  # all flags are there
+            code += constant(0) + local_set(self.recipe)
+        return code + _BR + unsigned_leb(depth)
+
+    def _back(self, node: Node, moment: Moment, values: Values, depth: int) -> bytes:
+        """Go back to a moment of a node, and leave."""
+        cells = list(moment.values)
+        code = b"".join(values.code(moment.values[cell]) for cell in cells)
+        code += b"".join(local_set(self.place[cell]) for cell in reversed(cells))
+        if back := node.count - moment.done:
+            code += local_get(self.left) + constant(back) + operator("add", 4)
+            code += local_set(self.left)
+        if self.recipes:
+            real = sum(1 << k for k, cell in enumerate(FLAG_CELLS) if cell in cells)
+            code += constant(real) + local_set(self.real)
+        return code + self._leave(constant(moment.address), FAULT, depth)
 
     # --- a node -----------------------------------------------------------------------------------
 
-    def _node(self, node: Node) -> bytes:
-        """Code of a node, without its end."""
+    def _node(self, node: Node, depth: int) -> bytes:
+        """Code of a node, without its end; it is so many blocks within the outermost."""
         needs = self.needs[node.key]
         values = Values(self, node)
-        parts = [values.mark(0), self._count(node)]
+        begin = {part.first for part in values.parts}
+        end = {part.last: part for part in values.parts}
+        parts = [values.mark(0), self._count(node, depth)]
         for at, op in enumerate(node.ops):
+            if at in begin:  # a way back, and around it
+                parts.append(block_of("block") + block_of("block"))
             if op.code in FAULTING:
-                parts += values.mark(at), self._risky(at, op, node, values)
+                parts += values.mark(at), self._risky(op, values)
             elif at in needs.hot and values.is_shared(op):
                 parts += values.mark(at), values.keep(op)
+            if at in end:
+                back = self._back(node, end[at].moment, values, depth + 1)
+                parts.append(_BR + b"\x01" + END + back + END)
         parts.append(values.mark(len(node.ops)))
         if isinstance(node.end, Branch):
             parts.append(values.code(node.end.condition) + local_set(self.condition))
@@ -238,52 +274,28 @@ class WasmFunction:
             return 0
         return self.first_recipe + next(k for k, r in enumerate(self.recipes) if r is recipe)
 
-    def _count(self, node: Node) -> bytes:
+    def _count(self, node: Node, depth: int) -> bytes:
         if not node.count:
             return b""
         code = b""
         if node.key[1] == 0:
             too_few = local_get(self.left) + constant(node.count) + operator("lt_s", 4)
-            code = too_few + block_of("if") + self._leave(constant(node.key[0]), EMPTY) + END
+            leave = self._leave(constant(node.key[0]), EMPTY, depth + 1)
+            code = too_few + block_of("if") + leave + END
         fewer = local_get(self.left) + constant(node.count) + operator("sub", 4)
         return code + fewer + local_set(self.left)
 
-    def _risky(self, at: int, op: Op, node: Node, values: Values) -> bytes:
-        """Do something that may fault."""
-        moment = node.moments[at]
-        state = {cell: values.code(value) for cell, value in moment.values.items()}
-        out = self._leave(constant(moment.address), FAULT, state, node.count - moment.done)
+    def _risky(self, op: Op, values: Values) -> bytes:
+        """Do something that may fault; if so, branch out of the block around."""
         if op.code == "LOAD":
-            return self._load(op, values, out)
+            where, size = values.code(op.ins[0]), op.result.size
+            result = values.place[op.result] = self.local_for(op.result)
+            return load_code(self.way, where, size, result, self.wide, self.local)
         if op.code == "STORE":
-            return self._store(op, values, out)
-        return cannot_divide(op, values.code) + block_of("if") + out + END
-
-    def _load(self, op: Op, values: Values, out: bytes) -> bytes:
-        size, address, result = op.result.size, self._local(I32), self.local_for(op.result)
-        slot = self._local(I32)
-        begin = self.way.test(values.code(op.ins[0]), address, slot, size, write=False)
-        hit = self.way.place(address, slot, write=False)
-        hit += _LOAD[size] + unsigned_leb(self.way.offset) + local_set(result)
-        asked = local_get(address) + constant(size) + _CALL + unsigned_leb(0)
-        failed = _TEE + unsigned_leb(self.wide) + constant(0, 8) + operator("lt_s", 8)
-        narrow = b"" if size == 8 else b"\xa7"
-        miss = asked + failed + block_of("if") + out + END
-        miss += local_get(self.wide) + narrow + local_set(result)
-        values.place[op.result] = result
-        return begin + block_of("if") + hit + ELSE + miss + END
-
-    def _store(self, op: Op, values: Values, out: bytes) -> bytes:
-        size, address, slot = op.ins[1].size, self._local(I32), self._local(I32)
-        value = self.local_for(op.ins[1])
-        begin = self.way.test(values.code(op.ins[0]), address, slot, size, write=True)
-        first = values.code(op.ins[1]) + local_set(value)
-        hit = self.way.place(address, slot, write=True) + local_get(value)
-        hit += _STORE[size] + unsigned_leb(self.way.offset)
-        wide = local_get(value) + (b"" if size == 8 else b"\xad")
-        miss = local_get(address) + constant(size) + wide + _CALL + unsigned_leb(1)
-        miss += block_of("if") + out + END
-        return first + begin + block_of("if") + hit + ELSE + miss + END
+            where, value = (values.code(var) for var in op.ins)
+            size, kept = op.ins[1].size, self.local_for(op.ins[1])
+            return store_code(self.way, where, size, value, kept, self.local)
+        return values.divide(op)
 
     # --- the graph --------------------------------------------------------------------------------
 
@@ -309,7 +321,9 @@ class WasmFunction:
                 return _BR + unsigned_leb(inside.index(("block", to)))
             return self._tree(to, inside)
 
-        return self._node(self.graph[key]) + self._end(self.graph[key], go)
+        return self._node(self.graph[key], len(around) - 1) + self._end(
+            self.graph[key], go, len(around) - 1
+        )
 
     def _switch(self) -> bytes:
         """All nodes in one loop around a table, for a graph that is not reducible."""
@@ -325,10 +339,11 @@ class WasmFunction:
                 choose = constant(number[to]) + local_set(self.next)
                 return choose + _BR + unsigned_leb(outside + depth)
 
-            code += END + self._node(self.graph[key]) + self._end(self.graph[key], go)
+            code += END + self._node(self.graph[key], outside + 1)
+            code += self._end(self.graph[key], go, outside + 1)
         return code + END
 
-    def _end(self, node: Node, go: Go) -> bytes:
+    def _end(self, node: Node, go: Go, depth: int) -> bytes:
         """Code of a node's end; `go` goes to a node from within so many ifs."""
         end = node.end
         if isinstance(end, Jump):
@@ -337,12 +352,12 @@ class WasmFunction:
             begin = local_get(self.condition) + block_of("if")
             return begin + go(end.yes, 1) + ELSE + go(end.no, 1) + END
         if isinstance(end, Leave):
-            return self._leave(constant(end.address), DONE)
+            return self._leave(constant(end.address), DONE, depth)
         code = b""
         for site in end.sites:
             is_it = local_get(self.target) + constant(site[0]) + operator("eq", 4)
             code += is_it + block_of("if") + go(site, 1) + END
-        return code + self._leave(local_get(self.target), DONE)
+        return code + self._leave(local_get(self.target), DONE, depth)
 
 
 def _cells_of(graph: Graph) -> set[Var]:

@@ -22,6 +22,7 @@ __all__ = [
     "constant",
     "local_get",
     "local_set",
+    "local_tee",
     "module",
     "signed_leb",
     "unsigned_leb",
@@ -177,6 +178,27 @@ def local_set(number: int) -> bytes:
     '21ac02'
     """
     return b"\x21" + unsigned_leb(number)
+
+
+def local_tee(number: int) -> bytes:
+    """Pop into a local, and push it again.
+
+    Parameters
+    ----------
+    number
+        Which.
+
+    Returns
+    -------
+    bytes
+        Code.
+
+    Examples
+    --------
+    >>> local_tee(3).hex()
+    '2203'
+    """
+    return b"\x22" + unsigned_leb(number)
 
 
 def block_of(kind: str, result: int = _EMPTY) -> bytes:

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
     from virtlab.machine.translation.lifting import Graph, Key
     from virtlab.machine.translation.liveness import Needs
-    from virtlab.machine.translation.wasm_memory import Way
 
 __all__ = ["WasmHost", "driver"]
 
@@ -114,7 +113,8 @@ class WasmHost:
         *,
         mmu: bool = True,
     ) -> None:
-        self._way: Way = Paged() if mmu else Flat(ram_bytes)
+        self.paged, self.asks = mmu, False
+        self._ram_bytes = ram_bytes
         self._wasmtime = wasmtime = _wasmtime()
         self._engine = wasmtime.Engine()
         self._store = wasmtime.Store(self._engine)
@@ -168,7 +168,8 @@ class WasmHost:
         >>> host.compile(graph, needs(graph), (0, 0), 1).recipes
         []
         """
-        return WasmFunction(graph, needs, start, first_recipe, self._way)
+        way = Paged() if self.paged else Flat(self._ram_bytes, self.asks)
+        return WasmFunction(graph, needs, start, first_recipe, way)
 
     def install(self, function: WasmFunction) -> int:
         """Make a region's code ready to run.
@@ -201,7 +202,8 @@ class WasmHost:
         if not self._free:
             raise InvalidInputError("translations", _TABLE, f"at most {_TABLE - 1} at a time")
         slot = self._free.pop()
-        exports = self._instance(wasm_module([function]), self._imports)
+        imports = self._imports if function.way.asks else self._imports[-1:]
+        exports = self._instance(wasm_module([function]), imports)
         self._table.set(self._store, slot, exports["f0"])
         return slot
 

@@ -1,58 +1,95 @@
-"""How code of the wasm tier reaches the guest's RAM: with an MMU, or without (S18, S17).
+"""How code of the wasm tier reaches the guest's RAM: with paging, or without (S18, S17).
 
-Either way there is a short test and a fast way; what fails the test asks the host, which knows
-about page tables, the end of RAM and pages with code (`virtlab.machine.translation.tlb`).
+Either way there is a short test and a fast way. What fails the test is for the host, which knows
+about page tables, the end of RAM and pages with code (`virtlab.machine.translation.tlb`). Code may
+call the host there and go on; or it gives up at once, and the interpreter does the instruction.
+To call costs speed even if it never happens: a call may change every register of the processor, so
+all that is to live on has to have a place in memory. So code gives up where misses are rare.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from virtlab.machine.translation import layout
-from virtlab.machine.translation.wasm_code import constant, local_get, local_set, unsigned_leb
-from virtlab.machine.translation.wasm_values import operator
+from virtlab.machine.translation.wasm_code import (
+    I32,
+    block_of,
+    constant,
+    local_get,
+    local_set,
+    local_tee,
+    unsigned_leb,
+)
+from virtlab.machine.translation.wasm_values import ELSE, END, operator
 
-__all__ = ["Flat", "Paged", "Way"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
+    New = Callable[[int], int]
+
+__all__ = ["Flat", "Paged", "Reach", "Way", "load_code", "store_code"]
+
+_LOAD = {1: b"\x2d\x00", 2: b"\x2f\x00", 4: b"\x28\x00", 8: b"\x29\x00"}
+_STORE = {1: b"\x3a\x00", 2: b"\x3b\x00", 4: b"\x36\x00", 8: b"\x37\x00"}
 _I32_LOAD = b"\x28\x02"
-_TEE = b"\x22"
+_BR_IF, _CALL = b"\x0d", b"\x10"
 
 
-class Way(Protocol):
-    """A way to RAM.
+class Reach(NamedTuple):
+    """How to get at some bytes.
 
     Attributes
     ----------
+    miss
+        Code that pushes whether it is for the host.
+    place
+        Code that pushes where they are, if not.
     offset
-        What to add to the place that `test` and `place` speak of.
+        What to add to that.
+    address
+        Local that `miss` puts the guest's address into.
     """
 
+    miss: bytes
+    place: bytes
+    offset: int
+    address: int
+
+
+class Way(Protocol):
+    """A way to RAM."""
+
     @property
-    def offset(self) -> int:
-        """Return it."""
+    def asks(self) -> bool:
+        """Whether code calls the host at a miss."""
 
-    def test(self, where: bytes, address: int, slot: int, size: int, *, write: bool) -> bytes:
-        """Return code that computes an address into a local, and pushes whether it may be used."""
-
-    def place(self, address: int, slot: int, *, write: bool) -> bytes:
-        """Return code that pushes the place, if so."""
+    def reach(self, where: bytes, size: int, new: New, *, write: bool) -> Reach:
+        """Return how to get at some bytes; `new` makes locals."""
 
 
 @dataclass(frozen=True)
 class Paged:
     """Through a software TLB: a table for reads, one for writes.
 
+    Parameters
+    ----------
+    asks
+        Whether code calls the host at a miss.
+
     Examples
     --------
-    >>> Paged().place(1, 2, write=False).hex()  # what slot 2 says to add, and the address
+    >>> locals_ = iter([1, 2])
+    >>> reach = Paged().reach(local_get(0), 4, lambda kind: next(locals_), write=False)
+    >>> reach.place.hex()  # what slot 2 says to add, and the address
     '2002280284800420016a'
     """
 
-    offset: int = 0
+    asks: bool = True
 
-    def test(self, where: bytes, address: int, slot: int, size: int, *, write: bool) -> bytes:
-        """Return code that pushes whether the TLB knows a page.
+    def reach(self, where: bytes, size: int, new: New, *, write: bool) -> Reach:
+        """Return how to get at some bytes.
 
         The last byte's address differs from the page's by less than a page only if the first
         byte's slot holds this page, and all bytes are in it.
@@ -61,121 +98,161 @@ class Paged:
         ----------
         where
             Pushes the address.
-        address, slot
-            Locals to keep it and its slot in.
-        size, write
-            Of the access.
-
-        Returns
-        -------
-        bytes
-            Code.
-
-        Examples
-        --------
-        >>> len(Paged().test(local_get(0), 1, 2, 4, write=True))
-        31
-        """
-        code = where + _TEE + unsigned_leb(address)
-        code += constant(12 - 3) + operator("shr_u", 4)
-        code += constant((layout.SLOTS - 1) << 3) + operator("and", 4) + local_set(slot)
-        last = local_get(address) + (constant(size - 1) + operator("add", 4) if size > 1 else b"")
-        page = local_get(slot) + _I32_LOAD + unsigned_leb(_table(write=write))
-        return code + last + page + operator("xor", 4) + constant(0x1000) + operator("lt_u", 4)
-
-    def place(self, address: int, slot: int, *, write: bool) -> bytes:
-        """Return code that pushes the place.
-
-        Parameters
-        ----------
-        address, slot
-            Locals that `test` has set.
+        size
+            Bytes.
+        new
+            Makes a local.
         write
-            As there.
+            Whether they are to be written.
 
         Returns
         -------
-        bytes
+        Reach
             Code.
 
         Examples
         --------
         See the class.
         """
-        add = local_get(slot) + _I32_LOAD + unsigned_leb(_table(write=write) + 4)
-        return add + local_get(address) + operator("add", 4)
-
-
-def _table(*, write: bool) -> int:
-    return layout.WRITE_TLB if write else layout.READ_TLB
+        address, slot = new(I32), new(I32)
+        table = layout.WRITE_TLB if write else layout.READ_TLB
+        code = where + local_tee(address)
+        code += constant(12 - 3) + operator("shr_u", 4)
+        code += constant((layout.SLOTS - 1) << 3) + operator("and", 4) + local_set(slot)
+        last = local_get(address) + (constant(size - 1) + operator("add", 4) if size > 1 else b"")
+        page = local_get(slot) + _I32_LOAD + unsigned_leb(table)
+        code += last + page + operator("xor", 4) + constant(0x1000) + operator("ge_u", 4)
+        add = local_get(slot) + _I32_LOAD + unsigned_leb(table + 4)
+        return Reach(code, add + local_get(address) + operator("add", 4), 0, address)
 
 
 @dataclass(frozen=True)
 class Flat:
-    """Directly: paging is never turned on.
+    """Directly, while paging is off: reads up to the end of RAM, writes up to a page's limit.
 
     Parameters
     ----------
     ram_bytes
         Where RAM ends.
+    asks
+        Whether code calls the host at a miss.
 
     Examples
     --------
-    >>> Flat(1 << 20).place(1, 2, write=True) == local_get(1)
-    True
+    >>> reach = Flat(1 << 20).reach(local_get(0), 4, lambda kind: 1, write=False)
+    >>> reach.miss.hex(), reach.place == local_get(1)  # not below 0xffffd
+    ('2000220141fdff3f4f', True)
     """
 
     ram_bytes: int
-    offset: int = layout.RAM
+    asks: bool = False
 
-    def test(self, where: bytes, address: int, slot: int, size: int, *, write: bool) -> bytes:
-        """Return code that pushes whether all bytes are in RAM, and none was translated.
+    def reach(self, where: bytes, size: int, new: New, *, write: bool) -> Reach:
+        """Return how to get at some bytes.
 
         Parameters
         ----------
         where
             Pushes the address.
-        address, slot
-            Locals; the second is not needed.
-        size, write
-            Of the access.
+        size
+            Bytes.
+        new
+            Makes a local.
+        write
+            Whether they are to be written.
 
         Returns
         -------
-        bytes
-            Code.
-
-        Examples
-        --------
-        >>> Flat(1 << 20).test(local_get(0), 1, 2, 4, write=False).hex()  # below 0xffffd
-        '2000220141fdff3f49'
-        """
-        del slot
-        code = where + _TEE + unsigned_leb(address)
-        if not write:
-            return code + constant(self.ram_bytes - size + 1) + operator("lt_u", 4)
-        first, span = (constant(0) + _I32_LOAD + unsigned_leb(at) for at in _FREE)
-        return code + first + operator("sub", 4) + span + operator("lt_u", 4)
-
-    def place(self, address: int, slot: int, *, write: bool) -> bytes:
-        """Return code that pushes the place.
-
-        Parameters
-        ----------
-        address, slot, write
-            As `test` has them.
-
-        Returns
-        -------
-        bytes
+        Reach
             Code.
 
         Examples
         --------
         See the class.
         """
-        del slot, write
-        return local_get(address)
+        address = new(I32)
+        code = where + local_tee(address)
+        if write:
+            page = local_get(address) + constant(12) + operator("shr_u", 4)
+            code += page + constant(2) + operator("shl", 4) + _I32_LOAD
+            code += unsigned_leb(layout.LIMITS)
+        else:
+            code += constant(self.ram_bytes - size + 1)
+        return Reach(code + operator("ge_u", 4), local_get(address), layout.RAM, address)
 
 
-_FREE = layout.FREE, layout.SPAN
+def load_code(way: Way, where: bytes, size: int, result: int, wide: int, new: New) -> bytes:
+    """Load into a local; branch out of the block around if that cannot be done.
+
+    Parameters
+    ----------
+    way
+        To RAM.
+    where
+        Pushes the address.
+    size
+        Bytes.
+    result
+        Local for what is there.
+    wide
+        Local of 64 bits to use.
+    new
+        Makes a local.
+
+    Returns
+    -------
+    bytes
+        Code.
+
+    Examples
+    --------
+    >>> code = load_code(Flat(1 << 20), local_get(0), 4, 2, 3, lambda kind: 1)
+    >>> code.hex()  # if not below 0xffffd, out; load at 0x420000
+    '2000220141fdff3f4f0d0020012800808088022102'
+    """
+    reach = way.reach(where, size, new, write=False)
+    hit = reach.place + _LOAD[size] + unsigned_leb(reach.offset) + local_set(result)
+    if not way.asks:
+        return reach.miss + _BR_IF + b"\x00" + hit
+    asked = local_get(reach.address) + constant(size) + _CALL + unsigned_leb(0)
+    failed = local_tee(wide) + constant(0, 8) + operator("lt_s", 8) + _BR_IF + b"\x01"
+    narrow = b"" if size == 8 else b"\xa7"
+    miss = asked + failed + local_get(wide) + narrow + local_set(result)
+    return reach.miss + block_of("if") + miss + ELSE + hit + END
+
+
+def store_code(way: Way, where: bytes, size: int, value: bytes, kept: int, new: New) -> bytes:
+    """Store a value; branch out of the block around if that cannot be done.
+
+    Parameters
+    ----------
+    way
+        To RAM.
+    where, value
+        Push the address and the value.
+    size
+        Bytes.
+    kept
+        Local for the value.
+    new
+        Makes a local.
+
+    Returns
+    -------
+    bytes
+        Code.
+
+    Examples
+    --------
+    >>> len(store_code(Flat(1 << 20), local_get(0), 4, local_get(1), 2, lambda kind: 3))
+    30
+    """
+    reach = way.reach(where, size, new, write=True)
+    stored = _STORE[size] + unsigned_leb(reach.offset)
+    if not way.asks:
+        return reach.miss + _BR_IF + b"\x00" + reach.place + value + stored
+    wide = local_get(kept) + (b"" if size == 8 else b"\xad")
+    miss = local_get(reach.address) + constant(size) + wide + _CALL + unsigned_leb(1)
+    miss += _BR_IF + b"\x01"
+    hit = reach.place + local_get(kept) + stored
+    return value + local_set(kept) + reach.miss + block_of("if") + miss + ELSE + hit + END

@@ -7,20 +7,89 @@ of (`virtlab.machine.translation.listing`).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from virtlab.machine.pcode import CONST
-from virtlab.machine.translation.wasm_code import constant, local_get, local_set
-from virtlab.machine.translation.wasm_values import computed, times_used
+from virtlab.machine.translation.lifting import Moment
+from virtlab.machine.translation.regions import FAULTING
+from virtlab.machine.translation.wasm_code import I32, I64, constant, local_get, local_set
+from virtlab.machine.translation.wasm_values import computed, from_quotient, quotient, times_used
 
 if TYPE_CHECKING:
     from virtlab.machine.pcode import Op, Var
     from virtlab.machine.translation.lifting import Key, Node
     from virtlab.machine.translation.liveness import Needs
 
-__all__ = ["Values"]
+__all__ = ["Part", "Values", "parts_of"]
 
 _DROP = b"\x1a"
+_DIVISIONS = frozenset({"INT_DIV", "INT_SDIV", "INT_REM", "INT_SREM"})
+
+
+class Part(NamedTuple):
+    """Operations of a node that go back to the same moment if one of them faults.
+
+    Attributes
+    ----------
+    first, last
+        Places of the first and the last that may.
+    moment
+        What they go back to.
+    """
+
+    first: int
+    last: int
+    moment: Moment
+
+
+def parts_of(node: Node) -> list[Part]:
+    """Divide what may fault in a node, so that few ways back are needed.
+
+    Going back further than to the instruction that faults does no harm, since the interpreter does
+    what is between once more, as long as nothing has been stored there: what was loaded before
+    could be read differently then. So a part ends with a store.
+
+    Parameters
+    ----------
+    node
+        The node.
+
+    Returns
+    -------
+    list
+        In order.
+
+    Examples
+    --------
+    >>> from virtlab.machine.translation.lifting import Node
+    >>> parts_of(Node((0, 0)))
+    []
+    """
+    places = [at for at, op in enumerate(node.ops) if op.code in FAULTING]
+    stores = {id(node.moments[at]): at for at in reversed(places) if node.ops[at].code == "STORE"}
+    # Instructions that store, and may fault after that: they are a part of their own.
+    alone = {
+        key
+        for key, at in stores.items()
+        if any(k > at and id(node.moments[k]) == key for k in places)
+    }
+    found: list[Part] = []
+    stored = 0
+    for at in places:
+        moment = node.moments[at]
+        key = id(moment)
+        if not found and key not in alone and node.key[1] == 0:
+            moment = Moment(node.key[0], 0, {})
+        ends = stored not in (0, key) or (
+            key in alone and found[-1:] and key != id(found[-1].moment)
+        )
+        if not found or ends:
+            found.append(Part(at, at, moment))
+            stored = 0
+        found[-1] = found[-1]._replace(last=at)
+        if node.ops[at].code == "STORE":
+            stored = key
+    return found
 
 
 class _Function(Protocol):
@@ -31,6 +100,8 @@ class _Function(Protocol):
     marks: bool
 
     def local_for(self, var: Var) -> int: ...
+
+    def local(self, kind: int) -> int: ...
 
 
 class Values:
@@ -58,12 +129,14 @@ class Values:
         self.place = dict(function.place)
         self.made_by = {op.out: op for op in node.ops if op.out is not None}
         self.uses: dict[Var, int] = {}
+        self.parts = parts_of(node)
+        self.quotients: dict[tuple[Var, ...], int] = {}
         needs = function.needs[node.key]
         for at in needs.hot:
             for var in node.ops[at].ins:
                 self.uses[var] = self.uses.get(var, 0) + times_used(node.ops[at])
         later = [*needs.sets.values(), *node.ending]
-        later += [value for moment in node.moments.values() for value in moment.values.values()]
+        later += [value for part in self.parts for value in part.moment.values.values()]
         if needs.recipe is not None:
             later += needs.recipe.leaves
         for var in later:
@@ -75,7 +148,7 @@ class Values:
 
     def keep(self, op: Op) -> bytes:
         """Compute a value into a local of its own."""
-        code = computed(op, self.code)
+        code = self._made(op)
         self.place[op.result] = self.function.local_for(op.result)
         return code + local_set(self.place[op.result])
 
@@ -85,7 +158,18 @@ class Values:
             return constant(var.offset & (1 << 8 * var.size) - 1, var.size)
         if var in self.place:
             return local_get(self.place[var])
-        return computed(self.made_by[var], self.code)
+        return self._made(self.made_by[var])
+
+    def _made(self, op: Op) -> bytes:
+        if op.code in _DIVISIONS and op.ins in self.quotients:
+            return from_quotient(op, self.code, self.quotients[op.ins])
+        return computed(op, self.code)
+
+    def divide(self, op: Op) -> bytes:
+        """Compute a quotient that is needed after this, or branch out if there is none."""
+        kept = self.function.local(I64 if op.ins[0].size == 8 else I32)
+        self.quotients[op.ins[:2]] = kept
+        return quotient(op, self.code, kept)
 
     def mark(self, at: int) -> bytes:
         """Say which instruction the operation at a place is of, if readers want to know."""

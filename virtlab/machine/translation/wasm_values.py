@@ -10,7 +10,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from virtlab.machine.pcode import CONST
-from virtlab.machine.translation.wasm_code import I32, OPERATORS, block_of, constant
+from virtlab.machine.translation.wasm_code import (
+    OPERATORS,
+    constant,
+    local_get,
+    local_set,
+    local_tee,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,9 +25,10 @@ if TYPE_CHECKING:
 
     Code = Callable[[Var], bytes]
 
-__all__ = ["END", "cannot_divide", "computed", "operator", "signed", "times_used"]
+__all__ = ["END", "computed", "from_quotient", "operator", "quotient", "signed", "times_used"]
 
 END, ELSE, SELECT = b"\x0b", b"\x05", b"\x1b"
+_OUT = b"\x0d\x00"  # br_if 0
 _WRAP, _WIDEN_SIGNED, _WIDEN = b"\xa7", b"\xac", b"\xad"  # between 32 and 64 bits
 _SIMPLE = {
     "INT_ADD": "add",
@@ -264,15 +271,17 @@ def _shift(op: Op, code: Code) -> bytes:
     return push + by_code + shift + cut + constant(0, size) + is_small + SELECT
 
 
-def cannot_divide(op: Op, code: Code) -> bytes:
-    """Push whether a quotient is none, or too large.
+def quotient(op: Op, code: Code, kept: int) -> bytes:
+    """Keep a quotient in a local; branch out of the block around if there is none.
 
     Parameters
     ----------
     op
-        CHECK_DIVIDE or CHECK_SIGNED_DIVIDE: dividend, divisor, bytes of the quotient.
+        CHECK_DIVIDE or CHECK_SIGNED_DIVIDE: dividend, divisor, bytes that the quotient may have.
     code
         Pushes a value.
+    kept
+        The local.
 
     Returns
     -------
@@ -283,27 +292,57 @@ def cannot_divide(op: Op, code: Code) -> bytes:
     --------
     >>> from virtlab.machine.pcode import Op, Var
     >>> one = Var(CONST, 1, 4)
-    >>> len(cannot_divide(Op("CHECK_DIVIDE", None, (one, one, one)), lambda _: b""))
-    12
+    >>> code = quotient(Op("CHECK_DIVIDE", None, (one, one, one)), lambda _: b"", 2)
+    >>> code.hex()  # out if 0; divide, keep, out if over 255
+    '450d006e22024180024f0d00'
     """
     dividend, divisor, bytes_of_it = op.ins
     if dividend == (CONST, 0, dividend.size):
-        return code(divisor) + operator("eqz", dividend.size)
+        none = constant(0, dividend.size) + local_set(kept)
+        return none + code(divisor) + operator("eqz", dividend.size) + _OUT
     size, room = dividend.size, 1 << 8 * bytes_of_it.offset
-    is_zero = code(divisor) + operator("eqz", size)
+    begin = code(divisor) + operator("eqz", size) + _OUT
     if op.code == "CHECK_DIVIDE":
-        quotient = code(dividend) + code(divisor) + operator("div_u", size)
-        too_large = quotient + constant(room, size) + operator("ge_u", size)
-        return _or_else(is_zero, too_large)
+        found = code(dividend) + code(divisor) + operator("div_u", size) + local_tee(kept)
+        return begin + found + constant(room, size) + operator("ge_u", size) + _OUT
     # The least number divided by -1 is too large too, and WebAssembly would trap.
     least = signed(dividend, code) + constant(-(1 << 8 * size - 1), size) + operator("eq", size)
     by_minus_one = signed(divisor, code) + constant(-1, size) + operator("eq", size)
-    quotient = signed(dividend, code) + signed(divisor, code) + operator("div_s", size)
-    moved = quotient + constant(room // 2, size) + operator("add", size)
-    too_large = moved + constant(room, size) + operator("ge_u", size)
-    return _or_else(is_zero, _or_else(least + by_minus_one + operator("and", 4), too_large))
+    begin += least + by_minus_one + operator("and", 4) + _OUT
+    found = signed(dividend, code) + signed(divisor, code) + operator("div_s", size)
+    moved = local_tee(kept) + constant(room // 2, size) + operator("add", size)
+    return begin + found + moved + constant(room, size) + operator("ge_u", size) + _OUT
 
 
-def _or_else(first: bytes, second: bytes) -> bytes:
-    """Push 1 if the first is true, or else the second, which is not computed before."""
-    return first + block_of("if", I32) + constant(1) + ELSE + second + END
+def from_quotient(op: Op, code: Code, kept: int) -> bytes:
+    r"""Push a quotient or a remainder, where the quotient is kept in a local.
+
+    Parameters
+    ----------
+    op
+        INT_DIV, INT_SDIV, INT_REM or INT_SREM.
+    code
+        Pushes a value.
+    kept
+        The local.
+
+    Returns
+    -------
+    bytes
+        Code.
+
+    Examples
+    --------
+    >>> from virtlab.machine.pcode import Op, Var
+    >>> a, b = Var(2, -1, 4), Var(2, -2, 4)
+    >>> rest = Op("INT_REM", Var(2, -3, 4), (a, b))
+    >>> from_quotient(rest, lambda var: b"a" if var == a else b"b", 2)  # a - kept * b
+    b'a \x02blk'
+    """
+    a, b = op.ins
+    size = a.size
+    if op.code in ("INT_DIV", "INT_SDIV"):
+        return local_get(kept) + _mask(size)
+    push = signed if op.code == "INT_SREM" else lambda var, code: code(var)
+    product = local_get(kept) + push(b, code) + operator("mul", size)
+    return push(a, code) + product + operator("sub", size) + _mask(size)

@@ -1,0 +1,184 @@
+"""From an address of the guest to code that is ready to run: all passes, one after another (S18).
+
+    bytes -> instructions -> [deprivileged] -> a region -> a graph -> [what is needed] -> code
+
+What cannot be translated is noted with its bytes, so that it is not tried again while they are the
+same.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from virtlab.machine.decode import LONGEST
+from virtlab.machine.faults import Fault
+from virtlab.machine.memory import PAGE
+from virtlab.machine.translation.cache import Unit, UnitKey
+from virtlab.machine.translation.deprivilege import deprivileged
+from virtlab.machine.translation.lifting import lift
+from virtlab.machine.translation.liveness import needs
+from virtlab.machine.translation.regions import find_block, find_region, touches_memory
+from virtlab.machine.translation.tiers import Specializes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from virtlab.machine.decode import Instruction
+    from virtlab.machine.processor import Processor
+    from virtlab.machine.translation.liveness import Recipe
+    from virtlab.machine.translation.passes import Passes
+    from virtlab.machine.translation.regions import Region
+    from virtlab.machine.translation.tiers import Host
+
+    Fetch = Callable[[int], Instruction | None]
+
+__all__ = ["Maker"]
+
+_SEGMENTS = 6
+_NOTED = 4096  # places where nothing can be translated, at most
+
+
+class Maker:
+    """Makes translations.
+
+    Parameters
+    ----------
+    host
+        Of the tier.
+    processor
+        Whose code it is.
+    passes
+        What is done beyond replacing instructions.
+
+    Attributes
+    ----------
+    recipes
+        For flags that code does not compute, by their numbers, from 1.
+    asking
+        Physical pages whose code often meets memory that it cannot reach at once.
+
+    Examples
+    --------
+    >>> from virtlab.machine.computer import Computer
+    >>> computer = Computer(ram_mib=2, history=0, tier="wasm")
+    >>> computer.load_code(bytes.fromhex("4975fd f4"))  # dec ecx; jnz; hlt
+    >>> maker = computer.translator.maker
+    >>> unit = maker.make(UnitKey(0x100000, 0x100, 63), lambda address: True)
+    >>> unit.places, maker.make(UnitKey(0x100003, 0x100, 63), lambda address: True)
+    (((0, 1), (1, 2)), None)
+    """
+
+    def __init__(self, host: Host, processor: Processor, passes: Passes) -> None:
+        self.host, self.processor, self.passes = host, processor, passes
+        self.recipes: dict[int, Recipe] = {}
+        self.asking: set[int] = set()
+        self._nothing: dict[UnitKey, bytes] = {}
+        self._last, self._dropped = 0, list[int]()
+
+    def make(
+        self, key: UnitKey, ran: Callable[[int], bool], *, in_cache: bool = True
+    ) -> Unit | None:
+        """Translate from an address on.
+
+        Parameters
+        ----------
+        key
+            Where, and for what.
+        ran
+            Says whether a function has run before; what never ran is not taken along.
+        in_cache
+            Whether what only touches the interrupt flag is done in the cache.
+
+        Returns
+        -------
+        Unit or None
+            Ready to run; None if the first instruction is for the VMM.
+
+        Examples
+        --------
+        See the class.
+        """
+        for number in self._dropped:
+            del self.recipes[number]
+        self._dropped.clear()
+        begin = self._bytes(key) + bytes([in_cache])
+        if self._nothing.get(key) == begin:
+            return None
+        region = self._region(key, ran, self._fetcher(key, in_cache=in_cache))
+        if not region.code:
+            if len(self._nothing) >= _NOTED:
+                self._nothing.clear()
+            self._nothing[key] = begin
+            return None
+        graph = self.passes.made(lift(region))
+        needed = needs(graph, drop_dead=self.passes.dead_flags)
+        if isinstance(self.host, Specializes):
+            self.host.paged = bool(key.flat >> _SEGMENTS)
+            self.host.asks = key.page in self.asking
+        first = self._last + 1
+        compiled = self.host.compile(graph, needed, (key.address, 0), first)
+        self._last += len(compiled.recipes)
+        self.recipes.update(enumerate(compiled.recipes, first))
+        places = [(i.address % PAGE, len(i.code)) for i in region.code.values()]
+        numbers = range(first, self._last + 1)
+        return Unit(key, self.host.install(compiled), tuple(places), recipes=numbers)
+
+    def forget(self, unit: Unit) -> None:
+        """Give up what a translation holds.
+
+        It may be running: then it leaves soon, and what it did not compute is made after that. So
+        recipes go only when the next translation is made.
+
+        Parameters
+        ----------
+        unit
+            One that `make` has made.
+
+        Examples
+        --------
+        >>> from virtlab.machine.computer import Computer
+        >>> computer = Computer(ram_mib=2, history=0, tier="wasm")
+        >>> computer.load_code(bytes.fromhex("01d8 01d8 ebfa f4"))  # add, add, jmp
+        >>> maker = computer.translator.maker
+        >>> unit = maker.make(UnitKey(0x100000, 0x100, 63), lambda address: True)
+        >>> maker.forget(unit)
+        >>> unit = maker.make(UnitKey(0x100000, 0x100, 63), lambda address: True)
+        >>> len(maker.recipes)
+        1
+        """
+        self.host.remove(unit.slot)
+        self._dropped += unit.recipes
+
+    def _bytes(self, key: UnitKey) -> bytes:
+        """Return what decides whether something can be translated: two instructions at most."""
+        place = key.page * PAGE + key.address % PAGE
+        return self.processor.memory.read(place, 2 * LONGEST)
+
+    def _region(self, key: UnitKey, ran: Callable[[int], bool], fetch: Fetch) -> Region:
+        if self.passes.regions:
+            return find_region(key.address, fetch, self.passes.most, ran)
+        return find_block(key.address, fetch, self.passes.most)
+
+    def _fetcher(self, key: UnitKey, *, in_cache: bool) -> Fetch:
+        """Return what gives the instructions of one page."""
+        first = key.address & ~(PAGE - 1)
+        code = self.processor.memory.read(key.page * PAGE, PAGE)
+
+        def fetch(address: int) -> Instruction | None:
+            at = address - first
+            if not 0 <= at < PAGE:
+                return None
+            try:
+                found = self.processor.decoder.decode(address, code[at : at + LONGEST])
+            except Fault:
+                return None
+            if in_cache:
+                found = deprivileged(found, key.rights)
+            return found if _goes_through(found, key.flat) else None
+
+        return fetch
+
+
+def _goes_through(instruction: Instruction, flat: int) -> bool:
+    """Return whether an instruction reaches memory through flat segments only."""
+    return all(flat >> op.segment & 1 for op in instruction.ops if touches_memory(op))
