@@ -7,7 +7,7 @@
 - our tiers: memory that could be paged, exact counts of instructions, a timer that may interrupt
   anywhere. What translating takes is in it, what another thread takes for it too.
 - our tiers without MMU (`Computer(mmu=False)`).
-- llvm, once warm: the same program a third time on the same machine, whose translations are there:
+- llvm, once warm: the same program a fifth time on the same machine, whose translations are there:
   what is left when what compiling takes no longer counts, as in a run that is long enough.
 - interpreter, python: on the small program, by instruction.
 
@@ -115,7 +115,7 @@ def warm(*, mmu: bool = True) -> Callable[[Guest], Taken]:
         computer.load(load(guest.path(large=True), RAM_MIB << 20))
         memory, registers = computer.memory.data, computer.processor.registers.data
         begin = bytes(memory), bytes(registers)
-        for _ in range(3):
+        for _ in range(5):
             # The same bytes of code: nothing that was made of them has to be forgotten.
             memory[:], registers[:] = begin
             computer.processor.instructions, computer.exit_port.status = 0, None
