@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tests.machine.small_guests import DECODER, set_up
 from tests.machine.translated import eager
+from virtlab.machine.decode import Decoder
 from virtlab.machine.memory import PAGE, Memory
 from virtlab.machine.processor import Processor
 from virtlab.machine.translation.cache import (
@@ -153,3 +154,26 @@ def test_an_empty_slot_lets_nothing_through() -> None:
         (page,) = struct.unpack_from("<I", tlb.view, READ_TLB + 8 * slot)
         for address in (slot << 12, (slot << 12) + 0xFFD):
             assert (address + 3) ^ page >= PAGE
+
+
+# --- nothing grows for ever -------------------------------------------------------------------
+
+
+def test_recipes_go_with_their_translations() -> None:
+    """A program that changes itself is translated again and again, and keeps one set of recipes."""
+    computer = eager(set_up(history=0, tier="wasm"))
+    # mov ecx, 200; (there) add eax, 1; inc byte [there + 2]; dec ecx; jnz there; hlt
+    computer.load_code(bytes.fromhex("b9c8000000 83c001 fe0507001000 49 75f4 f4"))
+    computer.run()
+    translator = computer.translator
+    assert translator is not None
+    assert translator.cache.counts["translations"] > 100
+    assert len(translator.maker.recipes) < 20
+
+
+def test_a_decoder_forgets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("virtlab.machine.decode.REMEMBERED", 10)
+    decoder = Decoder()
+    for address in range(35):
+        assert str(decoder.decode(address, b"\x90")) == "NOP"
+    assert len(decoder._known) <= 10

@@ -25,9 +25,10 @@ from virtlab.validate import InvalidInputError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["LONGEST", "Decoder", "Instruction"]
+__all__ = ["LONGEST", "REMEMBERED", "Decoder", "Instruction"]
 
 LONGEST = 15  # bytes of an instruction
+REMEMBERED = 65_536  # instructions that a decoder remembers at most; then it begins anew
 _SPACES = {"const": CONST, "register": REGISTER, "unique": UNIQUE, "ram": RAM}
 _ESP, _ESI, _EDI = (Var(REGISTER, 4 * number, 4) for number in (4, 6, 7))
 _PUSHES = ("PUSH", "CALL", "ENTER")  # their stores go to the stack, ...
@@ -129,6 +130,8 @@ class Decoder:
         key = address, code
         found = self._known.get(key)
         if found is None:
+            if len(self._known) >= REMEMBERED:
+                self._known.clear()
             found = self._known[key] = self._decode(address, code)
         return found
 

@@ -25,7 +25,7 @@ import weakref
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from virtlab.machine.decode import LONGEST
+from virtlab.machine.decode import LONGEST, REMEMBERED
 from virtlab.machine.encoding import CS
 from virtlab.machine.faults import Fault
 from virtlab.machine.memory import PAGE
@@ -268,6 +268,8 @@ class Translator:
         if unit is None and self.host.knows(key.address):
             return True
         if unit is None and not self._looking:
+            if len(self._visits) >= REMEMBERED:
+                self._visits.clear()
             self._visits[key] += 1
             if self._visits[key] >= self.hot:
                 begun = time.perf_counter_ns()
