@@ -221,9 +221,9 @@ def _taken(
     programs = [guest(name) for name in chosen.programs]
     if chosen.longer == 1:
         return measure(engines, programs, chosen.turns)
-    for name in BY_INSTRUCTION:
-        if engines.pop(name, None) is not None:
-            missing[name] = "is measured on the small programs, without --longer"
+    for name in [name for name in engines if name in BY_INSTRUCTION or "once warm" in name]:
+        del engines[name]
+        missing[name] = "is measured on programs of known length, without --longer"
     with tempfile.TemporaryDirectory() as folder:
         made = [longer(one, chosen.longer, Path(folder)) for one in programs]
         return measure(engines, made, chosen.turns)
