@@ -142,6 +142,21 @@ def test_flags_that_a_later_block_leaves_alone_are_the_earlier_ones(limit: int, 
     assert ends[0] == ends[1]
 
 
+@pytest.mark.parametrize("code", ["d3e0", "f5", "0fa3c8 11c3", "d3d8", "0f44c3", "d3c0 11d8"])
+def test_flags_that_are_made_of_flags_hundreds_of_times(code: str, tier: str) -> None:
+    """Shifts by CL, which may be by none, and others: then a fault, for which all are made."""
+    ends = []
+    for one in (tier, "interpreter"):
+        computer = set_up(history=0, tier=one)
+        handle(computer, 0, "f4")  # #DE: halt
+        count = 250 // len(code.split())
+        computer.load_code(bytes.fromhex("bcf0ff0800 b905000000" + code * count + "31d2 f7f2 ebfe"))
+        if one != "interpreter":
+            eager(computer)
+        ends.append(seen(computer, computer.run(600)))
+    assert ends[0] == ends[1]
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_random_blocks(seed: int, tier: str) -> None:
     """Whatever comes: faults, jumps to nowhere, strings, blocks that write on themselves."""

@@ -196,6 +196,8 @@ class NodePlan:
                 return False
             if made is not None:
                 born, cell = self.assigned.get(var, (-1, None))
+                if cell is None and self.part_of(made) < part < self.part_of(until):
+                    return False  # or flags of many instructions would be written as one
                 if cell is None and not self._keeps(self.ops[made], part, until):
                     return False
                 again = self.changes[max(born + 1, part) : self.part_of(until)]
@@ -209,10 +211,14 @@ class NodePlan:
 
     def _recall(self, var: Var, at: float) -> None:
         """Keep what a value is made of until an operation that may fault."""
-        if var.space == CONST:
-            return
-        if self._has_name(var):
-            self.last[var] = max(self.last.get(var, -1.0), at)
-            return
-        for part in self.ops[self.made_by[var]].ins:
-            self._recall(part, at)
+        seen, todo = {var}, [var]
+        while todo:
+            now = todo.pop()
+            if now.space == CONST:
+                continue
+            if self._has_name(now):
+                self.last[now] = max(self.last.get(now, -1.0), at)
+            else:
+                new = set(self.ops[self.made_by[now]].ins) - seen
+                seen |= new
+                todo += new

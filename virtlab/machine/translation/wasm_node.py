@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Part", "Values", "parts_of"]
 
 _DROP = b"\x1a"
+_DEEPEST = 30
 _DIVISIONS = frozenset({"INT_DIV", "INT_SDIV", "INT_REM", "INT_SREM"})
 
 
@@ -131,6 +132,7 @@ class Values:
         self.uses: dict[Var, int] = {}
         self.parts = parts_of(node)
         self.quotients: dict[tuple[Var, ...], int] = {}
+        self.depth: dict[Var, int] = {}  # of what has no local
         needs = function.needs[node.key]
         for at in needs.hot:
             for var in node.ops[at].ins:
@@ -143,8 +145,16 @@ class Values:
             self.uses[var] = self.uses.get(var, 0) + 1
 
     def is_shared(self, op: Op) -> bool:
-        """Return whether a value is used more than once."""
-        return op.out is not None and self.uses.get(op.out, 0) > 1
+        """Return whether a value is used more than once, or is made of too much to be written once.
+
+        Flags of one shift after the other are made of one another: hundreds of operations.
+        """
+        if op.out is None:
+            return False
+        deep = 1 + max((self.depth.get(var, 0) for var in op.ins), default=0)
+        found = self.uses.get(op.out, 0) > 1 or deep > _DEEPEST
+        self.depth[op.out] = 0 if found else deep
+        return found
 
     def keep(self, op: Op) -> bytes:
         """Compute a value into a local of its own."""
