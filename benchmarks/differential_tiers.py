@@ -140,22 +140,7 @@ class TierDifferential:
     def block(self, length: int, rounds: int) -> Block:
         """Make a block of instructions that Unicorn can do, at least the first time.
 
-        Parameters
-        ----------
-        length
-            Instructions, without those that are added for flags and addresses.
-        rounds
-            How often it shall go round.
-
-        Returns
-        -------
-        Block
-            It is in the memory of both.
-
-        Examples
-        --------
-        >>> TierDifferential.block.__name__
-        'block'
+        `length` is without those that are added for flags and addresses.
         """
         if self.at + _FAR > DATA - _FAR:
             self._anew()
@@ -289,23 +274,7 @@ class TierDifferential:
         return self.judge.vector < 0 and self.uc.reg_read(self.judge.eip) == block.end
 
     def compare(self, block: Block) -> str:
-        """Run a block on both from a random state.
-
-        Parameters
-        ----------
-        block
-            As `block` makes it.
-
-        Returns
-        -------
-        str
-            What differs; empty if nothing does.
-
-        Examples
-        --------
-        >>> TierDifferential.compare.__name__
-        'compare'
-        """
+        """Run a block on both from a random state; say what differs, if anything does."""
         state = self.judge.state()
         before = bytes(self.uc.mem_read(0, RAM))
         self.ours.memory.write(0, before)
@@ -349,27 +318,7 @@ class TierDifferential:
         return found
 
     def run(self, seconds: float, limit: int = 10, rounds: int = 10_000) -> TierTally:
-        """Try until the time is over, or until too much differs.
-
-        Parameters
-        ----------
-        seconds
-            How long.
-        limit
-            How many differences are enough.
-        rounds
-            Of a block at most; every eighth goes round only once or twice.
-
-        Returns
-        -------
-        TierTally
-            What was tried.
-
-        Examples
-        --------
-        >>> TierDifferential.run.__name__
-        'run'
-        """
+        """Try until the time is over, or until so many differ; blocks go round so often at most."""
         end = time.monotonic() + seconds
         while time.monotonic() < end and len(self.tally.differences) < limit:
             most = {0: 2, 1: _SHORT}.get(self.tally.blocks % 8, rounds)
