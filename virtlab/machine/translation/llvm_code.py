@@ -2,8 +2,8 @@
 
 LLVM's own pipelines (`-O2`) are made for code that nobody has looked at. Ours is in good order
 already: what is dead is gone, and there is nothing to inline. So a few passes do nearly as much in
-a fraction of the time; `benchmarks/translator.py` has both. Then comes LLVM's code generator, with
-its scheduler and its register allocator, at level 2.
+a fraction of the time (`passes=None` gives `-O2`, to compare). Then comes LLVM's code generator,
+with its scheduler and its register allocator, at level 2.
 
 All calls of LLVM hold one lock of `llvmlite`'s, but not Python's: while one thread compiles,
 another can run translated code.

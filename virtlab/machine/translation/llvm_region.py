@@ -135,7 +135,15 @@ def compiled(
 
     Examples
     --------
-    See `virtlab.machine.translation.llvm_host.LlvmHost.compile`.
+    >>> from virtlab.machine.translation.lifting import Leave, Node
+    >>> from virtlab.machine.translation.liveness import needs
+    >>> from virtlab.machine.translation.llvm_memory import Paged
+    >>> from virtlab.machine.translation.wasm import WasmFunction
+    >>> graph = {(0, 0): Node((0, 0), end=Leave(5))}  # to go on at 5
+    >>> wasm = WasmFunction(graph, needs(graph), (0, 0))
+    >>> region = Region(wasm, graph, needs(graph), (0, 0), 1)
+    >>> compiled(region, (0, 0), (0, 0), Paged(), now=True)[1]
+    [(0, 0)]
     """
     graph = region.graph if now else region.part(key)
     put_off = bool(region.recipes)  # or this pass of the translator's is switched off

@@ -1,0 +1,147 @@
+"""Code that LLVM makes in another thread, and that comes late, or too late."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.machine.llvm_pool import LOOP, LaterPool, host, short
+from tests.machine.small_guests import set_up, with_timer
+from tests.machine.test_translation import MIXED
+from tests.machine.translated import eager, needs_llvmlite, seen
+from virtlab.machine.translation import llvm_host
+
+pytestmark = needs_llvmlite
+
+
+@pytest.fixture
+def pool(monkeypatch: pytest.MonkeyPatch) -> LaterPool:
+    """Slices of some hundred instructions, and LLVM when the test says so."""
+    found = LaterPool()
+    monkeypatch.setattr(llvm_host, "_worker", lambda: found)
+    short(monkeypatch)
+    return found
+
+
+def test_what_is_hot_goes_to_llvm_and_is_entered_in_the_middle(pool: LaterPool) -> None:
+    computer = eager(set_up(history=0, tier="llvm"))
+    computer.load_code(bytes.fromhex(LOOP))
+    computer.run(2000)
+    assert len(pool.jobs) == 1
+    region = next(iter(host(computer)._regions.values()))
+    assert not region.codes
+    assert pool.work() == 1
+    computer.run(2000)
+    assert list(region.codes) == [(0x100005, 0)]  # the loop, not where the unit begins
+    assert computer.translator is not None
+    before = computer.translator.counts["entries"]
+    computer.run(100_000)
+    assert computer.translator.counts["entries"] - before < 10  # and not one for each slice
+    assert computer.processor.registers["ECX"] == 100_000 - 104_000 // 2
+
+
+def test_one_piece_of_code_has_all_the_loops_that_belong_together(pool: LaterPool) -> None:
+    computer = eager(set_up(history=0, tier="llvm"))
+    # (outer) mov ecx, 50; (inner) dec ecx; jnz inner; inc eax; jmp outer
+    computer.load_code(bytes.fromhex("b932000000 49 75fd 40 ebf5"))
+    computer.run(2000)
+    assert pool.work() == 1
+    computer.run(2000)
+    region = next(iter(host(computer)._regions.values()))
+    assert set(region.codes) == {(0x100000, 0), (0x100005, 0)}
+    assert len(set(region.codes.values())) == 1
+    computer.run(1_000_000)
+    assert not pool.jobs
+    done = computer.processor.instructions
+    assert computer.processor.registers["EAX"] - 0x2BADB002 == (done + 1) // 103
+
+
+def test_llvm_waits_until_it_pays(pool: LaterPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(llvm_host, "WORTH", 5000)  # for each of two instructions
+    computer = eager(set_up(history=0, tier="llvm"))
+    computer.load_code(bytes.fromhex(LOOP))
+    computer.run(9000)
+    assert not pool.jobs
+    computer.run(2000)
+    assert len(pool.jobs) == 1
+
+
+def test_code_that_is_written_on_while_it_is_compiled_is_never_run(pool: LaterPool) -> None:
+    computer = eager(set_up(history=0, tier="llvm"))
+    computer.load_code(bytes.fromhex("40 ebfd"))  # inc eax; again
+    computer.run(1000)
+    futures = [job[0] for job in pool.jobs]
+    assert futures
+    computer.memory.write(0x100000, b"\x43")  # inc ebx
+    assert pool.work() == 0 or all(future.cancelled() for future in futures)
+    before = computer.processor.registers["EAX"]
+    computer.run(5000)
+    assert computer.processor.registers["EAX"] - before <= 1
+    assert computer.processor.registers["EBX"] >= 2000
+    pool.work()
+    computer.run(5000)
+    assert computer.processor.registers["EBX"] >= 4000
+
+
+def test_code_that_was_begun_before_it_was_written_on_is_thrown_away(pool: LaterPool) -> None:
+    """A job that cannot be cancelled any more ends after its unit has gone."""
+    computer = eager(set_up(history=0, tier="llvm"))
+    computer.load_code(bytes.fromhex("40 ebfd"))
+    computer.run(1000)
+    begun, pool.jobs = pool.jobs, []
+    assert all(future.set_running_or_notify_cancel() for future, _, _ in begun)
+    computer.memory.write(0x100000, b"\x43")
+    for future, function, arguments in begun:
+        future.set_result(function(*arguments))
+    before = computer.processor.registers["EAX"]
+    computer.run(5000)
+    assert computer.processor.registers["EAX"] - before <= 1
+    assert computer.processor.registers["EBX"] >= 2000
+
+
+def test_machine_code_is_left_when_a_device_or_a_debugger_writes_on_it(pool: LaterPool) -> None:
+    computer = eager(set_up(history=0, tier="llvm"))
+    computer.load_code(bytes.fromhex("40 ebfd"))
+    computer.run(1000)
+    pool.work()
+    computer.run(1000)
+    assert host(computer).knows(0x100000)
+    computer.memory.write(0x100000, b"\x43")
+    assert not host(computer).knows(0x100000)
+    before = computer.processor.registers["EAX"]
+    computer.run(1000)
+    assert computer.processor.registers["EAX"] == before
+
+
+@pytest.mark.parametrize("size", [1, 7, 50, 333])
+def test_slices_of_any_size_change_nothing(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With LLVM really working in another thread, whenever it gets there."""
+    short(monkeypatch, size)
+    ends = []
+    for tier in ("llvm", "interpreter"):
+        computer = set_up(history=0, tier=tier)
+        computer.load_code(bytes.fromhex(MIXED))
+        if tier == "llvm":
+            eager(computer)
+        ends.append([seen(computer, computer.run(2500)) for _ in range(3)])
+    assert ends[0] == ends[1]
+
+
+def test_a_timer_that_comes_often_does_not_keep_llvm_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slice may be made of several runs; and what is left before each event is done exactly."""
+    ends = []
+    found = LaterPool()
+    monkeypatch.setattr(llvm_host, "_worker", lambda: found)
+    short(monkeypatch, 700)
+    for tier in ("llvm", "interpreter"):
+        computer = with_timer(150, "40 01c8 ebfb", history=0, tier=tier)  # without end
+        if tier == "llvm":
+            eager(computer)
+        runs = []
+        for _ in range(4):
+            runs.append(seen(computer, computer.run(2500)))
+            found.work()
+        ends.append(runs)
+        if tier == "llvm":
+            regions = host(computer)._regions.values()
+            assert any(region.codes for region in regions)
+    assert ends[0] == ends[1]
