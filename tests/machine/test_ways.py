@@ -31,8 +31,9 @@ def test_stored_runs_stand_in_the_order_of_the_theory(name: str) -> None:
     """Popek and Goldberg's efficiency: direct is near native, interpretation nowhere near."""
     one = stored(name)
     assert one.slowdown("native") == 1
-    assert 0.9 < one.slowdown("direct") < 1.6
+    assert 0.9 < one.slowdown("direct") < 2  # traps of 45 us each, in programs of some 50 ms
     assert 1.2 < one.slowdown("translated") < 20
+    assert 1.2 < one.slowdown("wasm tier") < one.slowdown("python tier") < 2000
     assert 10_000 < one.slowdown("interpreted") < 1_000_000
     assert one.directly_percent > 99.999
     assert 1 < one.trap_us < 100
@@ -52,7 +53,9 @@ def test_what_is_stored_is_complete() -> None:
     frame = stored_runs()
     assert sorted(frame["program"].unique()) == sorted(NAMES)
     counts = frame.groupby(["program", "way"]).size()
-    assert len(counts) == len(NAMES) * len(WAYS)
+    ways = set(frame["way"])
+    assert {"native", "direct", "translated", "interpreted"} <= ways <= {way.name for way in WAYS}
+    assert len(counts) == len(NAMES) * len(ways)
     assert counts.nunique() == 1
     assert (frame["seconds"] > 0).all()
     assert set(frame.loc[frame["traps"] > 0, "way"]) == {"direct"}
@@ -64,6 +67,9 @@ def test_ways_that_need_the_guests_own_processor_are_told_from_those_that_do_not
         "native": False,
         "direct": False,
         "translated": True,
+        "llvm tier": True,
+        "wasm tier": True,
+        "python tier": True,
         "interpreted": True,
     }
 

@@ -66,7 +66,7 @@ class _Ladder:
         axes = figure.subplots()
         ticks = _NARROW_TICKS if self.narrow else _TICKS
         axes.set_xticks(list(ticks), list(ticks.values()))
-        axes.set(xlim=(-0.03, _END), ylim=(len(WAYS), 0), yticks=[])
+        axes.set(xlim=(-0.03, _END), yticks=[])
         axes.grid(axis="x")
         axes.spines["left"].set_visible(False)
         long = "time for an instruction, as many times as native (logarithmic)"
@@ -91,7 +91,12 @@ class _Ladder:
         own: list[Any] = []
         instead: list[Any] = []
         spans: list[Any] = []
-        for k, way in enumerate(WAYS):
+        rows = [way for way in WAYS if way.name in found.samples or way.name in found.missing]
+        self.still = len(rows)
+        self.axes.set_ylim(len(rows), 0)
+        for text in (*self.names, *self.values):
+            text.set_text("")
+        for k, way in enumerate(rows):
             name = f"{way.name}" if self.narrow else f"{way.name}: {way.how}"
             self.names[k].set_text(name)
             if way.name not in found.samples:
@@ -103,7 +108,10 @@ class _Ladder:
             box = [(0, k + 0.38), (end, k + 0.38), (end, k + 0.82), (0, k + 0.82)]
             (instead if way.any_processor else own).append(box)
             low, high = self._span(way.name)
-            spans.append([(low, k + 0.6), (high, k + 0.6)])
+            if low <= high:
+                spans.append([(low, k + 0.6), (high, k + 0.6)])
+            else:
+                high = end
             self.values[k].set_text(times(slow))
             room = _END - max(end, high) > (2.2 if self.narrow else 0.9)
             self.values[k].set_x(max(end, high) + 0.06 if room else 0.1)
@@ -118,6 +126,8 @@ class _Ladder:
     def _span(self, way: str) -> tuple[float, float]:
         """Return the least and the most of all stored programs, as logarithms."""
         slow = [one.slowdown(way) for one in self.others.values() if way in one.samples]
+        if not slow:  # nothing is stored of it
+            return float("nan"), float("nan")
         return float(np.log10(max(1, min(slow)))), float(np.log10(max(slow)))
 
 
