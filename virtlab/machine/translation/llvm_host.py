@@ -185,12 +185,12 @@ class LlvmHost:
         for one in region.slots.values():
             self._wasm.remove(one)
         for key, code in region.codes.items():
-            self._driver.forget(key[0], code)
+            self._driver.forget(region.address(key), code)
         self._gone += set(region.codes.values())  # one of them may be running at this moment
         for future in region.awaited.values():
             future.cancel()
 
-    def jump_to(self, address: int, slot: int) -> None:  # noqa: ARG002 (the region knows it)
+    def jump_to(self, address: int, slot: int) -> None:
         """Let running code find a region, and all places where machine code of it is entered.
 
         Parameters
@@ -205,7 +205,7 @@ class LlvmHost:
         See `compile`.
         """
         region = self._regions[slot]
-        region.is_linked = True
+        region.is_linked, region.entry = True, address
         if not self.in_background and region.start not in region.codes:
             way = self._way(region)
             code, _ = compiled(region, region.start, self._driver.asks, way, now=True)
@@ -215,10 +215,10 @@ class LlvmHost:
     def _link(self, region: Region) -> None:
         """Let machine code be found, and the wasm tier where there is none."""
         for key, code in region.codes.items():
-            self._driver.jump_to(key[0], code)
+            self._driver.jump_to(region.address(key), code)
         for key, slot in region.slots.items():
-            if not self._driver.knows(key[0]):
-                self._wasm.jump_to(key[0], slot)
+            if not self._driver.knows(region.address(key)):
+                self._wasm.jump_to(region.address(key), slot)
 
     def forget_jumps(self) -> None:
         """Let running code find nothing.

@@ -45,6 +45,8 @@ class Region:
         How many instructions were done before execution was found in a loop, or in the region.
     is_linked
         Whether it is where the guest's page tables say.
+    entry
+        Address that it is entered at, if that is not its start's.
 
     Examples
     --------
@@ -61,6 +63,7 @@ class Region:
     awaited: dict[Key, Future[Made]] = field(default_factory=dict)
     spent: Counter[Key] = field(default_factory=Counter)
     is_linked: bool = False
+    entry: int | None = None
 
     @property
     def recipes(self) -> list[Recipe]:
@@ -71,6 +74,25 @@ class Region:
     def shape(self) -> Shape:
         """Of its graph."""
         return Shape(self.graph, self.start)
+
+    def address(self, key: Key) -> int:
+        """Return the guest's address of a place where it is entered.
+
+        Parameters
+        ----------
+        key
+            Of a node.
+
+        Returns
+        -------
+        int
+            That of the node.
+
+        Examples
+        --------
+        See `virtlab.machine.translation.llvm_host.LlvmHost.jump_to`.
+        """
+        return key[0] if key != self.start or self.entry is None else self.entry
 
     def part(self, key: Key) -> Graph:
         """Return what LLVM gets if a place is hot: the loops around it, or the whole region.
