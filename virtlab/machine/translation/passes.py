@@ -38,7 +38,8 @@ class Passes:
         Blocks that lead to one another are translated together
         (`virtlab.machine.translation.regions`); without it each is a unit of its own.
     chaining
-        A unit goes to the next one directly; without it the translator is asked each time.
+        A unit goes to the next one directly. No tier does so yet: each looks its next unit up, so
+        that this switch changes nothing.
     in_cache
         Instructions that only touch the interrupt flag are done in the cache, on the guest's own
         flag, and not by the VMM.
