@@ -6,15 +6,17 @@ import json
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from virtlab.migration.hands import Hand, Hands, in_orders
 from virtlab.migration.huge import StopRule, precopy
 from virtlab.migration.link import MIB, Link
 from virtlab.migration.mean import MeanRun, at_random, in_order, precopy_mean
 from virtlab.migration.means import precopy_means
-from virtlab.migration.turns import Hand, in_turn
+from virtlab.migration.turns import in_turn
 from virtlab.migration.vm import Vm
 from virtlab.migration.workloads import HotCold, RoundRobin, Uniform, Zipf
 from virtlab.validate import InvalidInputError
@@ -227,7 +229,41 @@ def test_a_hand_is_a_set_of_pages(pages: int, phase: float, turns: list[tuple[fl
         to_send |= {(at + i) % pages for i in range(2 * sent)}
         at += 2 * sent
         assert hand.turn(kept, sent) == len(to_send)
-        assert {i for low, high in hand.stretches for i in range(int(low), int(high))} == to_send
+        low, stands, top = int(hand.low), int(hand.at), int(hand.top)
+        assert {*range(low, stands), *range(top, pages)} == to_send
+        assert 0 <= low <= stands <= top <= pages
+
+
+@st.composite
+def followed(draw: st.DrawFn) -> tuple[float, ...]:
+    """Return pages before, of the set, behind it and of zeros; hand and speed; rest, look, most."""
+    working = draw(st.integers(1, 10_000))
+    return (
+        draw(st.integers(0, 10_000)),
+        working,
+        draw(st.sampled_from([0, 0, 17, 3000])),
+        draw(st.sampled_from([0, 0, 1, 300, 90_000])),
+        draw(st.integers(0, working)),
+        draw(st.floats(0, 1.5)),
+        draw(st.floats(0, 3000)),
+        draw(st.sampled_from([0.0, 1.0, 17.3, 900.0])),
+        draw(st.integers(0, 30)),
+    )
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(followed(), min_size=1, max_size=8))
+def test_thousands_of_hands_are_one_hand_each(several: list[tuple[float, ...]]) -> None:
+    """To the last digit: both do the same operations in the same order."""
+    columns = np.array(several, dtype=np.float64).T
+    before, working, behind, zeros, at, writes, rest, look, most = columns
+    hands, short = Hands.at_start(working, at, writes), 0.0123
+    found = in_orders(behind, zeros, before + working + behind, hands, rest, look, most, short)
+    for i, one in enumerate(several):
+        regions = one[0], 0.0, one[1], one[2], one[3]
+        hand = Hand(*(float(value) for value in (one[1], one[4], one[5])))
+        alone = in_order(regions, (0, 0, hand), one[6], one[7], int(one[8]), short)
+        assert tuple(array[i] for array in found) == alone
 
 
 def test_it_says_what_it_found() -> None:

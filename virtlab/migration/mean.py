@@ -7,7 +7,7 @@ part in 10^12. What is left to be sent is a number for each of the five regions 
 sent in order: so what a round leaves is what lies last, and is counted from behind.
 
 A writer that goes round needs no rounds, as long as it does not come to pages that are left over;
-where it does, its hand is followed (`virtlab.migration.turns`).
+where it does, its hand is followed (`virtlab.migration.hands`).
 
 Source: as there.
 """
@@ -17,9 +17,10 @@ from __future__ import annotations
 from math import ceil, expm1, inf, log1p
 from typing import TYPE_CHECKING, NamedTuple
 
+from virtlab.migration.hands import Hand
 from virtlab.migration.huge import StopRule
 from virtlab.migration.link import MIB, Link
-from virtlab.migration.turns import EPS, Hand, Rounds, in_turn
+from virtlab.migration.turns import EPS, Rounds, in_turn
 from virtlab.migration.vm import PAGE_BYTES, Vm
 from virtlab.migration.workloads import HotCold, RoundRobin, Uniform
 from virtlab.results import Result

@@ -9,8 +9,8 @@ before the working set, its hot part, its cold part, behind it, and zeros. Of a 
 with L left over, of which each is written with the chance p, L + p (W - L) are to be sent next: all
 that is left, and of the others those that were written.
 
-A writer that goes round needs no rounds where it does not come to pages that are left over. Those
-few that do are worked out one by one, with the hand (`virtlab.migration.turns`).
+A writer that goes round needs no rounds where it does not come to pages that are left over
+(`virtlab.migration.turns`). Where it does, hands are followed (`virtlab.migration.hands`).
 
 Source: as there.
 """
@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from virtlab.migration.hands import Hands, in_orders
 from virtlab.migration.huge import StopRule
 from virtlab.migration.link import MIB, Link
-from virtlab.migration.mean import in_order
-from virtlab.migration.turns import Hand, in_turns
+from virtlab.migration.turns import in_turns
 from virtlab.migration.vm import PAGE_BYTES, Vm
 from virtlab.results import Result
 from virtlab.validate import InvalidInputError, one_of, vector
@@ -258,13 +258,14 @@ class _Rounds:
             sizes.sum(axis=0), sizes[3], sizes[2], stands, writes, rest, look, most
         )
         known &= sizes[4] == 0
-        zeros = np.zeros(at.size)
-        for i in np.flatnonzero(~known).tolist():
-            pages = float(sizes[2, i])
-            hand = Hand(pages, float(stands[i]), float(writes[i]))
-            regions = (float(sizes[0, i]), 0.0, pages, float(sizes[3, i]), float(sizes[4, i]))
-            short, limits = _ZERO / _FULL, (float(rest[i]), float(look[i]), int(most[i]))
-            sent[i], rounds[i], left[i], zeros[i] = in_order(regions, (0, 0, hand), *limits, short)
+        zeros, follow = np.zeros(at.size), ~known
+        if follow.any():
+            some = sizes[:, follow]
+            hands = Hands.at_start(some[2], stands[follow], writes[follow])
+            limits = rest[follow], look[follow], most[follow]
+            sent[follow], rounds[follow], left[follow], zeros[follow] = in_orders(
+                some[3], some[4], some[:4].sum(axis=0), hands, *limits, _ZERO / _FULL
+            )
         self.left[:, at] = 0
         self.left[0, at], self.left[4, at] = left, zeros
         self.clock[at], self.rounds[at] = sent / pages_s, rounds

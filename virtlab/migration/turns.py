@@ -1,4 +1,4 @@
-"""A writer that goes round, on the mean: where its hand stands, and when no round has to be run.
+"""A writer that goes round, on the mean: when no round has to be run.
 
 It writes no page twice before it has been all the way. Then the sum of all rounds is known without
 them: after k looks, of n pages each, k n pages are sent and k w written, and k is the least number
@@ -13,7 +13,7 @@ that both round alike.
 That holds while the hand meets no page that is still to be sent. Those lie last: behind its set if
 there is room, and less than a look's pages in it, at the end of what was written in a round. Where
 the set reaches the end of memory they all lie in it; coming to them the hand writes what is to be
-sent anyway. `Hand` follows it: what is to be sent of its set is a few stretches.
+sent anyway. There it is followed round by round (`virtlab.migration.hands`).
 
 Source: as `virtlab.migration.huge`.
 """
@@ -30,79 +30,11 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["EPS", "Hand", "Rounds", "in_turn", "in_turns"]
+__all__ = ["EPS", "Rounds", "in_turn", "in_turns"]
 
 EPS = 1e-9  # of a look: a rounding shall not cost one
 
 Rounds = tuple[float, int, float, float]  # sent, in full pages; rounds; pages and zeros left
-
-
-class Hand:
-    """Where a writer that goes round stands, and what of its set is to be sent.
-
-    Attributes
-    ----------
-    pages
-        Of its set.
-    writes
-        How many pages it writes while one is sent.
-    at
-        Where it stands: pages from the first of its set.
-    stretches
-        What is to be sent: first page and page behind the last of each, in address order.
-
-    Examples
-    --------
-    The last 100 of 1000 pages are left over, and 50 are written, 20 of them among those:
-
-    >>> hand = Hand(1000.0, 870.0, writes=0.5)
-    >>> hand.turn(100.0, 100.0)
-    130.0
-    >>> hand.stretches, hand.at
-    ([(870.0, 1000.0)], 920.0)
-    """
-
-    def __init__(self, pages: float, at: float, writes: float) -> None:
-        self.pages, self.writes = pages, writes
-        self.at = at % pages
-        self.stretches = [(0.0, pages)]
-
-    def turn(self, kept: float, sent: float) -> float:
-        """Leave its last pages, write while some are sent, and return how many there are then.
-
-        Examples
-        --------
-        >>> Hand(1000.0, 0.0, writes=2.0).turn(0.0, 600.0)
-        1000.0
-        """
-        pages, start, written = self.pages, self.at, self.writes * sent
-        end = start + written
-        self.at = end % pages
-        if written >= pages:
-            self.stretches = [(0.0, pages)]
-            return pages
-        arcs = [(start, end)] if end <= pages else [(0.0, end - pages), (start, pages)]
-        joined: list[tuple[float, float]] = []
-        total = 0.0
-        for low, high in sorted(arcs + self._last(kept)):
-            if joined and low <= joined[-1][1]:
-                total -= joined[-1][1] - joined[-1][0]
-                joined[-1] = (joined[-1][0], max(joined[-1][1], high))
-            else:
-                joined.append((low, high))
-            total += joined[-1][1] - joined[-1][0]
-        self.stretches = joined
-        return total
-
-    def _last(self, kept: float) -> list[tuple[float, float]]:
-        """Return the stretches of the last pages."""
-        last: list[tuple[float, float]] = []
-        for low, high in reversed(self.stretches):
-            if kept <= 0:
-                break
-            last.append((max(low, high - kept), high))
-            kept -= high - low
-        return last
 
 
 def in_turn(
