@@ -22,9 +22,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Access", "Bus", "Device"]
 
+_LAST_PORT = 0xFFFF
+
 
 class Access(NamedTuple):
-    """One access to a port, for the log.
+    """One access to a port, or to an address beyond RAM, for the log.
 
     Attributes
     ----------
@@ -50,6 +52,8 @@ class Access(NamedTuple):
     def __str__(self) -> str:
         """Write it as one line."""
         way = "out {} <- {}" if self.write else "in {} -> {}"
+        if self.port > _LAST_PORT:
+            way = "store {} <- {}" if self.write else "load {} -> {}"
         return f"{way.format(hex(self.port), hex(self.value))} ({self.device})"
 
 
@@ -221,7 +225,7 @@ class Bus:
 port has it
         """
         for port in device.ports:
-            if not 0 <= port <= 0xFFFF:
+            if not 0 <= port <= _LAST_PORT:
                 raise InvalidInputError(f"ports of {device.name}", port, "from 0 to 65535")
             if port in self._at:
                 allowed = f"free, but {self._at[port].name} has it"
@@ -275,7 +279,7 @@ port has it
             if device is not None:
                 self.touch()
                 value &= device.read(port, size)
-            self._note(device, port, size, value, write=False)
+            self.note(device, port, size, value, write=False)
             return value
         values = [self.read(port + k & 0xFFFF, 1) << 8 * k for k in range(size)]
         return sum(values)
@@ -296,7 +300,7 @@ port has it
         """
         device = self._at.get(port)
         if device is None or size == 1 or device.width(port) >= size:
-            self._note(device, port, size, value, write=True)
+            self.note(device, port, size, value, write=True)
             if device is not None:
                 self.touch()
                 device.write(port, size, value)
@@ -362,9 +366,24 @@ port has it
         if self.keeps and self.before is None:
             self.before = self.save()
 
-    def _note(
-        self, device: Device | None, port: int, size: int, value: int, *, write: bool
-    ) -> None:
+    def note(self, device: Device | None, port: int, size: int, value: int, *, write: bool) -> None:
+        """Put an access into the log, if there is one.
+
+        Parameters
+        ----------
+        device
+            Who answered; None for nobody.
+        port, size, value, write
+            As `Access` has them.
+
+        Examples
+        --------
+        >>> bus = Bus()
+        >>> bus.log = []
+        >>> bus.note(None, 0x80, 1, 7, write=True)
+        >>> print(*bus.log)
+        out 0x80 <- 0x7 (nobody)
+        """
         if self.log is not None:
             name = "nobody" if device is None else device.name
             self.log.append(Access(name, write, port, size, value))

@@ -35,6 +35,7 @@ from virtlab.machine.history import (
     save_processor,
     take_back,
 )
+from virtlab.machine.mapped import Mapped
 from virtlab.machine.memory import Memory
 from virtlab.machine.processor import Processor
 from virtlab.machine.registers import SIZE, Registers
@@ -90,6 +91,8 @@ class Computer:
         Its parts.
     pic, pit, uart, screen, exit_port, disk
         Its devices; `disk` is None without one.
+    mapped
+        Finds those that lie in memory.
     breakpoints
         Linear addresses at which `run` stops before the instruction is done.
     watches
@@ -144,6 +147,7 @@ class Computer:
         for device in (self.pic, self.pit, self.uart, self.screen, self.exit_port, self.disk):
             if device is not None:
                 self.bus.add(device)
+        self.memory.beyond = self.mapped = Mapped(self.bus, self.clock, size)
         self.history: deque[Step] = deque(maxlen=integer("history", history, minimum=0))
         self.breakpoints: set[int] = set()
         self.watches: list[tuple[int, int]] = []

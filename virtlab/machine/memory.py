@@ -1,12 +1,13 @@
-"""Physical memory: one buffer, and nothing beyond it (S16).
+"""Physical memory: one buffer, and what lies beyond it (S16).
 
-What lies outside RAM answers as an empty bus does: reads give ones, writes are lost. With a
-journal, each write leaves what it overwrote, so that steps can be undone.
+Outside RAM reads give ones and writes are lost, as on an empty bus, unless the processor itself
+asks: then devices may answer there (`virtlab.machine.mapped`). With a journal, each write leaves
+what it overwrote, so that steps can be undone.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from virtlab.validate import integer
 
@@ -14,9 +15,45 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from collections.abc import Set as AbstractSet
 
-__all__ = ["PAGE", "Memory"]
+__all__ = ["PAGE", "Beyond", "Memory"]
 
 PAGE = 4096
+
+
+class Beyond(Protocol):
+    """What answers the processor beyond RAM."""
+
+    def holds(self, address: int) -> bool:
+        """Return whether a device is there."""
+
+    def load(self, address: int, size: int) -> bytes:
+        """Return what is there."""
+
+    def store(self, address: int, value: bytes) -> None:
+        """Take what is written."""
+
+
+class Nobody:
+    r"""An empty bus.
+
+    Examples
+    --------
+    >>> Nobody().load(0xFEC00000, 2)
+    b'\xff\xff'
+    """
+
+    def holds(self, address: int) -> bool:
+        """Return that there is none."""
+        del address
+        return False
+
+    def load(self, address: int, size: int) -> bytes:
+        """Return ones."""
+        del address
+        return b"\xff" * size
+
+    def store(self, address: int, value: bytes) -> None:
+        """Lose it."""
 
 
 class Memory:
@@ -37,6 +74,10 @@ class Memory:
         Where writes leave (address, what was there); None while nothing is kept.
     guarded
         Pages of which `on_guarded` is told, with address and size, when something is written.
+    end
+        The first address that is no RAM.
+    beyond
+        What answers the processor from there on.
 
     Examples
     --------
@@ -49,6 +90,8 @@ class Memory:
     def __init__(self, size: int, data: memoryview | None = None) -> None:
         integer("size", size, minimum=PAGE)
         self.data: bytearray | memoryview = bytearray(size) if data is None else data
+        self.end = len(self.data)
+        self.beyond: Beyond = Nobody()
         self.guarded: AbstractSet[int] = frozenset()
         self.on_guarded: Callable[[int, int], None] = lambda _address, _size: None
         self.journal: list[tuple[int, bytes]] | None = None

@@ -211,9 +211,13 @@ class Processor:
         room = PAGE - address % PAGE
         first = self.paging.physical(address, write=False, user=user)
         if size <= room:
-            return self.memory.read(first, size)
+            return self._read(first, size)
         second = self.paging.physical(address + room & 0xFFFFFFFF, write=False, user=user)
-        return self.memory.read(first, room) + self.memory.read(second, size - room)
+        return self._read(first, room) + self._read(second, size - room)
+
+    def _read(self, physical: int, size: int) -> bytes:
+        memory = self.memory
+        return (memory.read if physical < memory.end else memory.beyond.load)(physical, size)
 
     def write(self, address: int, value: bytes, *, user: bool = False) -> None:
         """Write bytes at a linear address: all of them, or none.
@@ -242,11 +246,15 @@ class Processor:
         room = PAGE - address % PAGE
         first = self.paging.physical(address, write=True, user=user)
         if len(value) <= room:
-            self.memory.write(first, value)
+            self._write(first, value)
             return
         second = self.paging.physical(address + room & 0xFFFFFFFF, write=True, user=user)
-        self.memory.write(first, value[:room])
-        self.memory.write(second, value[room:])
+        self._write(first, value[:room])
+        self._write(second, value[room:])
+
+    def _write(self, physical: int, value: bytes) -> None:
+        memory = self.memory
+        (memory.write if physical < memory.end else memory.beyond.store)(physical, value)
 
     def load(self, segment: int, offset: int, size: int) -> int:
         """Read a number, as an instruction does.

@@ -110,10 +110,13 @@ class SoftTlb:
         if address + size > _END:  # it would go on at 0: a segment has something to say about that
             return -1
         try:
+            places = self._places(address, size, write=False)
+            if self._is_device(places):
+                return -1
             value = processor.read(address, size, user=user)
         except Fault:
             return -1
-        self._fill(READ_TLB, address, processor.paging.physical(address, write=False, user=user))
+        self._fill(READ_TLB, address, places[0])
         return int.from_bytes(value, "little")
 
     def store(self, address: int, size: int, value: int) -> int:
@@ -137,14 +140,14 @@ class SoftTlb:
         """
         self.asked += 1
         processor, address = self.processor, address & 0xFFFFFFFF
-        user, last = processor.cpl == 3, address + size - 1
-        if last >= _END:
+        user = processor.cpl == 3
+        if address + size > _END:
             return 1
         try:
-            places = [
-                processor.paging.physical(at, write=True, user=user) for at in (address, last)
-            ]
+            places = self._places(address, size, write=True)
         except Fault:
+            return 1
+        if self._is_device(places):
             return 1
         span = size if places[1] - places[0] == size - 1 else 1
         if self.is_code(places[0], span) or self.is_code(places[1], 1):
@@ -154,6 +157,19 @@ class SoftTlb:
         if places[0] // PAGE not in processor.memory.guarded:
             self._fill(WRITE_TLB, address, places[0])
         return 0
+
+    def _places(self, address: int, size: int, *, write: bool) -> tuple[int, int]:
+        """Return where the first byte lies and the last."""
+        paging, user = self.processor.paging, self.processor.cpl == 3
+        first = paging.physical(address, write=write, user=user)
+        if address % PAGE + size <= PAGE:
+            return first, first + size - 1
+        return first, paging.physical(address + size - 1, write=write, user=user)
+
+    def _is_device(self, places: tuple[int, int]) -> bool:
+        """Return whether a device is to be asked, which has to be on time."""
+        memory = self.processor.memory
+        return max(places) >= memory.end and any(map(memory.beyond.holds, places))
 
     def _fill(self, table: int, address: int, physical: int) -> None:
         if physical >= len(self.view) - RAM:
