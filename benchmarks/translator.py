@@ -1,18 +1,26 @@
 """Translated code beside the emulators that people use, and beside the processor itself.
 
-Eight programs of about a hundred million instructions, each engine in turn, in one run
-(`benchmarks.translator_engines` says which); then what one event costs, what translating an
-instruction costs, and how soon a fresh machine has a first result
-(`benchmarks.translator_costs`). Each goal stands beside its figure.
+Eight programs at two lengths, each engine in turn, in one run (`benchmarks.translator_engines` says
+which); then what one event costs, what translating an instruction costs, and how soon a fresh
+machine has a first result (`benchmarks.translator_costs`). Each goal stands beside its figure.
 
     python -m benchmarks.translator [--turns 3] [--programs sieve,crc32] [--only programs] [--json]
                                     [--longer 10]
 
-What is translated is translated within the time that is measured. `--longer` makes the programs as
-many times as long, by gcc, which shows how fast the code is once it is there.
+What is translated is translated within the time that is measured, and so a program's length
+matters. As shipped they have about a hundred million instructions, which the processor itself does
+in a thirtieth of a second: less than LLVM takes to start. Ten times as long, which is still the
+third of a second, shows how fast the code is. So goals of speed are held to the longer programs,
+with the shipped ones' figures beside them; how soon there is a result is a goal of its own. gcc
+builds the longer programs (`benchmarks.translator_longer`); without it, only the shipped ones run.
+
+The interpreter and the python tier are measured on the small programs, by instruction: their time
+grows with nothing else. Who takes more than five seconds for a program, as Unicorn does where it
+counts, has one turn of it.
 
 Ratios are of processor time, all threads together, taken turn by turn; a program's is the median
-of its turns, and all programs' the geometric mean. What is missing here is said.
+of its turns, and all programs' the geometric mean. What is missing here is said. On a calm machine
+all of it takes about six minutes; `--longer 1` leaves out the longer programs.
 """
 
 from __future__ import annotations
@@ -20,8 +28,10 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,6 +48,8 @@ if TYPE_CHECKING:
     Seconds = dict[str, dict[str, list[Taken]]]  # program, engine, turn by turn
 
 MEAN = "geometric mean"
+SHIPPED = "as shipped"
+ONE_TURN_S = 5.0  # who takes longer for a program runs it once
 PARTS = ("programs", "events", "translation", "first")
 
 
@@ -63,13 +75,43 @@ class Goal:
         """Return whether a figure is good enough."""
         return figure >= self.bound if self.least else figure <= self.bound
 
-    def line(self, figure: float | None, why: str = "") -> str:
-        """Write a figure with its goal beside it; why there is none if there is none."""
+    def line(self, figure: float | None, why: str = "", shipped: float | None = None) -> str:
+        """Write a figure with its goal beside it, and that of the programs as shipped.
+
+        If there is no figure, why.
+        """
         sign = ">=" if self.least else "<="
         if figure is None:
             return f"{self.what:52}  not measured: {why:20}  goal {sign} {self.bound:g}"
         end = "reached" if self.reached(figure) else "NOT REACHED"
-        return f"{self.what:52}{figure:9.3g}   goal {sign} {self.bound:g}: {end}"
+        beside = "" if shipped is None else f"   ({SHIPPED} {shipped:.3g})"
+        return f"{self.what:52}{figure:9.3g}   goal {sign} {self.bound:g}: {end}{beside}"
+
+
+@dataclass(frozen=True)
+class Held:
+    """A goal with what was measured.
+
+    Attributes
+    ----------
+    goal
+        Which.
+    figure
+        What was measured, if anything was.
+    why
+        If nothing was, why.
+    shipped
+        The same on the programs as shipped, where `figure` is that of longer ones.
+    """
+
+    goal: Goal
+    figure: float | None
+    why: str = ""
+    shipped: float | None = None
+
+    def line(self) -> str:
+        """Write it."""
+        return self.goal.line(self.figure, self.why, self.shipped)
 
 
 # Who is to be how many times as fast as whom.
@@ -79,7 +121,7 @@ SPEED = (
     ("wasm, no MMU", "qemu-i386", 1.1),
     ("llvm, no MMU", "qemu-i386", 2.5),
     ("llvm", "native", 0.8),
-    # The same three, without what compiling takes: a hundred million instructions are few.
+    # The same three, without what compiling takes.
     ("llvm, once warm", "Unicorn counting", 12.0),
     ("llvm, once warm, no MMU", "qemu-i386", 2.5),
     ("llvm, once warm, no MMU", "native", 0.8),
@@ -90,39 +132,64 @@ TRANSLATING = Goal("wasm: translating an instruction, ms", 0.15, least=False)
 FIRST = Goal("first result of 300 instructions, in Unicorn's", 3.0, least=False)
 
 
-def measure(engines: Mapping[str, Engine], programs: Sequence[Guest], turns: int) -> Seconds:
-    """Return what each program took in each engine, engines in turn."""
-    taken: Seconds = {program.name: {name: [] for name in engines} for program in programs}
+def measure(
+    engines: Mapping[str, Engine], programs: Mapping[str, Sequence[Guest]], turns: int
+) -> dict[str, Seconds]:
+    """Return by length what each program took in each engine, engines in turn."""
+    taken: dict[str, Seconds] = {
+        length: {one.name: {name: [] for name in _on(length, engines)} for one in those}
+        for length, those in programs.items()
+    }
+    slow: set[tuple[str, str, str]] = set()
     for turn in range(turns):
-        for program in programs:
-            for name, engine in engines.items():
-                said = f"turn {turn + 1}: {program.name}, {name}"
-                print(f"{said:50}", end="\r", file=sys.stderr)
-                taken[program.name][name].append(engine.run(program))
+        for length, those in programs.items():
+            for program in those:
+                for name, engine in _on(length, engines).items():
+                    if (which := (length, program.name, name)) in slow:
+                        continue
+                    said = f"turn {turn + 1}: {program.name} {length}, {name}"
+                    print(f"{said:70}", end="\r", file=sys.stderr)
+                    began = time.monotonic()
+                    taken[length][program.name][name].append(engine.run(program))
+                    if time.monotonic() - began > ONE_TURN_S:
+                        slow.add(which)
     return taken
+
+
+def _on(length: str, engines: Mapping[str, Engine]) -> dict[str, Engine]:
+    """Return the engines that run programs of a length."""
+    return {k: v for k, v in engines.items() if length == SHIPPED or k not in BY_INSTRUCTION}
 
 
 def times_as_fast(taken: Seconds, one: str, other: str) -> dict[str, float]:
     """Return how many times as fast as another an engine is: by program, and in all."""
     found = {
         program: statistics.median(
-            b.cpu_s / a.cpu_s for a, b in zip(by[one], by[other], strict=True)
+            # Turns that both of them had: the first, if one of them is slow.
+            b.cpu_s / a.cpu_s
+            for a, b in zip(by[one], by[other], strict=False)
         )
         for program, by in taken.items()
     }
     return {**found, MEAN: statistics.geometric_mean(found.values())}
 
 
-def speed_goals(taken: Seconds, missing: Mapping[str, str]) -> list[tuple[Goal, float | None, str]]:
-    """Return the goals of speed, each with its figure, or why there is none."""
-    found: list[tuple[Goal, float | None, str]] = []
+def speed_goals(lengths: Mapping[str, Seconds], missing: Mapping[str, str]) -> list[Held]:
+    """Return the goals of speed, held to the longest programs that both engines ran."""
+    found: list[Held] = []
     for one, other, bound in SPEED:
         goal = Goal(f"{one}: times as fast as {other}", bound)
         lacks = [name for name in (one, other) if name in missing]
         if lacks:
-            found.append((goal, None, f"{lacks[0]}: {missing[lacks[0]]}"))
-        else:
-            found.append((goal, times_as_fast(taken, one, other)[MEAN], ""))
+            found.append(Held(goal, None, f"{lacks[0]}: {missing[lacks[0]]}"))
+            continue
+        figures = [
+            times_as_fast(taken, one, other)[MEAN]
+            for taken in lengths.values()
+            if {one, other} <= set(next(iter(taken.values())))
+        ]
+        shipped = figures[0] if len(figures) > 1 else None
+        found.append(Held(goal, figures[-1], shipped=shipped))
     return found
 
 
@@ -152,11 +219,25 @@ def wall_table(taken: Seconds) -> list[str]:
     return lines
 
 
-def costs(parts: Sequence[str], turns: int) -> tuple[dict[str, Any], list[str], list[Any]]:
+def limit_lines(taken: Seconds) -> list[str]:
+    """Write how far from the processor's own speed the peer is that runs processes."""
+    if not {"native", "qemu-i386"} <= set(next(iter(taken.values()))):
+        return []
+    ratio = times_as_fast(taken, "qemu-i386", "native")[MEAN]
+    bounds = [
+        bound for one, other, bound in SPEED if one == "llvm, no MMU" and other == "qemu-i386"
+    ]
+    return [f"qemu-i386: {ratio:.2f} of native's speed"] + [
+        f"{bound:g} times as fast as qemu-i386 is {bound * ratio:.2f} of native's speed"
+        for bound in bounds
+    ]
+
+
+def costs(parts: Sequence[str], turns: int) -> tuple[dict[str, Any], list[str], list[Held]]:
     """Measure the rest; return all figures, lines to read, and goals with figures."""
     figures: dict[str, Any] = {}
     lines: list[str] = []
-    goals: list[tuple[Goal, float | None, str]] = []
+    goals: list[Held] = []
     if "events" in parts:
         found = events(turns)
         figures["microseconds_per_event"] = found
@@ -166,7 +247,7 @@ def costs(parts: Sequence[str], turns: int) -> tuple[dict[str, Any], list[str], 
             lines.append(f"{kind:26}" + "".join(row))
         here = "Unicorn" in found and "llvm" in found
         ratio = found["llvm"]["out"] / found["Unicorn"]["out"] if here else None
-        goals.append((CALLOUT, ratio, "" if here else "Unicorn or llvmlite is not installed"))
+        goals.append(Held(CALLOUT, ratio, "Unicorn or llvmlite is not installed"))
     if "translation" in parts:
         found = translation()
         figures["ms_per_translated_instruction"] = found
@@ -174,7 +255,8 @@ def costs(parts: Sequence[str], turns: int) -> tuple[dict[str, Any], list[str], 
         for tier, by in found.items():
             shares = ", ".join(f"{part} {ms:.3f}" for part, ms in by.items() if part != "all")
             lines.append(f"{tier:26}{by['all']:8.3f}  = {shares}")
-        goals.append((TRANSLATING, found.get("wasm", {}).get("all"), "wasmtime is not installed"))
+        ms = found.get("wasm", {}).get("all")
+        goals.append(Held(TRANSLATING, ms, "wasmtime is not installed"))
     if "first" in parts:
         found = first_results(turns)
         figures["first_result_ms"] = found
@@ -186,7 +268,7 @@ def costs(parts: Sequence[str], turns: int) -> tuple[dict[str, Any], list[str], 
             best = min(ours, key=lambda who: ours[who])
             ratio = ours[best] / by["Unicorn"] if "Unicorn" in by else None
             goal = Goal(f"{FIRST.what} ({where}, {best})", FIRST.bound, least=False)
-            goals.append((goal, ratio, "Unicorn is not installed"))
+            goals.append(Held(goal, ratio, "Unicorn is not installed"))
     return figures, lines, goals
 
 
@@ -197,7 +279,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--programs", default=",".join(names), help="separated by commas")
     parser.add_argument("--only", default=",".join(PARTS), help=", ".join(PARTS))
-    parser.add_argument("--longer", type=float, default=1.0, help="times as long")
+    parser.add_argument(
+        "--longer", type=float, default=10.0, help="times as long; 1: no longer ones"
+    )
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
     chosen.programs, chosen.only = chosen.programs.split(","), chosen.only.split(",")
@@ -214,19 +298,17 @@ def arguments() -> argparse.Namespace:
     return chosen
 
 
-def _taken(
-    chosen: argparse.Namespace, engines: dict[str, Engine], missing: dict[str, str]
-) -> Seconds:
-    """Run the programs, longer ones if that is asked for."""
+def lengths(chosen: argparse.Namespace, folder: Path) -> tuple[dict[str, Sequence[Guest]], str]:
+    """Return the programs by length, the longer ones built; why there are none if there are not."""
     programs = [guest(name) for name in chosen.programs]
+    found: dict[str, Sequence[Guest]] = {SHIPPED: programs}
     if chosen.longer == 1:
-        return measure(engines, programs, chosen.turns)
-    for name in [name for name in engines if name in BY_INSTRUCTION or "once warm" in name]:
-        del engines[name]
-        missing[name] = "is measured on programs of known length, without --longer"
-    with tempfile.TemporaryDirectory() as folder:
-        made = [longer(one, chosen.longer, Path(folder)) for one in programs]
-        return measure(engines, made, chosen.turns)
+        return found, ""
+    try:
+        made = [longer(one, chosen.longer, folder) for one in programs]
+    except (OSError, subprocess.CalledProcessError) as error:
+        return found, str(error)
+    return {**found, f"{chosen.longer:g} times as long": made}, ""
 
 
 def main() -> None:
@@ -234,22 +316,28 @@ def main() -> None:
     chosen = arguments()
     engines, missing = available()
     lines: list[str] = []
-    goals: list[tuple[Goal, float | None, str]] = []
+    goals: list[Held] = []
     figures: dict[str, Any] = {"machine": machine(), "missing": missing, "longer": chosen.longer}
     if "programs" in chosen.only:
-        taken = _taken(chosen, engines, missing)
-        figures["seconds"] = taken
-        lines += ["", *speed_table(taken), *wall_table(taken)]
-        goals += speed_goals(taken, missing)
+        with tempfile.TemporaryDirectory() as folder:
+            programs, why = lengths(chosen, Path(folder))
+            by_length = measure(engines, programs, chosen.turns)
+        goals += speed_goals(by_length, missing)
+        if why:
+            missing["longer programs"] = why
+        figures["seconds"] = by_length
+        for length, taken in by_length.items():
+            lines += ["", f"Programs {length}", *speed_table(taken)]
+            lines += [*wall_table(taken), *limit_lines(taken)]
     more, said, wanted = costs(chosen.only, chosen.turns)
     figures |= more
     goals += wanted
     if chosen.json:
-        figures["goals"] = [{**asdict(goal), "figure": found} for goal, found, _ in goals]
+        figures["goals"] = [asdict(one) for one in goals]
         print(json.dumps(figures))
         return
     print("\n".join([machine(), *lines, *said, ""]))
-    print("\n".join(goal.line(found, why) for goal, found, why in goals))
+    print("\n".join(one.line() for one in goals))
     for name, reason in missing.items():
         print(f"not run: {name}: {reason}")
 

@@ -3,7 +3,7 @@
 A program of a hundred million instructions is over in a thirtieth of a second where it runs
 natively: less than LLVM takes to start. Ten times as long shows how fast the code itself is. They
 are built by gcc from the same sources (`tools/build_guests.py`), in a size that grows as each
-program's time does not.
+program's time does not: how many instructions one has is known about, not exactly.
 """
 
 from __future__ import annotations

@@ -7,6 +7,8 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,9 +17,11 @@ from benchmarks import translator, translator_costs, translator_engines
 from benchmarks.translator import (
     CALLOUT,
     MEAN,
+    SHIPPED,
     SPEED,
     Goal,
     arguments,
+    limit_lines,
     main,
     measure,
     speed_goals,
@@ -64,19 +68,44 @@ def test_a_ratio_is_the_median_of_its_turns_and_the_mean_a_geometric_one() -> No
 
 def test_goals_are_held_against_what_was_measured_or_say_what_is_missing() -> None:
     missing = {name: "no" for name in ENGINES if name not in TAKEN["sieve"]}
-    found = {goal.what: (figure, why) for goal, figure, why in speed_goals(TAKEN, missing)}
+    found = {one.goal.what: one for one in speed_goals({SHIPPED: TAKEN}, missing)}
     assert len(found) == len(SPEED)
-    figure, why = found["wasm: times as fast as Unicorn counting"]
-    assert figure == pytest.approx(12.0)
-    assert why == ""
-    figure, why = found["llvm: times as fast as native"]
-    assert (figure, why) == (None, "native: no")
+    one = found["wasm: times as fast as Unicorn counting"]
+    assert one.figure == pytest.approx(12.0)
+    assert (one.why, one.shipped) == ("", None)
+    one = found["llvm: times as fast as native"]
+    assert (one.figure, one.why) == (None, "native: no")
     lines = speed_table(TAKEN)
     assert lines[0].split() == ["times", "as", "long", "as", "wasm", "sieve", "crc32", "geometric"]
     assert lines[1].split() == ["wasm", "1.00", "1.00", "1.00"]
     assert lines[3].split() == ["Unicorn", "counting", "6.00", "24.00", "12.00"]
     # On the wall: a half of its processor time in one program, twice that in the other.
     assert wall_table(TAKEN) == ["llvm: on the wall 1.00 of its processor time"]
+
+
+def test_goals_are_held_to_the_longer_programs_and_say_what_the_shipped_ones_gave() -> None:
+    shipped = {"sieve": {**TAKEN["sieve"], "interpreter": [Taken(600.0, 1.0)] * 3,
+                         "python": [Taken(12.0, 1.0)] * 3}}  # fmt: skip
+    once = {**TAKEN["sieve"], "Unicorn counting": [Taken(30.0, 30.0)]}  # it has one turn
+    missing = {name: "no" for name in ENGINES if name not in shipped["sieve"]}
+    both = {SHIPPED: shipped, "10 times as long": {"sieve": once}}
+    found = {one.goal.what: one for one in speed_goals(both, missing)}
+    wasm = found["wasm: times as fast as Unicorn counting"]
+    assert wasm.figure == pytest.approx(30.0)
+    assert wasm.shipped == pytest.approx(6.0)
+    assert wasm.line().endswith("30   goal >= 6: reached   (as shipped 6)")
+    python = found["python: times as fast as interpreter"]
+    assert python.figure == pytest.approx(50.0)
+    assert python.shipped is None
+
+
+def test_what_the_goal_means_beside_the_processor_itself_is_said() -> None:
+    taken = {"sieve": {"native": [Taken(0.2, 0.2)], "qemu-i386": [Taken(0.5, 0.5)]}}
+    assert limit_lines(taken) == [
+        "qemu-i386: 0.40 of native's speed",
+        "2.5 times as fast as qemu-i386 is 1.00 of native's speed",
+    ]
+    assert limit_lines(TAKEN) == []
 
 
 @pytest.mark.parametrize(
@@ -103,10 +132,35 @@ def test_engines_take_turns() -> None:
 
         return Engine(run, str)
 
-    taken = measure({"a": engine("a"), "b": engine("b")}, [guest("sieve"), guest("crc32")], 2)
+    programs = {SHIPPED: [guest("sieve"), guest("crc32")]}
+    taken = measure({"a": engine("a"), "b": engine("b")}, programs, 2)[SHIPPED]
     assert order[:4] == [("sieve", "a"), ("sieve", "b"), ("crc32", "a"), ("crc32", "b")]
     assert order[4:] == order[:4]
     assert taken["crc32"]["a"] == [Taken(3.0, 0.0), Taken(7.0, 0.0)]
+
+
+def test_who_is_slow_has_one_turn_and_who_goes_by_instruction_no_longer_programs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(translator, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+
+    def engine(seconds: float) -> Engine:
+        def run(one: Guest) -> Taken:
+            clock[0] += seconds * (10 if one is long else 1)
+            return Taken(seconds, seconds)
+
+        return Engine(run, str)
+
+    long = replace(guest("sieve"), large_instructions=10**9)
+    engines = {"python": engine(0.1), "fast": engine(0.4), "slow": engine(0.6)}
+    taken = measure(engines, {SHIPPED: [guest("sieve")], "longer": [long]}, 3)
+    assert {name: len(turns) for name, turns in taken[SHIPPED]["sieve"].items()} == {
+        "python": 3, "fast": 3, "slow": 3,
+    }  # fmt: skip
+    assert {name: len(turns) for name, turns in taken["longer"]["sieve"].items()} == {
+        "fast": 3, "slow": 1,
+    }  # fmt: skip
 
 
 def test_each_goal_of_speed_names_engines_that_there_are() -> None:
@@ -191,12 +245,13 @@ def test_as_json_all_figures_and_goals_are_there(
     here = {"wasm": engine(1.0), "Unicorn counting": engine(7.0)}
     missing = {name: "not here" for name in ENGINES if name not in here}
     monkeypatch.setattr(translator, "available", lambda: (here, missing))
+    monkeypatch.setattr(translator, "longer", lambda one, _factor, _folder: one)
     words = ["translator", "--programs", "sieve", "--turns", "2", "--only", "programs"]
     monkeypatch.setattr(sys, "argv", [*words, "--json"])
     main()
     data = json.loads(capsys.readouterr().out)
-    assert data["seconds"] == {"sieve": {"wasm": [[1.0, 1.0]] * 2,
-                                         "Unicorn counting": [[7.0, 7.0]] * 2}}  # fmt: skip
+    sieve = {"wasm": [[1.0, 1.0]] * 2, "Unicorn counting": [[7.0, 7.0]] * 2}
+    assert data["seconds"] == {name: {"sieve": sieve} for name in (SHIPPED, "10 times as long")}
     assert data["goals"][0]["figure"] == pytest.approx(7.0)
     assert [goal["figure"] for goal in data["goals"][1:]] == [None] * (len(SPEED) - 1)
     assert data["missing"]["native"] == "not here"
@@ -204,9 +259,32 @@ def test_as_json_all_figures_and_goals_are_there(
     main()
     said = capsys.readouterr().out
     assert "wasm: times as fast as Unicorn counting" in said
-    assert "7   goal >= 6: reached" in said
+    assert "7   goal >= 6: reached   (as shipped 7)" in said
+    assert [line for line in said.splitlines() if line.startswith("Programs")] == [
+        "Programs as shipped", "Programs 10 times as long",
+    ]  # fmt: skip
     assert "not run: native: not here" in said
     assert CALLOUT.what not in said
+
+
+def test_without_a_compiler_the_shipped_programs_run_and_it_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here = {"wasm": Engine(lambda _: Taken(1.0, 1.0), str)}
+    monkeypatch.setattr(translator, "available", lambda: (here, {}))
+    monkeypatch.setattr(translator, "SPEED", ())
+    words = ["translator", "--programs", "sieve", "--turns", "1", "--only", "programs"]
+    monkeypatch.setattr(sys, "argv", words)
+    which = shutil.which
+    monkeypatch.setattr(shutil, "which", lambda name: None if name == "gcc" else which(name))
+    main()
+    said = capsys.readouterr().out
+    assert "not run: longer programs: gcc, which builds longer programs, is not" in said
+    assert "Programs as shipped" in said
+    assert "times as long\n" not in said
+    monkeypatch.setattr(sys, "argv", [*words, "--longer", "1"])
+    main()
+    assert "not run" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("words", ["--programs nosuch", "--only all", "--turns 0", "--longer 0.5"])
