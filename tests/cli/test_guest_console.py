@@ -154,6 +154,17 @@ def test_pipes_disk_and_record_and_the_same_again(tmp_path: Path) -> None:
     assert b"The guest did %s instructions" % count in again.stdout
 
 
+def test_a_second_disk_is_read_and_written_to_its_own_file(tmp_path: Path) -> None:
+    images, outs = [tmp_path / "one", tmp_path / "two"], [tmp_path / "1", tmp_path / "2"]
+    words: list[str] = []
+    for option, image, out in zip(("--disk", "--second-disk"), images, outs, strict=True):
+        image.write_bytes(DISK if option == "--disk" else DISK[::-1])
+        words += [option, str(image), f"{option}-out", str(out)]
+    assert run(b"write 1 mine\nexit\n", "--console", *words).returncode == 0
+    assert outs[0].read_bytes() == DISK[:512] + b"mine".ljust(512, b"\0")
+    assert outs[1].read_bytes() == images[1].read_bytes() == DISK[::-1]
+
+
 def test_the_image_itself_is_written_only_if_asked_and_stays_a_link(tmp_path: Path) -> None:
     image, link = tmp_path / "image", tmp_path / "link"
     image.write_bytes(DISK)
@@ -185,6 +196,8 @@ def test_a_guest_that_a_signal_ends_loses_nothing(person: type[Person], tmp_path
         (("--console", "--json"), "--json = True: must be without --console"),
         (("--record", "x"), "--record = 'x': must be with --console"),
         (("--disk-out", "x"), "--disk-out = 'x': must be with --disk"),
+        (("--second-disk-out", "x"), "--second-disk-out = 'x': must be with --second-disk"),
+        (("--second-disk", SHELL), "must be with --disk"),
         (("--console", "--record", "/no/such/x"), "a file in a folder that is there"),
         (("--keys", "/no/keys"), "--keys = '/no/keys': must be a file that is there"),
         (("--keys", SHELL), "--keys"),

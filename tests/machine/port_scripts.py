@@ -141,14 +141,16 @@ def program(script: Sequence[Step]) -> bytes:
     return begin + b"".join(map(_code, [*script, *quiet])) + send + leave
 
 
-def here(script: Sequence[Step], disk: bytes | None = None) -> tuple[bytes, bytes]:
-    """Return what a script reads in our machine, and what its disk holds then."""
-    computer = Computer(ram_mib=8, disk=disk, history=0)
+def here(script: Sequence[Step], *disks: bytes) -> tuple[bytes, bytes]:
+    """Return what a script reads in our machine, and what its disks hold then, put together."""
+    first, second = (*disks, None, None)[:2]
+    computer = Computer(ram_mib=8, disk=first, second_disk=second, history=0)
     computer.memory.write(TABLES, tables())
     computer.load_code(program(script), CODE)
     run = computer.run(200_000)
     assert (run.ended, run.exit_status) == ("exit", 1), run.explain()
-    return run.output, computer.disk.contents() if computer.disk else b""
+    both = (computer.disk, computer.second_disk)
+    return run.output, b"".join(disk.contents() for disk in both if disk)
 
 
 def _elf(script: Sequence[Step]) -> bytes:
@@ -166,27 +168,27 @@ def _elf(script: Sequence[Step]) -> bytes:
     return ident + fields + headers + body
 
 
-def in_qemu(script: Sequence[Step], folder: Path, disk: bytes | None = None) -> tuple[bytes, bytes]:
+def in_qemu(script: Sequence[Step], folder: Path, *disks: bytes) -> tuple[bytes, bytes]:
     """Return the same of QEMU."""
     assert QEMU is not None
     (folder / "script.elf").write_bytes(_elf(script))
     (folder / "serial").write_bytes(b"")
-    drive: tuple[str, ...] = ()
-    if disk is not None:
-        (folder / "disk").write_bytes(disk)
-        drive = ("-drive", f"file={folder / 'disk'},format=raw,if=ide,index=0")
+    drives: list[str] = []
+    files = [folder / f"disk{number}" for number in range(len(disks))]
+    for number, (file, disk) in enumerate(zip(files, disks, strict=True)):
+        file.write_bytes(disk)
+        drives += ("-drive", f"file={file},format=raw,if=ide,index={number}")
     done = subprocess.run(
         [
             *(QEMU, "-kernel", str(folder / "script.elf"), "-m", "8", "-accel", "tcg"),
-            *("-nodefaults", "-vga", "std", "-display", "none", "-no-reboot", *drive),
+            *("-nodefaults", "-vga", "std", "-display", "none", "-no-reboot", *drives),
             *("-serial", f"file:{folder / 'serial'}"),
             *("-device", "isa-debug-exit,iobase=0xf4,iosize=4"),
         ],
         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 1, done.stderr
-    after = (folder / "disk").read_bytes() if disk is not None else b""
-    return (folder / "serial").read_bytes(), after
+    return (folder / "serial").read_bytes(), b"".join(file.read_bytes() for file in files)
 
 
 PIC_SET_UP = (

@@ -141,6 +141,52 @@ def test_the_disk_does_as_qemus(tmp_path: Path) -> None:
     assert ours[1][7 * 512 : 7 * 512 + 4] == b"DCDC"
 
 
+OTHER = b"".join(f"other {number}".encode().ljust(512, b"-") for number in range(1008))
+TASKS: list[Step] = [In(port, mask=0x5F if port == 0x1F6 else 0xFF) for port in range(0x1F1, 0x1F8)]
+
+
+def random_disk_step(chance: random.Random) -> list[Step]:
+    device = chance.choice((0xE0, 0xF0))
+    number, count = chance.choice((0, 3, 255, 1000)), chance.choice((1, 1, 2))
+    command = chance.choice((0x20, 0x20, 0x30, 0xE7, 0xBD))
+    words: list[Step] = [In(0x1F0, 4)] * 128
+    if command == 0x30:
+        words = [Out(0x1F0, chance.randrange(1 << 32), 4) for _ in range(128)]
+    low, middle, *_ = number.to_bytes(4, "little")
+    asked: list[Step] = [
+        *(Out(0x1F6, device), Out(0x1F2, count), Out(0x1F3, low), Out(0x1F4, middle)),
+        *(Out(0x1F5, 0), Out(0x1F7, command), WaitForDisk(), *TASKS),
+    ]
+    if command in (0x20, 0x30):
+        asked += [*words, WaitForDisk(), *TASKS]
+    look: list[Step] = [Out(0x1F6, device), *TASKS, In(0x3F6)]
+    halfway: list[Step] = [*asked[: 8 + len(TASKS) + 3], Out(0x1F6, device ^ 0x10), *TASKS]
+    reset: list[Step] = [Out(0x3F6, 4), Out(0x3F6, 0), WaitForDisk(), *TASKS]
+    return chance.choice((asked, asked, asked, look, halfway, reset))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_two_disks_do_as_qemus(seed: int, tmp_path: Path) -> None:
+    """Which is meant, what the other hears, what one in the middle of a sector does meanwhile."""
+    chance = random.Random(seed)
+    script: list[Step] = [*PIC_SET_UP, Out(0x3F6, 4), Out(0x3F6, 0), WaitForDisk(), *TASKS]
+    for _ in range(12):
+        script += random_disk_step(chance)
+    ours, theirs = here(script, DISK, OTHER), in_qemu(script, tmp_path, DISK, OTHER)
+    assert len(ours[0]) > 300
+    assert ours[0] == theirs[0]
+    assert ours[1] == theirs[1]
+
+
+def test_the_second_disk_wakes_a_halted_processor_as_qemus(tmp_path: Path) -> None:
+    script: list[Step] = [*PIC_SET_UP, Out(0x3F6, 0), Out(0x21, 0xFB), Out(0xA1, 0xBF)]
+    script += [Out(0x1F6, 0xF0), Out(0x1F2, 1), Out(0x1F3, 5), Out(0x1F4, 0), Out(0x1F5, 0)]
+    script += [Out(0x1F7, 0x20), Halt(), In(0x1F7), *[In(0x1F0, 4)] * 128]
+    ours = here(script, DISK, OTHER)[0]
+    assert ours == in_qemu(script, tmp_path, DISK, OTHER)[0]
+    assert ours[:9] == b"\x2e\x58other 5"
+
+
 def test_identify_says_of_the_size_what_qemu_says(tmp_path: Path) -> None:
     script: list[Step] = [
         *PIC_SET_UP,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from virtlab.cli.guest_console import Wires
+from virtlab.cli.guest_console import DiskFiles, Wires
 from virtlab.cli.guest_listing import disassemble
 from virtlab.cli.guest_ways import ways
 from virtlab.cli.output import Seed, show
@@ -35,8 +35,14 @@ def run(
     disk: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Contents of its disk, not changed.")
     ] = None,
+    second_disk: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Contents of its second disk, not changed.")
+    ] = None,
     disk_out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write its disk there in the end.")
+    ] = None,
+    second_disk_out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write its second disk there in the end.")
     ] = None,
     console: Annotated[
         bool, typer.Option("--console", help="Its serial port is your terminal, or a pipe.")
@@ -69,7 +75,8 @@ def run(
     itself or halted or you left its console, 1 if not, 130 after Ctrl-C.
     """
     del seed  # the same program does the same each time
-    wires = Wires(console, keys, record, disk, disk_out)
+    second = DiskFiles(second_disk, second_disk_out, "--second-disk")
+    wires = Wires(console, keys, record, (DiskFiles(disk, disk_out), second))
     wires.check(as_json=as_json)
     for name, given in (("--stats", stats), ("--direct", direct)):
         if given and tier == "interpreter":
@@ -131,9 +138,15 @@ def _run(
     if max_instructions is not None:
         integer("--max-instructions", max_instructions, minimum=1)
     program = load(file, ram_mib << 20)
-    typed, image = wires.typed(), wires.contents()
+    typed, (image, second) = wires.typed(), (disk.contents() for disk in wires.disks)
     computer = Computer(
-        ram_mib, disk=image, keys=typed, history=0, tier=tier, passes=Passes(direct=direct)
+        ram_mib,
+        disk=image,
+        second_disk=second,
+        keys=typed,
+        history=0,
+        tier=tier,
+        passes=Passes(direct=direct),
     )
     computer.load(program)
     return wires.run(computer, max_instructions), computer

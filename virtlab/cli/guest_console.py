@@ -18,16 +18,60 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from virtlab.machine.computer import Computer
+    from virtlab.machine.devices.disk import Disk
     from virtlab.machine.devices.uart import Key
     from virtlab.machine.guest_run import GuestRun
     from virtlab.machine.terminal import RawTerminal
 
-__all__ = ["Wires"]
+__all__ = ["DiskFiles", "Wires"]
 
 _DISK_LIMIT_MIB = 64
 _LIMIT = 10_000_000  # instructions, of a run that nobody attends
 _NO_LIMIT = 1 << 62
 _HELLO = "The guest has your keys. Ctrl-A x or Ctrl-] ends it; Ctrl-A Ctrl-A sends Ctrl-A.\n"
+
+
+@dataclass(frozen=True)
+class DiskFiles:
+    """A disk's files.
+
+    Attributes
+    ----------
+    image, out
+        Its contents; where to write them in the end.
+    option
+        Which option of the command line names it.
+
+    Examples
+    --------
+    >>> DiskFiles().contents() is None
+    True
+    """
+
+    image: Path | None = None
+    out: Path | None = None
+    option: str = "--disk"
+
+    def check(self) -> None:
+        """Refuse to write what is not there."""
+        if self.out is not None and self.image is None:
+            raise InvalidInputError(f"{self.option}-out", str(self.out), f"with {self.option}")
+
+    def contents(self) -> bytes | None:
+        """Read the disk's image; a size that is no disk's is refused before all of it is read."""
+        if self.image is None:
+            return None
+        if not self.image.is_file():
+            raise InvalidInputError(self.option, str(self.image), "a file that is there")
+        size = self.image.stat().st_size
+        if size > _DISK_LIMIT_MIB << 20:
+            raise InvalidInputError(f"{self.option} bytes", size, f"at most {_DISK_LIMIT_MIB} MiB")
+        return self.image.read_bytes()
+
+    def keep(self, disk: Disk | None) -> None:
+        """Write what is on it now, if that is wanted."""
+        if self.out is not None and disk is not None:
+            _write(self.out, disk.contents())
 
 
 @dataclass(frozen=True)
@@ -40,20 +84,19 @@ class Wires:
         Whether terminal or pipe are its serial port.
     keys, record
         Files: what is typed; where to write what was typed.
-    disk, disk_out
-        Files: the contents of its disk; where to write them in the end.
+    disks
+        Files of its two disks.
 
     Examples
     --------
-    >>> Wires().contents() is None
-    True
+    >>> Wires().typed()
+    ()
     """
 
     console: bool = False
     keys: Path | None = None
     record: Path | None = None
-    disk: Path | None = None
-    disk_out: Path | None = None
+    disks: tuple[DiskFiles, DiskFiles] = (DiskFiles(), DiskFiles(option="--second-disk"))
 
     def check(self, *, as_json: bool = False) -> None:
         """Refuse what does not go together, before anything runs.
@@ -73,22 +116,16 @@ class Wires:
             raise InvalidInputError("--json", as_json, allowed)
         if self.record is not None and not self.console:
             raise InvalidInputError("--record", str(self.record), "with --console")
-        if self.disk_out is not None and self.disk is None:
-            raise InvalidInputError("--disk-out", str(self.disk_out), "with --disk")
-        for option, path in (("--record", self.record), ("--disk-out", self.disk_out)):
+        first, second = self.disks
+        if second.image is not None and first.image is None:
+            raise InvalidInputError(second.option, str(second.image), f"with {first.option}")
+        outs = [("--record", self.record)]
+        for disk in self.disks:
+            disk.check()
+            outs.append((f"{disk.option}-out", disk.out))
+        for option, path in outs:
             if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
                 raise InvalidInputError(option, str(path), "a file in a folder that is there")
-
-    def contents(self) -> bytes | None:
-        """Read the disk's image; a size that is no disk's is refused before all of it is read."""
-        if self.disk is None:
-            return None
-        if not self.disk.is_file():
-            raise InvalidInputError("--disk", str(self.disk), "a file that is there")
-        size = self.disk.stat().st_size
-        if size > _DISK_LIMIT_MIB << 20:
-            raise InvalidInputError("--disk bytes", size, f"at most {_DISK_LIMIT_MIB} MiB")
-        return self.disk.read_bytes()
 
     def typed(self) -> Sequence[Key]:
         """Read the keys."""
@@ -126,20 +163,20 @@ class Wires:
             try:
                 return computer.run(max_instructions or _LIMIT, progress=True)
             finally:
-                self._keep_disk(computer)
+                self._keep_disks(computer)
         source = sys.stdin.fileno()
         console = Console(source, sys.stdout.fileno(), escapes=os.isatty(source))
         try:
             with _raw(source):
                 return computer.run(max_instructions or _NO_LIMIT, console=console)
         finally:
-            self._keep_disk(computer)
+            self._keep_disks(computer)
             if self.record is not None:
                 _write(self.record, write_keys(console.typed).encode())
 
-    def _keep_disk(self, computer: Computer) -> None:
-        if self.disk_out is not None and computer.disk is not None:
-            _write(self.disk_out, computer.disk.contents())
+    def _keep_disks(self, computer: Computer) -> None:
+        for files, disk in zip(self.disks, (computer.disk, computer.second_disk), strict=True):
+            files.keep(disk)
 
 
 def _raw(source: int) -> RawTerminal | nullcontext[None]:

@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING
 
 from virtlab.machine.bus import Bus
 from virtlab.machine.decode import Decoder
-from virtlab.machine.devices.disk import Disk
 from virtlab.machine.devices.exit_port import ExitPort
 from virtlab.machine.devices.pic import Pic
 from virtlab.machine.devices.pit import INSTRUCTIONS_PER_TICK, Clock, Pit
 from virtlab.machine.devices.screen import Screen
+from virtlab.machine.devices.two_disks import channel
 from virtlab.machine.devices.uart import Uart
 from virtlab.machine.encoding import CS
 from virtlab.machine.faults import Fault
@@ -65,8 +65,8 @@ class Computer:
     ----------
     ram_mib
         Memory, 1 to 3072 MiB.
-    disk
-        Contents of its disk; no disk if not given.
+    disk, second_disk
+        Contents of its disk, and of another on the same channel; none if not given.
     history
         How many steps can be taken back; 0 for none, which is faster.
     instructions_per_tick
@@ -89,8 +89,8 @@ class Computer:
     ----------
     processor, memory, bus, clock
         Its parts.
-    pic, pit, uart, screen, exit_port, disk
-        Its devices; `disk` is None without one.
+    pic, pit, uart, screen, exit_port, disk, second_disk
+        Its devices; a disk is None if it has none.
     mapped
         Finds those that lie in memory.
     breakpoints
@@ -122,6 +122,7 @@ class Computer:
         ram_mib: int = 16,
         *,
         disk: bytes | None = None,
+        second_disk: bytes | None = None,
         history: int = 10_000,
         instructions_per_tick: int = INSTRUCTIONS_PER_TICK,
         decoder: Decoder | None = None,
@@ -143,8 +144,8 @@ class Computer:
         self.pit = Pit(self.clock, self.pic, instructions_per_tick)
         self.uart, self.screen = Uart(self.pic, self.clock, keys), Screen(self.memory)
         self.exit_port = ExitPort()
-        self.disk = None if disk is None else Disk(self.pic, disk)
-        for device in (self.pic, self.pit, self.uart, self.screen, self.exit_port, self.disk):
+        disks, self.disk, self.second_disk = channel(self.pic, disk, second_disk)
+        for device in (self.pic, self.pit, self.uart, self.screen, self.exit_port, disks):
             if device is not None:
                 self.bus.add(device)
         self.memory.beyond = self.mapped = Mapped(self.bus, self.clock, size)

@@ -1,17 +1,17 @@
 """The disk: blocks of 512 bytes behind a few ports (S16, S19).
 
-It stands for an ATA disk, alone on the first IDE channel of a PC. A driver writes how many sectors
-and where (LBA, 28 bits), then a command; when the disk is ready it interrupts (IRQ 14) and the
-processor moves the sector, two bytes an `in`, through the data port: **programmed I/O**. Reading
-the status takes the interrupt back.
+It stands for an ATA disk on the first IDE channel of a PC, alone or as one of two. A driver writes
+how many sectors and where (LBA, 28 bits), then a command; when the disk is ready it interrupts
+(IRQ 14) and the processor moves the sector, two bytes an `in`, through the data port: **programmed
+I/O**. Reading the status takes the interrupt back.
 
 Sectors that a guest writes are not written to the image: they lie beside it and hide it. That is
 how a hypervisor's **redo log** works, and why going back is cheap here: the state before is the
 table before. `contents` puts both together.
 
 Source: ATA/ATAPI-4 (ANSI NCITS 317-1998), sections 8 and 9. Left out: the time that a disk takes
-(a command is done at once), CHS addresses, DMA, several sectors to an interrupt (READ MULTIPLE), a
-second disk, 48-bit LBA.
+(a command is done at once), CHS addresses, DMA, several sectors to an interrupt (READ MULTIPLE),
+48-bit LBA.
 """
 
 from __future__ import annotations
@@ -46,6 +46,8 @@ class Disk(Device):
         Whose line 14 it pulls.
     image
         Its contents; a whole number of sectors, at least one.
+    unit
+        1 for the second on its channel (`virtlab.machine.devices.two_disks`).
 
     Attributes
     ----------
@@ -70,11 +72,11 @@ class Disk(Device):
         "task", "error", "status", "control", "buffer", "at", "left", "writes", "written",
     )  # fmt: skip
 
-    def __init__(self, pic: Pic, image: bytes) -> None:
+    def __init__(self, pic: Pic, image: bytes, unit: int = 0) -> None:
         if not image or len(image) % SECTOR or len(image) // SECTOR >= 1 << 28:
             allowed = "a whole number of sectors of 512 bytes, 1 to 2**28 - 1"
             raise InvalidInputError("image bytes", len(image), allowed)
-        self.pic, self.image = pic, image
+        self.pic, self.image, self.unit = pic, image, unit
         self.written: Mapping[int, bytes] = MappingProxyType({})
         self.control = 0
         self.task: tuple[int, ...] = ()
@@ -84,6 +86,11 @@ class Disk(Device):
     def sectors(self) -> int:
         """How many it has."""
         return len(self.image) // SECTOR
+
+    @property
+    def wants_data(self) -> bool:
+        """Whether it is in the middle of a sector."""
+        return bool(self.status & _REQUEST)
 
     def contents(self) -> bytes:
         """Return the image with what was written over it."""
@@ -96,10 +103,10 @@ class Disk(Device):
     def read(self, port: int, size: int) -> int:
         """Read a register, or data."""
         register = port & 7
-        if self._no_disk and port != _CONTROL and register != _DEVICE:
+        if self._not_meant and port != _CONTROL and register != _DEVICE:
             return 0
         if port == _CONTROL:  # the status, and the interrupt stays
-            return 0 if self._no_disk else self.status
+            return 0 if self._not_meant else self.status
         if register == _DATA:
             return self._read_data(size)
         if register == _COMMAND:
@@ -117,15 +124,15 @@ class Disk(Device):
         elif register == _DATA:
             self._write_data(size, value)
         elif register == _COMMAND:
-            if not self._no_disk:
+            if not self._not_meant:
                 self._do(value)
-        else:
+        elif not self.wants_data:  # else nothing is heard
             self.task = (*self.task[:register], value, *self.task[register + 1 :])
 
     @property
-    def _no_disk(self) -> bool:
-        """Whether the second disk is chosen, which is not there."""
-        return bool(self.task[_DEVICE] & 0x10)
+    def _not_meant(self) -> bool:
+        """Whether the other disk is chosen."""
+        return self.task[_DEVICE] >> 4 & 1 != self.unit
 
     @property
     def _lba(self) -> int:
@@ -144,7 +151,7 @@ class Disk(Device):
 
     def _do(self, command: int) -> None:
         self.pic.lower_irq(_IRQ)
-        if self.status & _REQUEST:  # in the middle of another
+        if self.wants_data:  # in the middle of another
             return
         self.error, self.status, self.left = 0, _READY | _SEEK_DONE, 0
         self.writes = False
