@@ -1,13 +1,15 @@
-"""Run every part of the tests, in two lanes beside one another, and say how long each took.
+"""Run every part of the tests, two beside one another, and say how long each took.
 
     virtlab test                     all parts
-    virtlab test --only unit,layers  some
+    virtlab test --only unit,layers  some; `unit` is all tests but those of notebooks and browser
     virtlab test --only unit -k zero what is not an option here goes to pytest
     virtlab test --ksm               also what changes a setting of the running kernel
     virtlab test --coverage          say which lines no unit test ran; that takes twice as long
 
-What opens notebooks waits much and computes little, so it has a lane of its own; what that lane
-prints is kept until the other one is done. `--lanes 1` runs one part after another.
+One lane takes the parts from the first one on, the other from the last one back, until they meet:
+so both end at nearly the same time, whatever grows. What opens notebooks waits much and computes
+little, and stands at the other end than what computes most. What the second lane prints is kept
+until the first one is done. `--lanes 1` runs one part after another.
 
 This is the one place that knows the parts; `.ci/run` and `python3 start.py test` end here.
 """
@@ -21,13 +23,18 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ROOT = Path(__file__).resolve().parents[1]
 ARTIFACTS = ROOT / ".artifacts"
+NOTEBOOKS = ("tests/notebooks", "tests/course/test_grading.py", "tests/cli/test_questions.py")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -45,15 +52,15 @@ class Part:
         What it runs: module or program, then arguments.
     is_pytest
         Whether pytest runs it: then it takes pytest's options, and its tests are counted.
-    lane
-        Parts of one lane run one after another.
+    is_unit
+        Whether `unit` names it too.
     """
 
     name: str
     about: str
     commands: tuple[tuple[str, ...], ...]
     is_pytest: bool = False
-    lane: int = 0
+    is_unit: bool = False
 
 
 @dataclass
@@ -69,28 +76,28 @@ class Outcome:
 
 
 def parts() -> tuple[Part, ...]:
-    """Return all parts, the quick ones first."""
-    unit = ("pytest", "-m", "not browser and not notebooks")
+    """Return all parts, the quick ones first, those that wait much last.
+
+    A test is of exactly one part; each collects only the folders in which its tests are.
+    """
+    plain = ("-m", "not browser and not notebooks")
     return (
         Part("style", "ruff", (("ruff", "check", "."), ("ruff", "format", "--check", "."))),
         Part("types", "mypy, strict", (("mypy",),)),
         Part("layers", "import-linter", (("lint-imports",),)),
-        Part("unit", "tests and doctests", (unit,), is_pytest=True),
-        Part(
-            "notebooks",
-            "notebooks give what they store",
-            (("pytest", "-m", "notebooks"),),
-            is_pytest=True,
-            lane=1,
+        _tests("machine", "tests of the guest computer", "tests/machine", *plain, is_unit=True),
+        _tests(
+            *("topics", "all other tests", "tests", "--ignore=tests/machine", *plain),
+            is_unit=True,
         ),
-        Part(
-            "browser",
-            "JupyterLab and Voila",
-            (("pytest", "-m", "browser"),),
-            is_pytest=True,
-            lane=1,
-        ),
+        _tests("doctests", "examples in the code", "virtlab", *plain, is_unit=True),
+        _tests("notebooks", "notebooks give what they store", *NOTEBOOKS, "-m", "notebooks"),
+        _tests("browser", "JupyterLab and Voila", "tests/browser", "-m", "browser"),
     )
+
+
+def _tests(name: str, about: str, *arguments: str, is_unit: bool = False) -> Part:
+    return Part(name, about, (("pytest", *arguments),), is_pytest=True, is_unit=is_unit)
 
 
 def program(name: str) -> list[str]:
@@ -161,18 +168,44 @@ def run_or_skip(part: Part, options: list[str], log: IO[str] | None = None) -> O
 
 
 def run_lanes(chosen: list[tuple[Part, list[str]]], lanes: int) -> list[Outcome]:
-    """Run parts, the lanes beside one another; return the outcomes in the order of the parts."""
-    first = [pair for pair in chosen if lanes == 1 or pair[0].lane == 0]
-    second = [pair for pair in chosen if pair not in first]
-    if not first or not second:
+    """Run parts, from both ends if in two lanes; return the outcomes in the order of the parts."""
+    if lanes == 1 or len(chosen) == 1:
         return [run_or_skip(*pair) for pair in chosen]
+    left = deque(chosen)
+    outcomes: dict[str, Outcome] = {}
+
+    def work(take: Callable[[], tuple[Part, list[str]]], log: IO[str] | None = None) -> None:
+        while left:
+            try:
+                part, options = take()
+            except IndexError:  # the other one has just had the last
+                return
+            outcomes[part.name] = run_or_skip(part, options, log)
+
     path = ARTIFACTS / "lane.log"
     with path.open("w", encoding="utf-8") as log, ThreadPoolExecutor(1) as beside:
-        later = beside.submit(lambda: [run_or_skip(*pair, log) for pair in second])
-        outcomes = [run_or_skip(*pair) for pair in first]
-        outcomes += later.result()
+        later = beside.submit(work, left.pop, log)
+        work(left.popleft)
+        later.result()
     print(path.read_text(encoding="utf-8", errors="replace"), flush=True)
-    return outcomes
+    return [outcomes[part.name] for part, _ in chosen]
+
+
+def asked(names: list[str], known: dict[str, Part]) -> list[Part]:
+    """Return the parts of these names, in the order of all parts; KeyError if there is none."""
+    wanted = {
+        part.name
+        for name in names
+        for part in ([p for p in known.values() if p.is_unit] if name == "unit" else [known[name]])
+    }
+    return [part for part in known.values() if part.name in wanted]
+
+
+def more_options(part: Part, *, ksm: bool, cover: bool, is_first: bool) -> list[str]:
+    """Return what a part is given for the switches; all unit tests' lines are added up."""
+    ksm_s = ["--ksm"] if ksm and part.name == "topics" else []
+    append = [] if is_first else ["--cov-append"]
+    return ksm_s + ["--cov", "--cov-report=term", *append] * (cover and part.is_unit)
 
 
 def tell(outcomes: list[Outcome], seconds: float) -> None:
@@ -203,21 +236,26 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="virtlab test", description=(__doc__ or "").split("\n")[0]
     )
-    parser.add_argument("--only", help=f"some of {', '.join(known)}, with commas between")
+    parser.add_argument("--only", help=f"some of unit, {', '.join(known)}, with commas between")
     parser.add_argument("--lanes", type=int, choices=(1, 2), default=2, help="beside one another")
     parser.add_argument("--ksm", action="store_true", help="also compare with the kernel's KSM")
     parser.add_argument("--coverage", action="store_true", help="which lines no unit test ran")
     chosen, options = parser.parse_known_args(arguments)
     names = chosen.only.split(",") if chosen.only else list(known)
-    unknown = [name for name in names if name not in known]
+    unknown = [name for name in names if name != "unit" and name not in known]
     if unknown:
         parser.error(f"no part {', '.join(unknown)}: there are {', '.join(known)}")
     ARTIFACTS.mkdir(exist_ok=True)
-    unit = ["--ksm"] if chosen.ksm else []
-    unit += ["--cov", "--cov-report=term"] if chosen.coverage else []
     began = time.monotonic()
-    wanted = [(known[name], options + (unit if name == "unit" else [])) for name in names]
-    outcomes = run_lanes(wanted, chosen.lanes)
+    parts_asked = asked(names, known)
+    first = next((part for part in parts_asked if part.is_unit), None)
+    switches = {"ksm": chosen.ksm, "cover": chosen.coverage}
+    wanted = [
+        (part, options + more_options(part, is_first=part is first, **switches))
+        for part in parts_asked
+    ]
+    # Lines that were run are written to one file: then one part after another.
+    outcomes = run_lanes(wanted, 1 if chosen.coverage else chosen.lanes)
     tell(outcomes, time.monotonic() - began)
     return int(any(outcome.failed for outcome in outcomes))
 

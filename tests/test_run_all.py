@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -33,9 +34,9 @@ def test_a_report_is_counted(tmp_path: Path) -> None:
     assert failures == ("tests.a::wrong", "tests.a::ill")
 
 
-def part(name: str, code: str, lane: int = 0) -> Part:
+def part(name: str, code: str) -> Part:
     """Return a part that runs a line of Python."""
-    return Part(name, "made up", (("-c", code),), lane=lane)
+    return Part(name, "made up", (("-c", code),))
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def made_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     known = (
         part("first", "pass"),
         part("broken", "raise SystemExit(3)"),
-        part("browser", "print('said in the other lane')", lane=1),
+        part("browser", "print('said in the other lane')"),
     )
     monkeypatch.setattr(run_all, "parts", lambda: known)
     monkeypatch.setattr(run_all, "program", lambda name: [sys.executable, name])
@@ -75,7 +76,7 @@ def test_what_a_lane_says_is_not_lost(lanes: str, capfd: pytest.CaptureFixture[s
 def test_lanes_run_beside_one_another(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Each of two parts waits for a file that only the other one makes."""
+    """Each of two parts waits for a file that only the other one makes, and a third is left."""
     code = (
         "import pathlib, time; mine, other = {}; pathlib.Path(mine).touch()\n"
         "end = time.monotonic() + 60\n"
@@ -83,12 +84,18 @@ def test_lanes_run_beside_one_another(
         "raise SystemExit(not pathlib.Path(other).exists())"
     )
     files = [str(tmp_path / name) for name in "ab"]
-    known = (part("a", code.format(files)), part("b", code.format(files[::-1]), lane=1))
+    known = (
+        part("a", code.format(files)),
+        part("c", "print('run once')"),
+        part("b", code.format(files[::-1])),
+    )
     monkeypatch.setattr(run_all, "parts", lambda: known)
     monkeypatch.setattr(run_all, "program", lambda name: [sys.executable, name])
     monkeypatch.setattr(run_all, "ARTIFACTS", tmp_path / "artifacts")
     assert run_all.main([]) == 0
-    assert "FAILED" not in capfd.readouterr().out
+    said = capfd.readouterr().out
+    assert "FAILED" not in said
+    assert said.count("run once") == 1
 
 
 @pytest.mark.usefixtures("made_up")
@@ -102,24 +109,37 @@ def test_only_what_is_asked_for_runs(capfd: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize(
     ("asked", "given"),
-    [([], []), (["--coverage", "--ksm"], ["--ksm", "--cov", "--cov-report=term"])],
-)
+    [
+        ([], [[], [], []]),
+        (
+            ["--coverage", "--ksm"],
+            [["--ksm", "--cov", "--cov-report=term"],
+             ["--cov", "--cov-report=term", "--cov-append"], []],
+        ),
+    ],
+)  # fmt: skip
 def test_only_the_unit_tests_are_measured_and_only_when_asked(
     asked: list[str],
-    given: list[str],
+    given: list[list[str]],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     tell = ("-c", "import sys; print(sys.argv[1:-1])")  # the last one is where the report goes
-    known = tuple(Part(name, "made up", (tell,), is_pytest=True) for name in ("unit", "browser"))
+    known = tuple(
+        Part(name, "made up", (tell,), is_pytest=True, is_unit=name != "browser")
+        for name in ("topics", "doctests", "browser")
+    )
     monkeypatch.setattr(run_all, "parts", lambda: known)
     monkeypatch.setattr(run_all, "program", lambda name: [sys.executable, name])
     monkeypatch.setattr(run_all, "ARTIFACTS", tmp_path)
     monkeypatch.setattr(run_all, "missing_browser", lambda: "")
     assert run_all.main([*asked, "--lanes", "1"]) == 0
     told = [line for line in capfd.readouterr().out.splitlines() if line.startswith("[")]
-    assert told == [str(given), "[]"]
+    assert told == [str(each) for each in given]
+    assert run_all.main(["--only", "unit"]) == 0
+    said = capfd.readouterr().out
+    assert [f"===== {name}" in said for name in ("topics", "doctests", "browser")] == [1, 1, 0]
 
 
 @pytest.mark.usefixtures("made_up")
@@ -141,19 +161,28 @@ def test_a_part_without_counts_counts_as_one_failure(capsys: pytest.CaptureFixtu
     assert "failed: a" in printed
 
 
-def test_every_test_belongs_to_exactly_one_part() -> None:
-    selections = [
-        argument
-        for each in run_all.parts()
-        for command in each.commands
-        if command[0] == "pytest"
-        for argument in command
-    ]
-    assert [text for text in selections if "browser" in text or "notebooks" in text] == [
-        "not browser and not notebooks",
-        "notebooks",
-        "browser",
-    ]
+def test_every_test_belongs_to_exactly_one_part(root: Path) -> None:
+    """What a part selects by mark is where it looks, and what it leaves out another one has."""
+    commands = {each.name: each.commands[0] for each in run_all.parts() if each.is_pytest}
+    marks = {name: command[-1] for name, command in commands.items()}
+    plain = "not browser and not notebooks"
+    assert marks == {
+        "machine": plain, "topics": plain, "doctests": plain,
+        "notebooks": "notebooks", "browser": "browser",
+    }  # fmt: skip
+    folders = {name: list(command[1:-2]) for name, command in commands.items()}
+    assert folders["machine"] == ["tests/machine"]
+    assert folders["topics"] == ["tests", "--ignore=tests/machine"]
+    assert folders["doctests"] == ["virtlab"]
+    for name in ("notebooks", "browser"):
+        marked = {
+            path
+            for path in (root / "tests").rglob("*.py")
+            if re.search(rf"mark\.{name}\b", path.read_text("utf-8"))
+        }
+        inside = [root / folder for folder in folders[name]]
+        assert marked
+        assert all(any(path.is_relative_to(at) for at in inside) for path in marked), name
 
 
 def test_the_parts_are_tools_that_are_here() -> None:
