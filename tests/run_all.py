@@ -34,6 +34,18 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 ARTIFACTS = ROOT / ".artifacts"
+# What computes most comes first; small parts are in the middle, where one lane waits for the other.
+UNIT = {
+    "machine": ("tests/machine",),
+    "migration": ("tests/migration",),
+    "figures": ("tests/plots", "tests/widgets"),
+    "lessons": ("tests/course", "tests/cli"),
+    "memory": ("tests/memory",),
+    "others": ("tests",),  # but what is above
+    "doctests": ("virtlab",),
+}
+_ABOVE = [folder for name, where in UNIT.items() if name != "others" for folder in where]
+UNIT["others"] += tuple(f"--ignore={folder}" for folder in _ABOVE if folder != "virtlab")
 NOTEBOOKS = ("tests/notebooks", "tests/course/test_grading.py", "tests/cli/test_questions.py")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
@@ -85,12 +97,7 @@ def parts() -> tuple[Part, ...]:
         Part("style", "ruff", (("ruff", "check", "."), ("ruff", "format", "--check", "."))),
         Part("types", "mypy, strict", (("mypy",),)),
         Part("layers", "import-linter", (("lint-imports",),)),
-        _tests("machine", "tests of the guest computer", "tests/machine", *plain, is_unit=True),
-        _tests(
-            *("topics", "all other tests", "tests", "--ignore=tests/machine", *plain),
-            is_unit=True,
-        ),
-        _tests("doctests", "examples in the code", "virtlab", *plain, is_unit=True),
+        *(_tests(n, f"tests of {n}", *where, *plain, is_unit=True) for n, where in UNIT.items()),
         _tests("notebooks", "notebooks give what they store", *NOTEBOOKS, "-m", "notebooks"),
         _tests("browser", "JupyterLab and Voila", "tests/browser", "-m", "browser"),
     )
@@ -203,7 +210,7 @@ def asked(names: list[str], known: dict[str, Part]) -> list[Part]:
 
 def more_options(part: Part, *, ksm: bool, cover: bool, is_first: bool) -> list[str]:
     """Return what a part is given for the switches; all unit tests' lines are added up."""
-    ksm_s = ["--ksm"] if ksm and part.name == "topics" else []
+    ksm_s = ["--ksm"] if ksm and part.name == "memory" else []
     append = [] if is_first else ["--cov-append"]
     return ksm_s + ["--cov", "--cov-report=term", *append] * (cover and part.is_unit)
 

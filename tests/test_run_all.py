@@ -128,7 +128,7 @@ def test_only_the_unit_tests_are_measured_and_only_when_asked(
     tell = ("-c", "import sys; print(sys.argv[1:-1])")  # the last one is where the report goes
     known = tuple(
         Part(name, "made up", (tell,), is_pytest=True, is_unit=name != "browser")
-        for name in ("topics", "doctests", "browser")
+        for name in ("memory", "doctests", "browser")
     )
     monkeypatch.setattr(run_all, "parts", lambda: known)
     monkeypatch.setattr(run_all, "program", lambda name: [sys.executable, name])
@@ -139,7 +139,7 @@ def test_only_the_unit_tests_are_measured_and_only_when_asked(
     assert told == [str(each) for each in given]
     assert run_all.main(["--only", "unit"]) == 0
     said = capfd.readouterr().out
-    assert [f"===== {name}" in said for name in ("topics", "doctests", "browser")] == [1, 1, 0]
+    assert [f"===== {name}" in said for name in ("memory", "doctests", "browser")] == [1, 1, 0]
 
 
 @pytest.mark.usefixtures("made_up")
@@ -166,21 +166,22 @@ def test_every_test_belongs_to_exactly_one_part(root: Path) -> None:
     commands = {each.name: each.commands[0] for each in run_all.parts() if each.is_pytest}
     marks = {name: command[-1] for name, command in commands.items()}
     plain = "not browser and not notebooks"
-    assert marks == {
-        "machine": plain, "topics": plain, "doctests": plain,
-        "notebooks": "notebooks", "browser": "browser",
-    }  # fmt: skip
-    folders = {name: list(command[1:-2]) for name, command in commands.items()}
-    assert folders["machine"] == ["tests/machine"]
-    assert folders["topics"] == ["tests", "--ignore=tests/machine"]
-    assert folders["doctests"] == ["virtlab"]
+    assert marks == {name: {"notebooks": "notebooks", "browser": "browser"}.get(name, plain)
+                     for name in marks}  # fmt: skip
+    where = {name: list(command[1:-2]) for name, command in commands.items()}
+    unit = [folder for name in run_all.UNIT if name != "others" for folder in where[name]]
+    assert len(unit) == len(set(unit))
+    assert all((root / folder).is_dir() for folder in unit)
+    assert where["others"][0] == "tests"
+    left_out = {word.removeprefix("--ignore=") for word in where["others"][1:]}
+    assert left_out | {"virtlab"} == set(unit)
     for name in ("notebooks", "browser"):
         marked = {
             path
             for path in (root / "tests").rglob("*.py")
             if re.search(rf"mark\.{name}\b", path.read_text("utf-8"))
         }
-        inside = [root / folder for folder in folders[name]]
+        inside = [root / folder for folder in where[name]]
         assert marked
         assert all(any(path.is_relative_to(at) for at in inside) for path in marked), name
 

@@ -14,8 +14,15 @@ import pytest
 from tests.machine.llvm_pool import LOOP, at_once, short
 from tests.machine.oracle import expected
 from tests.machine.small_guests import DECODER, EXIT, handle, set_up, with_timer
+from tests.machine.test_interrupts_everywhere import back, note
 from tests.machine.test_translation import CHANGES_ITSELF, MIXED
-from tests.machine.translated import RandomBlocks, needs_llvmlite, random_state, seen
+from tests.machine.translated import (
+    RandomBlocks,
+    interpreted,
+    needs_llvmlite,
+    random_state,
+    seen,
+)
 from virtlab.machine.computer import Computer
 from virtlab.machine.devices.pit import INSTRUCTIONS_PER_TICK
 from virtlab.machine.guests import GUESTS, Guest, guest, kernel
@@ -30,11 +37,16 @@ pytestmark = needs_llvmlite
 MIB = 1 << 20
 
 
-def ran(path: Path, tier: str, tick: int = INSTRUCTIONS_PER_TICK, *, now: bool) -> dict[str, Any]:
-    computer = Computer(4, history=0, tier=tier, decoder=DECODER, instructions_per_tick=tick)
-    if tier == "llvm" and now:
-        at_once(computer)
+def loaded(path: Path, tick: int = INSTRUCTIONS_PER_TICK) -> Computer:
+    computer = Computer(4, history=0, tier="llvm", decoder=DECODER, instructions_per_tick=tick)
     computer.load(load(path, 4 * MIB))
+    return computer
+
+
+def ran(path: Path, *, now: bool) -> dict[str, Any]:
+    computer = loaded(path)
+    if now:
+        at_once(computer)
     return seen(computer, computer.run())
 
 
@@ -50,7 +62,7 @@ def test_programs_end_as_they_do_in_the_interpreter(
 ) -> None:
     short(monkeypatch, 20_000)
     path = guest(name).path()
-    assert ran(path, "llvm", now=now) == ran(path, "interpreter", now=now)
+    assert ran(path, now=now) == interpreted(path)
 
 
 @pytest.mark.parametrize("one", GUESTS, ids=lambda one: one.name)
@@ -63,14 +75,23 @@ def test_a_hundred_million_instructions_are_counted_exactly(one: Guest) -> None:
     assert run.instructions == one.large_instructions - 1
 
 
-@pytest.mark.parametrize(("tick", "now"), [(INSTRUCTIONS_PER_TICK, True), (7, True), (7, False)])
-def test_the_small_kernel_and_its_processes(
-    tick: int,
-    now: bool,  # noqa: FBT001
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_the_small_kernel_and_its_processes() -> None:
+    """All by LLVM at once; and again with another timer, by the code that is there by then."""
+    computer = at_once(loaded(kernel()))
+    begin = note(computer)
+    for tick in (INSTRUCTIONS_PER_TICK, 7):
+        back(computer, begin)
+        computer.pit.period = tick
+        assert seen(computer, computer.run()) == interpreted(kernel(), tick)
+    assert computer.translator is not None
+    translated = computer.translator.counts["instructions"]
+    assert translated > 0.9 * 2 * computer.processor.instructions
+
+
+def test_the_small_kernel_while_llvm_works_beside(monkeypatch: pytest.MonkeyPatch) -> None:
     short(monkeypatch, 2000)
-    assert ran(kernel(), "llvm", tick, now=now) == ran(kernel(), "interpreter", tick, now=now)
+    computer = loaded(kernel(), 7)
+    assert seen(computer, computer.run()) == interpreted(kernel(), 7)
 
 
 @pytest.mark.parametrize("seed", range(2))

@@ -55,7 +55,7 @@ def test_the_locks_hold() -> None:
 
 def test_a_lock_that_does_not_hold_would_be_seen() -> None:
     """The same kernel without its `cli`: a tick comes between the two steps of a move."""
-    computer = Computer(2, history=0, decoder=DECODER)
+    computer = Computer(2, history=0, decoder=DECODER, tier="python")
     image = load(locks(), 2 << 20)
     computer.load(image)
     main = image.symbols["main"]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.machine.small_guests import DECODER, DIRECTORY, GDT, map_pages, set_up
-from tests.machine.translated import needs_wasmtime, seen
+from tests.machine.translated import interpreted, needs_wasmtime, seen
 from virtlab.machine.computer import Computer
 from virtlab.machine.guests import kernel
 from virtlab.machine.image import load
@@ -140,7 +140,7 @@ def kernel_run(tier: str, passes: Passes | None = None) -> tuple[dict[str, Any],
 
 @needs_wasmtime
 def test_the_small_kernel_is_translated_and_its_users_run_directly() -> None:
-    wanted, _ = kernel_run("interpreter")
+    wanted = interpreted(kernel())
     found, computer = kernel_run("wasm", Passes(direct=True))
     assert found == wanted
     assert computer.translator is not None

@@ -19,6 +19,7 @@ from tests.machine.small_guests import DECODER, EXIT, handle, out, set_up, with_
 from tests.machine.translated import (
     RandomBlocks,
     eager,
+    interpreted,
     needs_wasmtime,
     random_state,
     seen,
@@ -34,11 +35,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MIB = 1 << 20
-
-
-@cache
-def interpreted(path: Path, tick: int = INSTRUCTIONS_PER_TICK) -> dict[str, Any]:
-    return ran(path, "interpreter", tick)
 
 
 def ran(path: Path, tier: str, tick: int = INSTRUCTIONS_PER_TICK) -> dict[str, Any]:

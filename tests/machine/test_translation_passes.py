@@ -11,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.machine.small_guests import DECODER, set_up, with_timer
-from tests.machine.translated import RandomBlocks, eager, needs_wasmtime, random_state, seen
+from tests.machine.translated import (
+    RandomBlocks,
+    eager,
+    interpreted,
+    needs_wasmtime,
+    random_state,
+    seen,
+)
 from virtlab.machine.computer import Computer
 from virtlab.machine.encoding import encoding
 from virtlab.machine.guests import kernel
@@ -54,8 +61,7 @@ def mixed(tier: str, passes: Passes | None = None) -> dict[str, Any]:
     return seen(computer, computer.run(1500))
 
 
-@cache
-def kernel_run(tier: str, passes: Passes | None = None) -> dict[str, Any]:
+def kernel_run(tier: str, passes: Passes) -> dict[str, Any]:
     computer = Computer(4, history=0, tier=tier, decoder=DECODER, passes=passes)
     computer.load(load(kernel(), 4 << 20))
     return seen(computer, computer.run())
@@ -68,7 +74,7 @@ def test_every_combination_ends_as_the_interpreter_does(passes: Passes, tier: st
 
 @pytest.mark.parametrize("passes", [ESX, Passes(dead_flags=False), Passes(most=1)], ids=name)
 def test_the_small_kernel(passes: Passes, tier: str) -> None:
-    assert kernel_run(tier, passes) == kernel_run("interpreter")
+    assert kernel_run(tier, passes) == interpreted(kernel())
 
 
 @pytest.mark.parametrize("passes", [ESX, Passes(dead_flags=False)], ids=name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,10 +12,14 @@ import pytest
 from benchmarks.differential import DATA, DATA_END, random_instruction
 from tests.machine.small_guests import DECODER
 from virtlab.machine.computer import Computer
+from virtlab.machine.devices.pit import INSTRUCTIONS_PER_TICK
 from virtlab.machine.faults import Fault
+from virtlab.machine.image import load
 from virtlab.machine.registers import GENERAL, SIZE
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.random import Generator
 
     from virtlab.machine.guest_run import GuestRun
@@ -37,6 +42,14 @@ def seen(computer: Computer, run: GuestRun) -> dict[str, Any]:
         "memory": hashlib.sha256(computer.memory.data).hexdigest(),
         "TLB": dict(processor.paging.tlb),
     }
+
+
+@cache
+def interpreted(path: Path, tick: int = INSTRUCTIONS_PER_TICK) -> dict[str, Any]:
+    """Return how a program ends in the interpreter, with 4 MiB: seconds, so once for all tests."""
+    computer = Computer(4, history=0, decoder=DECODER, instructions_per_tick=tick)
+    computer.load(load(path, 4 << 20))
+    return seen(computer, computer.run())
 
 
 def eager(computer: Computer) -> Computer:
