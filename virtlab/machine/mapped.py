@@ -5,7 +5,8 @@ network card's, a frame buffer's. Nothing in an instruction tells that it will r
 monitor cannot wait for an instruction that traps, as it does for `in` and `out`; it has to keep the
 page out of the tables that the processor uses, and takes each access as a fault. So do our
 translators: their TLB holds pages of RAM alone, an access to any other leaves translated code, and
-the instruction is done one step at a time, at its exact time on the guest's clock.
+the instruction is done by itself, at its exact time on the guest's clock. Registers of which a
+device says that they are steady are answered at once.
 
 A device is read once by an instruction, as a processor does it, though p-code may read an operand
 more than once: what an instruction has read or written it sees until its end.
@@ -99,6 +100,19 @@ class MappedDevice(Device):
             What is written.
         """
 
+    def steady(self, offset: int, size: int) -> bool:  # noqa: ARG002 - a device looks at them
+        """Return whether a load changes nothing, and gives the same until something is stored.
+
+        Translated code is then answered without being left. A kernel may ask its interrupt
+        controller at each lock which processor it is on.
+
+        Parameters
+        ----------
+        offset, size
+            As in `load`.
+        """
+        return False
+
     def read(self, port: int, size: int) -> int:
         """Answer `in`: never asked, as it has no ports."""
         del port
@@ -182,6 +196,26 @@ class Mapped:
         False
         """
         return any(address in device.addresses for device in self.devices)
+
+    def steady(self, address: int, size: int) -> bool:
+        """Return whether a load may be done at any time: no device's, or one that says so.
+
+        Parameters
+        ----------
+        address, size
+            Physical address of the first byte, and how many.
+
+        Examples
+        --------
+        >>> from virtlab.machine.computer import Computer
+        >>> Computer(ram_mib=2).mapped.steady(0xFEC00000, 4)
+        True
+        """
+        device = self._at(address, size)
+        if device is None:
+            return True
+        told = self.bus.log is not None  # each load in its turn
+        return not told and device.steady(address - device.addresses.start, size)
 
     def load(self, address: int, size: int) -> bytes:
         """Read for the processor.

@@ -26,6 +26,9 @@ class Beyond(Protocol):
     def holds(self, address: int) -> bool:
         """Return whether a device is there."""
 
+    def steady(self, address: int, size: int) -> bool:
+        """Return whether what is there may be read at any time."""
+
     def load(self, address: int, size: int) -> bytes:
         """Return what is there."""
 
@@ -46,6 +49,11 @@ class Nobody:
         """Return that there is none."""
         del address
         return False
+
+    def steady(self, address: int, size: int) -> bool:
+        """Return that ones are always there."""
+        del address, size
+        return True
 
     def load(self, address: int, size: int) -> bytes:
         """Return ones."""

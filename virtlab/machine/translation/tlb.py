@@ -111,7 +111,7 @@ class SoftTlb:
             return -1
         try:
             places = self._places(address, size, write=False)
-            if self._is_device(places):
+            if self._is_device(places) and not self._is_steady(places, size):
                 return -1
             value = processor.read(address, size, user=user)
         except Fault:
@@ -165,6 +165,11 @@ class SoftTlb:
         if address % PAGE + size <= PAGE:
             return first, first + size - 1
         return first, paging.physical(address + size - 1, write=write, user=user)
+
+    def _is_steady(self, places: tuple[int, int], size: int) -> bool:
+        """Return whether it may be read now, any number of times; not what lies on two pages."""
+        within = places[0] // PAGE == places[1] // PAGE
+        return within and self.processor.memory.beyond.steady(places[0], size)
 
     def _is_device(self, places: tuple[int, int]) -> bool:
         """Return whether a device is to be asked, which has to be on time."""
