@@ -29,7 +29,7 @@ from benchmarks.translator import (
     times_as_fast,
     wall_table,
 )
-from benchmarks.translator_costs import CODE, LOOP, ONCE, events, first_results, translation
+from benchmarks.translator_costs import CODE, LOOP, _once, events, first_results, translation
 from benchmarks.translator_engines import ENGINES, Engine, Stopwatch, Taken, small, unicorn_machine
 from benchmarks.translator_longer import longer, size_for
 from virtlab.machine.computer import Computer
@@ -179,7 +179,7 @@ def test_what_is_measured_on_a_part_is_taken_by_instruction() -> None:
     assert 0 < watch.taken.cpu_s < 10
 
 
-@pytest.mark.parametrize("code", [LOOP, ONCE], ids=["a loop", "each once"])
+@pytest.mark.parametrize("code", [LOOP, _once(0), _once(1)], ids=["a loop", "once", "others"])
 def test_the_programs_for_a_first_result_do_300_instructions_and_end(code: bytes) -> None:
     computer = Computer(2, history=0)
     computer.load_code(code, CODE)

@@ -11,26 +11,23 @@ Left out: x87, MMX and SSE; this processor has none, and says so with #NM or #UD
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
 
 from virtlab.machine.encoding import ES, SS, Encoding, encoding
 from virtlab.machine.faults import Fault
 from virtlab.machine.patches import patched
-from virtlab.machine.pcode import CONST, RAM, REGISTER, UNIQUE, Op, Var
+from virtlab.machine.pcode import RAM, REGISTER, Op, Var
+from virtlab.machine.planned import Plan, plan
 from virtlab.machine.registers import SIZE
 from virtlab.machine.sensitive import routine_of
-from virtlab.validate import InvalidInputError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from virtlab.machine.sleigh import disassembled, errors, operations
 
 __all__ = ["LONGEST", "REMEMBERED", "Decoder", "Instruction"]
 
 LONGEST = 15  # bytes of an instruction
 REMEMBERED = 65_536  # instructions that a decoder remembers at most; then it begins anew
-_SPACES = {"const": CONST, "register": REGISTER, "unique": UNIQUE, "ram": RAM}
 _ESP, _ESI, _EDI = (Var(REGISTER, 4 * number, 4) for number in (4, 6, 7))
+_JUMPS = ("BRANCH", "CBRANCH", "CALL")
 _PUSHES = ("PUSH", "CALL", "ENTER")  # their stores go to the stack, ...
 _POPS = ("POP", "RET", "LEAVE", "ENTER")  # ... and their loads come from it
 
@@ -69,6 +66,11 @@ class Instruction:
         """Address of what follows it."""
         return self.address + len(self.code) & 0xFFFFFFFF
 
+    @cached_property
+    def plan(self) -> Plan | None:
+        """How to run it, settled when it is first asked for."""
+        return plan(self.ops)
+
     def __str__(self) -> str:
         """Write it as an assembler would."""
         return f"{self.mnemonic} {self.operands}".strip()
@@ -92,13 +94,7 @@ class Decoder:
     """
 
     def __init__(self) -> None:
-        try:
-            import pypcode
-        except ModuleNotFoundError as error:
-            allowed = "installed: the extra virtlab[machine] brings it"
-            raise InvalidInputError("pypcode", "missing", allowed) from error
-        self._context = _context()
-        self._errors = (pypcode.LowlevelError, pypcode.UnimplError, pypcode.BadDataError)
+        self._errors: tuple[type[Exception], ...] = (IndexError, *errors())
         self._known: dict[tuple[int, bytes], Instruction] = {}
 
     def decode(self, address: int, code: bytes) -> Instruction:
@@ -132,7 +128,7 @@ class Decoder:
         if found is None:
             if len(self._known) >= REMEMBERED:
                 self._known.clear()
-            found = self._known[key] = self._decode(address, code)
+            found = self._known[key] = _moved(address, code) or self._decode(address, code)
         return found
 
     def _decode(self, address: int, code: bytes) -> Instruction:
@@ -141,35 +137,60 @@ class Decoder:
             plain_code, dropped = _plain(code, parts)
             # What was dropped from its front is made up for by where it is said to stand.
             start = address + dropped
-            words = self._context.disassemble(plain_code, start, max_instructions=1).instructions[0]
-            ops = self._context.translate(plain_code, start, max_instructions=1).ops
-        except (IndexError, *self._errors) as error:
+            words = disassembled(plain_code, start)
+            routine = routine_of(parts)
+            ops = operations(plain_code, start, parts.segment)
+        except self._errors as error:
             raise Fault(6, why=f"{code.hex()} is no instruction") from error
-        if words.length + dropped > len(code):  # SLEIGH makes up what is missing
+        length = words.length + dropped
+        if length > len(code):  # SLEIGH makes up what is missing
             raise Fault(6, why=f"{code.hex()} is cut off")
-        if words.mnem.startswith(("UD", "INVALID")) or _is_none(parts):
+        mnemonic = words.mnemonic
+        if mnemonic.startswith(("UD", "INVALID")) or _is_none(parts):
             raise Fault(6, why=f"{code[: words.length].hex()} is no instruction")
-        mnemonic = words.mnem
-        routine = routine_of(parts)
         if routine is not None:
-            plain: tuple[Op, ...] = (Op(routine, None, ()),)
-        else:
-            plain = tuple(_with_segments(mnemonic, parts, map(_op, _until_next(ops))))
-        _refuse_floats(parts, plain, mnemonic)
-        own = code[: words.length + dropped]
-        made = Instruction(address, own, mnemonic, words.body.strip(), plain, parts)
-        return patched(made)
+            ops = [Op(routine, None, ())]
+        _refuse_floats(parts, ops, mnemonic)
+        ops = _with_segments(mnemonic, parts, ops)
+        own = code[:length]
+        parts = parts._replace(rest=own[len(code) - len(parts.rest) :])
+        made = patched(Instruction(address, own, mnemonic, words.operands, tuple(ops), parts))
+        if _stands_anywhere(made):
+            _remember(made)
+        return made
 
 
-@cache
-def _context() -> Any:
-    """Return what knows x86: one for all decoders, for to make it takes a tenth of a second.
+# --- the same bytes elsewhere ---------------------------------------------------------------------
 
-    It keeps nothing of what it has decoded.
+_ANYWHERE: dict[bytes, Instruction] = {}  # by its bytes, one that means the same at each address
+
+
+def _moved(address: int, code: bytes) -> Instruction | None:
+    """Return an instruction that has been decoded at another address, by any decoder.
+
+    No instruction is the beginning of another one, so at most one length is found.
     """
-    import pypcode
+    for length in range(1, len(code) + 1):
+        found = _ANYWHERE.get(code[:length])
+        if found is not None:
+            moved = object.__new__(Instruction)
+            vars(moved).update(vars(found), address=address)
+            return moved
+    return None
 
-    return pypcode.Context("x86:LE:32:default")
+
+def _remember(instruction: Instruction) -> None:
+    if len(_ANYWHERE) >= REMEMBERED:
+        _ANYWHERE.clear()
+    _ANYWHERE[instruction.code] = instruction
+
+
+def _stands_anywhere(instruction: Instruction) -> bool:
+    """Return whether it means the same at each address: all but jumps and calls do."""
+    return not any(
+        op.code == "CALLIND" or (op.code in _JUMPS and op.ins[0].space == RAM)
+        for op in instruction.ops
+    )
 
 
 def _is_none(parts: Encoding) -> bool:
@@ -201,57 +222,39 @@ def _has_address(opcode: int) -> bool:
     return _is_string(opcode) or 0xA0 <= opcode <= 0xA3 or 0xE0 <= opcode <= 0xE3 or opcode == 0xD7
 
 
-def _until_next(ops: Iterable[Any]) -> list[Any]:
-    """Drop the marks of instructions; SLEIGH says some as two, with a mark between."""
-    return [op for op in ops if op.opcode.name != "IMARK"]
-
-
-def _op(raw: Any) -> Op:
-    """Take over one operation of pypcode's."""
-    code, ins = raw.opcode.name, list(raw.inputs)
-    if code == "CALLOTHER":
-        code = ins.pop(0).getUserDefinedOpName()
-        if code == "segment":  # how SLEIGH says that an address has 16 bits
-            code, ins = "INT_ZEXT", ins[1:]
-    elif code in ("LOAD", "STORE"):
-        ins.pop(0)  # which space: there is one
-    return Op(code, _var(raw.output) if raw.output else None, tuple(map(_var, ins)))
-
-
-def _var(raw: Any) -> Var:
-    return Var(_SPACES[raw.space.name], raw.offset, raw.size)
-
-
-def _refuse_floats(parts: Encoding, ops: tuple[Op, ...], mnemonic: str) -> None:
+def _refuse_floats(parts: Encoding, ops: list[Op], mnemonic: str) -> None:
     """Raise what a processor without a coprocessor raises."""
     if 0xD8 <= parts.opcode <= 0xDF or parts.opcode == 0x9B:
         raise Fault(7, why=f"{mnemonic}: there is no coprocessor")
-    for op in ops:
+    for op in ops if parts.opcode > 0xFF else ():  # others do not name them
         for var in (*op.ins, *([op.out] if op.out else [])):
             if var.space == REGISTER and var.offset >= SIZE:
                 raise Fault(6, why=f"{mnemonic}: this processor has no such registers")
 
 
-def _with_segments(mnemonic: str, parts: Encoding, ops: Iterable[Op]) -> Iterable[Op]:
-    """Say of each access to memory which segment it goes through."""
+def _with_segments(mnemonic: str, parts: Encoding, ops: list[Op]) -> list[Op]:
+    """Say of each access to memory that is not to the operand which segment it goes through."""
     name = mnemonic.partition(".")[0]
+    strings = _is_string(parts.opcode)
+    if not strings and not name.startswith((*_PUSHES, *_POPS)):
+        return ops
     origin: dict[Var, Var] = {}
-    operand = parts.segment
+    found = []
     for op in ops:
         if op.code == "COPY" and op.out is not None:
             origin[op.out] = op.ins[0]
-        if op.code not in ("LOAD", "STORE"):
-            yield op._replace(segment=operand)
-            continue
-        address = origin.get(op.ins[0], op.ins[0])
-        on_stack = name.startswith(_PUSHES if op.code == "STORE" else _POPS)
-        if _is_string(parts.opcode):
-            segment = ES if address == _EDI else operand
-        elif on_stack and (address == _ESP or name in ("ENTER", "LEAVE")):
-            segment = SS
-        else:
-            segment = operand
-        yield op._replace(segment=segment)
+        elif op.code in ("LOAD", "STORE"):
+            address = origin.get(op.ins[0], op.ins[0])
+            on_stack = name.startswith(_PUSHES if op.code == "STORE" else _POPS)
+            if strings:
+                other = address == _EDI
+            else:
+                other = on_stack and (address == _ESP or name in ("ENTER", "LEAVE"))
+            if other:
+                found.append(op._replace(segment=ES if strings else SS))
+                continue
+        found.append(op)
+    return found
 
 
 def _is_string(opcode: int) -> bool:

@@ -12,8 +12,7 @@ ModRM byte).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from virtlab.machine.registers import Registers
@@ -45,8 +44,7 @@ _TWO_BYTES_WITHOUT = {
 }
 
 
-@dataclass(frozen=True)
-class Encoding:
+class Encoding(NamedTuple):
     """The parts of one instruction.
 
     Attributes
@@ -100,6 +98,8 @@ class Encoding:
     @property
     def override(self) -> int | None:
         """The segment that a prefix names; the last such prefix counts."""
+        if not self.prefixes:
+            return None
         named = [_OVERRIDES[byte] for byte in self.prefixes if byte in _OVERRIDES]
         return named[-1] if named else None
 

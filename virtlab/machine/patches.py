@@ -8,6 +8,7 @@ each has a test of its own. What the manual leaves undefined is left as SLEIGH h
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 from virtlab.machine.pcode import CONST, RAM, REGISTER, UNIQUE, Op, Var
@@ -69,6 +70,7 @@ def patched(instruction: Instruction) -> Instruction:
     return instruction
 
 
+@cache
 def _temporary(count: int, size: int) -> Var:
     return Var(UNIQUE, _FREE + 16 * count, size)
 
@@ -244,6 +246,23 @@ def _called_out(instruction: Instruction) -> Iterator[Op]:
     yield Op(_CALLED_OUT[instruction.encoding.opcode], None, ())
 
 
+def _names_the_code_segment(instruction: Instruction) -> bool:
+    prefixes = instruction.encoding.prefixes
+    return 0x67 in prefixes and 0x2E in prefixes
+
+
+def _without_guess(instruction: Instruction) -> Iterator[Op]:
+    """Drop what makes a selector of the address, as real mode might have it."""
+    unwanted, kept = {_CS[:2]}, []  # by place: it may be read in another size
+    for op in reversed(instruction.ops):
+        if op.out and op.out[:2] in unwanted:
+            unwanted.update(var[:2] for var in op.ins if var.space == UNIQUE)
+        else:
+            kept.append(op)
+    yield from reversed(kept)
+
+
+_CS = Var(REGISTER, 258, 2)
 _CF, _OF = Var(REGISTER, 512, 1), Var(REGISTER, 523, 1)
 # What is said by a routine in Python (`virtlab.machine.rare`), as a line of a table of the manual's
 # would be thirty operations.
@@ -290,6 +309,12 @@ PATCHES: tuple[Patch, ...] = (
         "of zero they give 0; processors leave what was there",
         _scans_bits,
         _keep_if_zero,
+    ),
+    Patch(
+        "CS with 16 bits",
+        "an address of 16 bits through CS changes CS",
+        _names_the_code_segment,
+        _without_guess,
     ),
     Patch(
         "BCD, ENTER", "other flags than the manual's; nested frames", _is_called_out, _called_out

@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from virtlab.machine import interpreter, ports, rare, system, transfers
+from virtlab.machine import planned, ports, rare, system, transfers
 from virtlab.machine.decode import LONGEST, Decoder
 from virtlab.machine.encoding import CS, DS, ES, FS, GS, SEGMENTS, SS
 from virtlab.machine.faults import Fault
@@ -387,7 +387,7 @@ class Processor:
         shadowed, self.shadow = self.shadow, False
         try:
             instruction = self.fetch()
-            self.registers["EIP"] = interpreter.run(instruction, self)
+            self.registers["EIP"] = planned.run(instruction, self)
         except Fault:
             self.registers.data[:] = before
             self.segments, self.shadow = segments, shadowed
