@@ -303,32 +303,39 @@ class LlvmFunction:
 
     def _load(self, address: str, size: int, out: str) -> str:
         lines, kind = self.lines, f"i{8 * size}"
-        hit, after = lines.name(), lines.name()
-        with self.aside() as miss:
-            asked = f"call preserve_mostcc i64 inttoptr (i64 {self.asks[0]} to ptr)"
-            wide = lines.value(f"{asked}(i32 {address}, i32 {size})")
-            come_from = self._unless(lines.value(f"icmp slt i64 {wide}, 0"), out)
-            found = wide if size == 8 else lines.value(f"trunc i64 {wide} to {kind}")
-            lines.add(f"br label %{after}")
+        hit, miss, after = lines.name(), out, ""
+        if self.way.asks:
+            after = lines.name()
+            with self.aside() as miss:
+                asked = f"call preserve_mostcc i64 inttoptr (i64 {self.asks[0]} to ptr)"
+                wide = lines.value(f"{asked}(i32 {address}, i32 {size})")
+                come_from = self._unless(lines.value(f"icmp slt i64 {wide}, 0"), out)
+                found = wide if size == 8 else lines.value(f"trunc i64 {wide} to {kind}")
+                lines.add(f"br label %{after}")
         place = self.way.look(lines, address, size, hit, miss, layout.READ_TLB)
         value = lines.value(f"load {kind}, ptr {place}, align 1{IN_RAM}")
+        if not after:
+            return value
         lines.add(f"br label %{after}")
         lines.text.append(f"{after}:")
         return lines.value(f"phi {kind} [{value}, %{hit}], [{found}, %{come_from}]")
 
     def _store(self, address: str, value: str, size: int, out: str) -> None:
         lines, kind = self.lines, f"i{8 * size}"
-        hit, after = lines.name(), lines.name()
-        with self.aside() as miss:
-            wide = value if size == 8 else lines.value(f"zext {kind} {value} to i64")
-            asked = f"call preserve_mostcc i32 inttoptr (i64 {self.asks[1]} to ptr)"
-            refused = lines.value(f"{asked}(i32 {address}, i32 {size}, i64 {wide})")
-            failed = lines.value(f"icmp ne i32 {refused}, 0")
-            lines.add(f"br i1 {failed}, label %{out}, label %{after}{RARELY}")
+        hit, miss, after = lines.name(), out, ""
+        if self.way.asks:
+            after = lines.name()
+            with self.aside() as miss:
+                wide = value if size == 8 else lines.value(f"zext {kind} {value} to i64")
+                asked = f"call preserve_mostcc i32 inttoptr (i64 {self.asks[1]} to ptr)"
+                refused = lines.value(f"{asked}(i32 {address}, i32 {size}, i64 {wide})")
+                failed = lines.value(f"icmp ne i32 {refused}, 0")
+                lines.add(f"br i1 {failed}, label %{out}, label %{after}{RARELY}")
         place = self.way.look(lines, address, size, hit, miss, layout.WRITE_TLB)
         lines.add(f"store {kind} {value}, ptr {place}, align 1{IN_RAM}")
-        lines.add(f"br label %{after}")
-        lines.text.append(f"{after}:")
+        if after:
+            lines.add(f"br label %{after}")
+            lines.text.append(f"{after}:")
 
 
 def _kind(var: Var) -> str:

@@ -2,8 +2,9 @@
 
 LLVM's own pipelines (`-O2`) are made for code that nobody has looked at. Ours is in good order
 already: what is dead is gone, and there is nothing to inline. So a few passes do nearly as much in
-a fraction of the time (`passes=None` gives `-O2`, to compare). Then comes LLVM's code generator,
-with its scheduler and its register allocator, at level 2.
+a fraction of the time (`passes=None` gives `-O2`, to compare). What the numbering of values
+(`new_gvn`) finds to be known already is worth a second round of simplifying. Then comes LLVM's code
+generator, with its scheduler and its register allocator, at level 2.
 
 All calls of LLVM hold one lock of `llvmlite`'s, but not Python's: while one thread compiles,
 another can run translated code.
@@ -26,7 +27,15 @@ if TYPE_CHECKING:
 
 __all__ = ["PASSES", "Code", "Llvm", "llvm"]
 
-PASSES = ("sroa", "instruction_combine", "simplify_cfg", "new_gvn", "sinking", "simplify_cfg")
+PASSES = (
+    "sroa",
+    "instruction_combine",
+    "simplify_cfg",
+    "new_gvn",
+    "instruction_combine",
+    "sinking",
+    "simplify_cfg",
+)
 
 
 class Code:

@@ -359,8 +359,9 @@ class LlvmHost:
 
     def _way(self, region: Region) -> Way:
         """Return the way to RAM of what the region was made for."""
-        is_flat = isinstance(region.wasm.way, wasm_memory.Flat)
-        return Flat(self._ram_bytes) if is_flat else Paged()
+        way = region.wasm.way
+        is_flat = isinstance(way, wasm_memory.Flat)
+        return Flat(self._ram_bytes, asks=way.asks) if is_flat else Paged()
 
     def _pays(self, region: Region, key: Key) -> bool:
         """Return whether as much was spent as compiling takes."""

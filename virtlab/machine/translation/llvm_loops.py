@@ -111,12 +111,12 @@ def head_of(shape: Shape, key: Key) -> Key | None:
     ((5, 0), None)
     """
     around = {
-        head: body for head in shape.loops if head[1] == 0 and key in (body := _body(shape, head))
+        head: body for head in shape.loops if head[1] == 0 and key in (body := body_of(shape, head))
     }
     return min(around, key=lambda head: len(around[head])) if around else None
 
 
-def _body(shape: Shape, head: Key) -> set[Key]:
+def body_of(shape: Shape, head: Key) -> set[Key]:
     """Return what leads back to a loop's start without going through it."""
     found, todo = {head}, [k for k in shape.before[head] if shape.goes_back(k, head)]
     while todo:

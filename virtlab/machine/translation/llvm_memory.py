@@ -28,7 +28,15 @@ TYPES = """
 
 
 class Way(Protocol):
-    """How code gets from a linear address to a byte of the buffer."""
+    """How code gets from a linear address to a byte of the buffer.
+
+    Attributes
+    ----------
+    asks
+        Whether what cannot be reached so is asked for; if not, the code is left.
+    """
+
+    asks: bool
 
     def begin(self, lines: Lines) -> None:
         """Add what a function does first."""
@@ -52,6 +60,8 @@ class Paged:
     >>> lines.text[9:11]
     ['  br i1 %v9, label %miss, label %hit, !prof !0', 'hit:']
     """
+
+    asks = True
 
     def begin(self, lines: Lines) -> None:
         """Add nothing."""
@@ -103,6 +113,10 @@ class Flat:
     ----------
     ram_bytes
         The guest's memory.
+    asks
+        Whether addresses that are no RAM, or that must not be written on, are often met. If not,
+        the code is left there, and LLVM knows of all that follows that they are RAM: of several
+        looks at the same address one remains.
 
     Examples
     --------
@@ -114,8 +128,8 @@ class Flat:
     '  %v1 = icmp uge i32 %a, 1048573'
     """
 
-    def __init__(self, ram_bytes: int) -> None:
-        self.ram_bytes = ram_bytes
+    def __init__(self, ram_bytes: int, *, asks: bool = False) -> None:
+        self.ram_bytes, self.asks = ram_bytes, asks
 
     def begin(self, lines: Lines) -> None:
         """Add nothing."""

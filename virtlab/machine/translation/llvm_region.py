@@ -11,6 +11,7 @@ from virtlab.machine.translation.control import Shape
 from virtlab.machine.translation.llvm import LlvmFunction
 from virtlab.machine.translation.llvm_code import Code, llvm
 from virtlab.machine.translation.llvm_loops import only
+from virtlab.machine.translation.llvm_unroll import unrolled
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -168,7 +169,8 @@ def compiled(
     [(0, 0)]
     """
     graph = region.graph if now else region.part(key)
-    put_off = bool(region.recipes)  # or this pass of the translator's is switched off
+    put_off = any(region.needs[key].sets != node.sets for key, node in region.graph.items())
     entries = () if now else region.loops_in(graph)
+    graph = unrolled(graph, region.shape, (key, *entries))
     function = LlvmFunction(graph, key, asks, way, drop_dead=put_off, entries=entries)
     return llvm().code(function.text, "region"), function.entries
