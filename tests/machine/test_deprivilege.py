@@ -100,7 +100,8 @@ def test_what_faults_at_an_outer_ring_is_for_the_vmm(code: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "code", ["f4", "0f22c0", "0f21c0", "cf", "0f0118", "ee", "8ed8", "0f01f0", "cd80", "0fa2"]
+    "code",
+    ["f4", "0f22c0", "0f21c0", "cf", "0f0118", "ef", "ed", "6c", "8ed8", "0f01f0", "cd80", "0fa2"],
 )
 def test_what_changes_the_machine_is_for_the_vmm(code: str) -> None:
     assert class_of(of(code)) == "callout"

@@ -78,7 +78,7 @@ def test_the_table_of_parts_is_asked_of_the_bus() -> None:
     assert parts["own disk"].ports == "0x600-0x603"
     assert parts["disk"].ports == "0x1f0-0x1f7, 0x3f6"
     assert "440BX" in parts["timer"].stands_for
-    assert all(10 < part.lines < 110 for part in hardware.parts)
+    assert all(10 < part.lines < 100 for part in hardware.parts)
     assert parts["own disk"].lines < 45
     machine = Vmm("VM1", Task("own")).machine
     assert {part.name for part in virtual_hardware(machine.bus).parts} == {

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from virtlab.machine.computer import Computer
     from virtlab.machine.devices.disk import Disk
-    from virtlab.machine.devices.uart import Key
+    from virtlab.machine.devices.wire import Key
     from virtlab.machine.guest_run import GuestRun
     from virtlab.machine.terminal import RawTerminal
 

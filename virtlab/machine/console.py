@@ -26,7 +26,7 @@ import select
 import time
 from typing import TYPE_CHECKING
 
-from virtlab.machine.devices.uart import Key
+from virtlab.machine.devices.wire import Key
 from virtlab.machine.running import advance
 from virtlab.machine.terminal import Escape
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from virtlab.machine.devices.uart import Key, checked_keys
+from virtlab.machine.devices.wire import Key, checked_keys
 from virtlab.validate import InvalidInputError
 
 if TYPE_CHECKING:

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["COMPUTED", "CONST", "RAM", "REGISTER", "UNIQUE", "Op", "Var", "signed"]
+__all__ = ["COMPUTED", "CONST", "PORTS", "RAM", "REGISTER", "UNIQUE", "Op", "Var", "signed"]
 
 CONST, REGISTER, UNIQUE, RAM = range(4)
+PORTS = 7  # no segment, but the VMM's own tables of ports, by number of their entry
 
 
 class Var(NamedTuple):
@@ -53,7 +54,8 @@ class Op(NamedTuple):
     ins
         What it takes.
     segment
-        Of an operation on memory: the segment, as `virtlab.machine.encoding` numbers them.
+        Of an operation on memory: the segment, as `virtlab.machine.encoding` numbers them, or
+        `PORTS`.
 
     Examples
     --------
@@ -76,7 +78,8 @@ class Op(NamedTuple):
 
     def __str__(self) -> str:
         """Write it with the names of registers."""
-        words = f"{self.code} {', '.join(map(_word, self.ins))}".strip()
+        where = "ports:" if self.segment == PORTS else ""
+        words = f"{self.code} {where}{', '.join(map(_word, self.ins))}".strip()
         return words if self.out is None else f"{_word(self.out)} = {words}"
 
 

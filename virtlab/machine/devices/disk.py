@@ -20,6 +20,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from virtlab.machine.bus import Device
+from virtlab.machine.coalesced import Offer
 from virtlab.validate import InvalidInputError
 
 if TYPE_CHECKING:
@@ -128,6 +129,19 @@ class Disk(Device):
                 self._do(value)
         elif not self.wants_data:  # else nothing is heard
             self.task = (*self.task[:register], value, *self.task[register + 1 :])
+
+    def offer(self) -> Offer:
+        """Offer the status, where to read it takes no interrupt back; take a sector's number."""
+        status = 0 if self._not_meant else self.status
+        answers = [(_CONTROL, status)]
+        if self._not_meant or not self.pic.is_high(_IRQ):
+            answers.append((self.ports[_COMMAND], status))
+        return Offer(tuple(answers), tuple(self.ports[_COUNT:_DEVICE]))
+
+    def take(self, port: int, data: bytes) -> None:
+        """Take how many sectors, and which."""
+        for value in data:
+            self.write(port, 1, value)
 
     @property
     def _not_meant(self) -> bool:

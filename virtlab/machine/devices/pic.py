@@ -165,6 +165,10 @@ class Pic(Device):
         """Lower a line."""
         self._line(number, high=False)
 
+    def is_high(self, number: int) -> bool:
+        """Return whether a line is raised: 0 to 15."""
+        return bool(self.chips[number >> 3].lines >> (number & 7) & 1)
+
     def pending(self) -> bool:
         """Return whether the processor's INTR is high."""
         return self.chips[0].wanted() is not None

@@ -5,8 +5,9 @@ once, and collected in `output`; what a person types waits in `input` and is rea
 for what it interrupts: a byte has come (bit 0), or THR is empty (bit 1). LSR says the same to who
 asks; with bit 7 of LCR (DLAB) two ports are the divisor of the speed instead.
 
-When a key is pressed is input as much as which one. A run with a person at its console can be
-repeated if both are written down: `keys` are bytes with the instruction at which each comes.
+What is typed, and when, comes over the wire (`virtlab.machine.devices.wire`). Whether the port is
+ready never changes while it only sends, so nobody has to stop for that question, nor for what is
+sent (`virtlab.machine.coalesced`), as long as the guest does not want to be told when it is sent.
 
 Source: National PC16550D data sheet (1995). Left out: the time that a byte takes, errors, modem
 lines, and the depth of its queue: it never overruns, and `room` is for who wants to mind it.
@@ -14,18 +15,18 @@ lines, and the depth of its queue: it never overruns, and `room` is for who want
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
-from virtlab.machine.bus import Device
-from virtlab.machine.devices.pit import Clock
-from virtlab.validate import InvalidInputError, integer
+from virtlab.machine.coalesced import Offer
+from virtlab.machine.devices.wire import Wire
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from virtlab.machine.devices.pic import Pic
+    from virtlab.machine.devices.pit import Clock
 
-__all__ = ["Key", "Uart", "checked_keys"]
+__all__ = ["Uart"]
 
 _IRQ = 4
 _QUEUE = 16  # bytes, once a driver has switched it on
@@ -34,22 +35,7 @@ _DLAB, _LOOP = 0x80, 0x10
 _NOTHING, _EMPTY, _CAME = 0x01, 0x02, 0x04  # IIR
 
 
-class Key(NamedTuple):
-    """A byte that is typed.
-
-    Attributes
-    ----------
-    time
-        When: instructions done and waited.
-    byte
-        0 to 255.
-    """
-
-    time: int
-    byte: int
-
-
-class Uart(Device):
+class Uart(Wire):
     """One serial port.
 
     Parameters
@@ -84,6 +70,7 @@ class Uart(Device):
     >>> uart.type(b"y")
     >>> hex(uart.read(0x3FD, 1)), chr(uart.read(0x3F8, 1)), hex(uart.read(0x3FD, 1))
     ('0x61', 'y', '0x60')
+    >>> from virtlab.machine.devices.pit import Clock
     >>> clock = Clock()
     >>> later = Uart(Pic(), clock, [(100, 0x61), (200, 0x62)])
     >>> clock.waited = 150
@@ -98,37 +85,29 @@ class Uart(Device):
     def __init__(
         self, pic: Pic, clock: Clock | None = None, keys: Sequence[tuple[int, int]] = ()
     ) -> None:
-        self.pic, self.clock = pic, clock or Clock()
-        self.keys, self.came = checked_keys(keys), 0  # how many of them have come
-        self.output = bytearray()
-        self.input = b""
+        super().__init__(clock, keys)
+        self.pic = pic
         self.ier = self.lcr = self.mcr = self.scratch = self.last = 0
         self.divisor = 12  # 9600 bits a second
         self.fifo = False
         self.empty = False  # that THR is empty was not told yet
-
-    def type(self, text: bytes) -> None:
-        """Send bytes to the guest, as a person at the keyboard does."""
-        self.input += text
-        self._interrupt()
 
     @property
     def room(self) -> int:
         """How many more bytes a real one could take now."""
         return max(0, (_QUEUE if self.fifo else 1) - len(self.input))
 
-    def next_event(self) -> int | None:
-        """Return when the next key comes; None if none does."""
-        return self.keys[self.came].time if self.came < len(self.keys) else None
+    def offer(self) -> Offer:
+        """Offer LSR, and to take what is sent while nobody wants to be told that it is."""
+        ready = ((self.ports[_LSR], self._ready),)
+        tells = self.ier & 2 or self.lcr & _DLAB or self.mcr & _LOOP
+        return Offer(ready, () if tells else (self.ports[_DATA],))
 
-    def advance(self) -> int:
-        """Take the keys that have come by now; return how many."""
-        first, now = self.came, self.clock.now
-        while self.came < len(self.keys) and self.keys[self.came].time <= now:
-            self.came += 1
-        if self.came > first:
-            self.type(bytes(key.byte for key in self.keys[first : self.came]))
-        return self.came - first
+    def take(self, port: int, data: bytes) -> None:
+        """Take what was sent."""
+        del port  # it takes from THR only
+        self.output += data
+        self.empty = True
 
     def read(self, port: int, size: int) -> int:
         """Read a register."""
@@ -139,16 +118,16 @@ class Uart(Device):
             if self.input:  # else it is the one before once more
                 self.last, self.input = self.input[0], self.input[1:]
                 self.pic.lower_irq(_IRQ)  # the byte after it comes when this one is read
-            self._interrupt()
+            self.tell()
             return self.last
         if register == _IIR:
             reason = self._reason()
             if reason == _EMPTY:  # to read it is to be told
                 self.empty = False
-                self._interrupt()
+                self.tell()
             return reason | (0xC0 if self.fifo else 0)
         if register == _LSR:
-            return 0x60 | bool(self.input)
+            return self._ready
         plain = {_IER: self.ier, _LCR: self.lcr, _MCR: self.mcr, _SCRATCH: self.scratch}
         return plain.get(register, self._modem)
 
@@ -172,16 +151,12 @@ class Uart(Device):
             self.mcr = value & 0x1F
         elif register == _SCRATCH:
             self.scratch = value
-        self._interrupt()
+        self.tell()
 
-    def save(self) -> tuple[Any, ...]:
-        """Return its state."""
-        return (*super().save(), bytes(self.output))
-
-    def restore(self, state: tuple[Any, ...]) -> None:
-        """Go back to a state."""
-        super().restore(state[:-1])
-        self.output = bytearray(state[-1])
+    @property
+    def _ready(self) -> int:
+        """LSR: it can always send; a byte has come, or none."""
+        return 0x60 | bool(self.input)
 
     @property
     def _modem(self) -> int:
@@ -202,48 +177,9 @@ class Uart(Device):
             return _CAME
         return _EMPTY if self.ier & 2 and self.empty else _NOTHING
 
-    def _interrupt(self) -> None:
+    def tell(self) -> None:
+        """Let the line be high if there is something to tell."""
         if self._reason() == _NOTHING:
             self.pic.lower_irq(_IRQ)
         else:
             self.pic.raise_irq(_IRQ)
-
-
-def checked_keys(keys: Sequence[tuple[int, int]], name: str = "keys") -> tuple[Key, ...]:
-    """Return keys, if each can be pressed and none comes before the one before it.
-
-    Parameters
-    ----------
-    keys
-        (time, byte) each.
-    name
-        What they are called in errors.
-
-    Returns
-    -------
-    tuple of Key
-        The same.
-
-    Raises
-    ------
-    InvalidInputError
-        If one cannot.
-
-    Examples
-    --------
-    >>> checked_keys([(5, 65), (4, 65)])
-    Traceback (most recent call last):
-    virtlab.validate.InvalidInputError: keys[1] time = 4: must be at least 5, the time of the one \
-before
-    """
-    found: list[Key] = []
-    for number, (time, byte) in enumerate(keys):
-        key = Key(
-            integer(f"{name}[{number}] time", time, minimum=0),
-            integer(f"{name}[{number}] byte", byte, minimum=0, maximum=255),
-        )
-        if found and key.time < found[-1].time:
-            allowed = f"at least {found[-1].time}, the time of the one before"
-            raise InvalidInputError(f"{name}[{number}] time", key.time, allowed)
-        found.append(key)
-    return tuple(found)

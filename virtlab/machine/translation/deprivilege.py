@@ -10,13 +10,19 @@ numbers in memory. For these the translator writes code that works on that memor
     pushf, popf    all its flags; those that were put off are made first, because they are read
     clts           a bit of its CR0
     mov r, cr      its CR0, CR2, CR3, CR4
+    in al, out al  a byte of a port, where a device lets that be done without it
+
+For ports the VMM keeps two tables (`virtlab.machine.translation.port_map`): `in` is a load from the
+one, `out` a store into the other, a ring that the VMM reads whenever code is left. What the tables
+do not allow is for the VMM at once.
 
 Each is written as the p-code of an ordinary instruction, so a tier need not know that it is one of
 these, and flags that nobody reads are dropped here too.
 
 Some cases are hard, and are left to the interpreter at that instruction: IF rises while an
-interrupt is pending, which then has to come; `popf` sets TF, which then traps. How does p-code say
-"leave, if"? A division by zero does leave, in every tier; so a hard case divides zero by zero.
+interrupt is pending, which then has to come; `popf` sets TF, which then traps; a port has to be
+asked. How does p-code say "leave, if"? A division by zero does leave, in every tier; so a hard case
+divides zero by zero.
 
 `sti` lets an interrupt come only after the instruction that follows. A region counts its
 instructions block by block, so it is enough that this one is in the same block; where it can't be,
@@ -25,7 +31,7 @@ as in `sti; hlt`, `sti` is a callout.
 What these may do depends on the ring and on IOPL (`Rights`); there is a translation for each.
 
 Source: Adams and Agesen (ASPLOS 2006), section 3.2 ("in-TC"); Intel SDM, volume 2, `CLI`, `STI`,
-`PUSHF`, `POPF`.
+`PUSHF`, `POPF`, `IN`, `OUT`.
 """
 
 from __future__ import annotations
@@ -35,10 +41,17 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from virtlab.machine.encoding import SS
-from virtlab.machine.pcode import CONST, REGISTER, UNIQUE, Op, Var
+from virtlab.machine.pcode import CONST, PORTS, REGISTER, UNIQUE, Op, Var
 from virtlab.machine.registers import FLAGS, PLACES
 from virtlab.machine.sensitive import routine_of
-from virtlab.machine.translation.layout import PENDING
+from virtlab.machine.translation.layout import (
+    ANSWERED,
+    PENDING,
+    READS,
+    RING_SIZE,
+    WAITING,
+    WRITES,
+)
 
 if TYPE_CHECKING:
     from virtlab.machine.decode import Instruction
@@ -47,16 +60,17 @@ __all__ = ["Rights", "deprivileged", "rights_of"]
 
 
 class Rights(IntEnum):
-    """What code may do to the interrupt flag.
+    """What code may do to the interrupt flag, and with ports.
 
     Attributes
     ----------
     KERNEL
         It is at ring 0: everything, IOPL too.
     INTERRUPTS
-        It is at an outer ring, and IOPL lets it change IF.
+        It is at an outer ring, and IOPL lets it change IF, and use all ports.
     NONE
-        It may not; `cli` and `sti` fault, and `popf` says nothing.
+        It may not; `cli` and `sti` fault, and `popf` says nothing. Which ports it may use, its
+        task's map says, so that is for the VMM.
     """
 
     KERNEL = 0
@@ -89,7 +103,7 @@ def rights_of(cpl: int, iopl: int) -> Rights:
     return Rights.INTERRUPTS if cpl <= iopl else Rights.NONE
 
 
-def deprivileged(instruction: Instruction, rights: Rights) -> Instruction:
+def deprivileged(instruction: Instruction, rights: Rights, *, ports: bool = True) -> Instruction:
     """Replace a sensitive instruction by p-code that does it in the cache, if that is known.
 
     Parameters
@@ -98,6 +112,8 @@ def deprivileged(instruction: Instruction, rights: Rights) -> Instruction:
         Decoded.
     rights
         Of the code.
+    ports
+        Whether `in` and `out` are replaced too.
 
     Returns
     -------
@@ -116,6 +132,8 @@ def deprivileged(instruction: Instruction, rights: Rights) -> Instruction:
     routine = routine_of(instruction.encoding)
     if routine not in _MADE or instruction.ops[0].code != routine:
         return instruction
+    if routine in ("IN", "OUT") and not ports:
+        return instruction
     code = _Code()
     _MADE[routine](code, instruction, rights)
     return replace(instruction, ops=tuple(code.ops)) if code.ops else instruction
@@ -126,6 +144,8 @@ def deprivileged(instruction: Instruction, rights: Rights) -> Instruction:
 _IF, _ESP = Var(REGISTER, FLAGS["IF"][0], 1), Var(REGISTER, *PLACES["ESP"])
 _CR0 = Var(REGISTER, *PLACES["CR0"])
 _PENDING = Var(REGISTER, PENDING, 1)
+_AL, _DX = Var(REGISTER, *PLACES["AL"]), Var(REGISTER, *PLACES["DX"])
+_ANSWERED, _WAITING = Var(REGISTER, ANSWERED, 4), Var(REGISTER, WAITING, 4)
 # Translated code runs with TF off, and never at virtual-8086 mode; RF is pushed as zero.
 _PUSHED = ("CF", "PF", "AF", "ZF", "SF", "IF", "DF", "OF", "IOPL", "NT", "AC", "ID")
 _POPPED = ("CF", "PF", "AF", "ZF", "SF", "DF", "OF", "NT", "AC", "ID")
@@ -154,8 +174,11 @@ class _Code:
         return self.new("INT_AND", 1, low, _number((1 << count) - 1, 1))
 
     def leave_if(self, hard: Var) -> None:
-        """Leave to the interpreter, which begins this instruction again: divide by zero."""
-        easy = self.new("INT_ZEXT", 4, self.new("BOOL_NEGATE", 1, hard))
+        """Leave to the interpreter, which begins this instruction again."""
+        self.go_on_if(self.new("INT_ZEXT", 4, self.new("BOOL_NEGATE", 1, hard)))
+
+    def go_on_if(self, easy: Var) -> None:
+        """Leave unless a number is something: divide by it."""
         self.ops.append(Op("CHECK_DIVIDE", None, (_number(0), easy, _number(2))))
 
     def rises(self, value: Var) -> Var:
@@ -231,10 +254,43 @@ def _mov_cr(code: _Code, instruction: Instruction, rights: Rights) -> None:
         code.set(Var(REGISTER, 4 * parts.rm, 4), Var(REGISTER, *PLACES[f"CR{parts.reg}"]))
 
 
+def _port(instruction: Instruction, rights: Rights) -> Var | None:
+    """Return the port of which a byte is read or written; None if it is for the VMM."""
+    parts = instruction.encoding
+    if rights == Rights.NONE or parts.opcode & 1:
+        return None
+    return _number(parts.rest[0], 2) if parts.opcode < 0xE8 else _DX
+
+
+def _in(code: _Code, instruction: Instruction, rights: Rights) -> None:
+    port = _port(instruction, rights)
+    if port is not None:
+        entry = code.new("LOAD", 2, port, segment=PORTS)
+        wide = code.new("INT_ZEXT", 4, entry)
+        code.go_on_if(code.new("INT_AND", 4, wide, _number(READS)))
+        code.set(_AL, code.new("SUBPIECE", 1, entry, _number(0)))
+        code.set(_ANSWERED, code.new("INT_ADD", 4, _ANSWERED, _number(1)))
+
+
+def _out(code: _Code, instruction: Instruction, rights: Rights) -> None:
+    port = _port(instruction, rights)
+    if port is not None:
+        entry = code.new("INT_ZEXT", 4, code.new("LOAD", 2, port, segment=PORTS))
+        has_room = code.new("INT_LESS", 1, _WAITING, _number(RING_SIZE))
+        may_wait = code.new("INT_RIGHT", 4, entry, _number(WRITES.bit_length() - 1))
+        code.go_on_if(code.new("INT_AND", 4, may_wait, code.new("INT_ZEXT", 4, has_room)))
+        upper = code.new("INT_LEFT", 4, code.new("INT_ZEXT", 4, port), _number(16))
+        both = code.new("INT_OR", 4, upper, code.new("INT_ZEXT", 4, _AL))
+        code.ops.append(Op("STORE", None, (_WAITING, both), PORTS))
+        code.set(_WAITING, code.new("INT_ADD", 4, _WAITING, _number(1)))
+
+
 _MADE = {
     "CLI": _cli,
     "CLTS": _clts,
+    "IN": _in,
     "MOVCR": _mov_cr,
+    "OUT": _out,
     "POPF": _popf,
     "PUSHF": _pushf,
     "STI": _sti,

@@ -9,12 +9,17 @@ reach beyond it, whatever it computes, so a guest cannot get out.
     RECIPE    number of the recipe for flags that were not computed; 0 if all were
     REAL      which of them were computed after all: a bit each
     PENDING   1 if a device's interrupt is pending while IF is 0
+    ANSWERED  how many reads of ports were answered here
+    WAITING   how many writes to ports wait in the ring
     KEPT      values for the recipe
     JUMPS     where translated code begins: by a hash of its address
     READ_TLB, WRITE_TLB
               per page: its linear address, and what to add to get to its bytes
     LIMITS    per page of RAM: below which address what begins there may be written without a
               question while paging is off; 0 if code was translated from it
+    PORT_MAP  per port, in two bytes: what it says, and whether it may be read (READS) and written
+              (WRITES) without a question
+    RING      writes that wait: in four bytes the value, and in the upper two the port
     RAM       the guest's memory
 
 While paging is off a linear address is a physical one, and code that was made then reaches RAM
@@ -30,21 +35,31 @@ is seen there. With `Computer(mmu=False)` paging is never turned on, and all cod
 from __future__ import annotations
 
 __all__ = [
+    "ANSWERED",
     "EIP",
     "JUMPS",
     "KEPT",
     "LEFT",
     "LIMITS",
     "PENDING",
+    "PORT_MAP",
     "RAM",
+    "READS",
     "READ_TLB",
     "REAL",
     "RECIPE",
+    "RING",
+    "RING_SIZE",
     "SLOTS",
+    "WAITING",
+    "WRITES",
     "WRITE_TLB",
 ]
 
 EIP = 644  # as `virtlab.machine.registers.PLACES` has it
 LEFT, RECIPE, REAL, PENDING, KEPT = 0x400, 0x404, 0x408, 0x414, 0x800
+ANSWERED, WAITING = 0x418, 0x41C
 SLOTS = 4096  # of each table
-JUMPS, READ_TLB, WRITE_TLB, LIMITS, RAM = 0x8000, 0x10000, 0x18000, 0x20000, 0x420000
+JUMPS, READ_TLB, WRITE_TLB, LIMITS = 0x8000, 0x10000, 0x18000, 0x20000
+PORT_MAP, RING, RAM = 0x420000, 0x440000, 0x450000
+READS, WRITES, RING_SIZE = 0x100, 0x200, 4096

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from virtlab.machine.pcode import CONST, RAM, REGISTER, UNIQUE, Op, Var, signed
 from virtlab.machine.registers import FLAGS, PLACES
+from virtlab.machine.translation.layout import ANSWERED, WAITING
 from virtlab.machine.translation.regions import BRANCHES, FAULTING, INDIRECT, casts_shadow
 
 if TYPE_CHECKING:
@@ -48,11 +49,11 @@ Key = tuple[int, int]  # address of an instruction, and of which operation in it
 _FLAG = {name: Var(REGISTER, place[0], 1) for name, place in FLAGS.items()}
 FLAG_CELLS = tuple(_FLAG[name] for name in ("CF", "PF", "AF", "ZF", "SF", "DF", "OF"))
 _MORE = ("IF", "IOPL", "NT", "RF", "AC", "ID")  # what in-cache instructions change besides
-SYSTEM = (*(_FLAG[name] for name in _MORE), Var(REGISTER, *PLACES["CR0"]))
+_WORDS = [PLACES["CR0"], (ANSWERED, 4), (WAITING, 4)]
+SYSTEM = (*(_FLAG[name] for name in _MORE), *(Var(REGISTER, *place) for place in _WORDS))
 CELLS = (*(Var(REGISTER, 4 * number, 4) for number in range(8)), *FLAG_CELLS)
 _STATE = frozenset((*CELLS, *SYSTEM))
-_EIP = Var(REGISTER, *PLACES["EIP"])
-_GENERAL_END = 32  # where the general registers end, in bytes
+_EIP, _GENERAL_END = Var(REGISTER, *PLACES["EIP"]), 32  # where the general registers end, in bytes
 
 
 class Jump(NamedTuple):

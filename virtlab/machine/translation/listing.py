@@ -209,7 +209,9 @@ class _Maker:
             found = self.decoder.decode(address, code) if code else None
         except Fault:
             return None
-        return deprivileged(found, Rights.KERNEL) if found and self.passes.in_cache else found
+        if not found or not self.passes.in_cache:
+            return found
+        return deprivileged(found, Rights.KERNEL, ports=self.passes.ports)
 
     def listing(self, first: int, most: int) -> Listing:
         rows: list[Row] = []

@@ -24,7 +24,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from virtlab.machine.pcode import REGISTER
+from virtlab.machine.pcode import PORTS, REGISTER
 from virtlab.machine.translation import layout
 from virtlab.machine.translation.control import Shape
 from virtlab.machine.translation.lifting import FLAG_CELLS, Branch, Jump, Leave, is_cell
@@ -287,6 +287,10 @@ class LlvmFunction:
 
     def _risky(self, op: Op, node: Node, moment: Moment, values: Values) -> None:
         """Do something that may fault."""
+        if op.segment == PORTS:
+            values.apart(moment)
+            self._port(op, values)
+            return
 
         def leave(moment: Moment, state: dict[Var, str]) -> None:
             self._leave(str(moment.address), FAULT, state, node.count - moment.done)
@@ -300,6 +304,22 @@ class LlvmFunction:
         else:
             cannot, values.quotients[op.ins[:2]] = cannot_divide(op, values.of, self.lines)
             self._unless(cannot, out)
+
+    def _port(self, op: Op, values: Values) -> None:
+        """Reach a table of ports: an index is never beyond its end."""
+        value, index = self.lines.value, values.of(op.ins[0])
+        if op.code == "LOAD":
+            table, wide = layout.PORT_MAP, value(f"zext i16 {index} to i64")
+        else:
+            last = value(f"and i32 {index}, {layout.RING_SIZE - 1}")
+            table, wide = layout.RING, value(f"zext i32 {last} to i64")
+        kind = "i16" if op.code == "LOAD" else "i32"
+        first = value(f"getelementptr i8, ptr %base, i64 {table}")
+        place = value(f"getelementptr {kind}, ptr {first}, i64 {wide}")
+        if op.code == "LOAD":
+            values.known[op.result] = value(f"load i16, ptr {place}")
+        else:
+            self.lines.add(f"store i32 {values.of(op.ins[1])}, ptr {place}")
 
     def _load(self, address: str, size: int, out: str) -> str:
         lines, kind = self.lines, f"i{8 * size}"

@@ -106,6 +106,11 @@ class Values:
             return None
         return overflow.ins
 
+    def apart(self, moment: Moment) -> None:
+        """Let an instruction that asks a port be left at its start: code is entered behind it."""
+        if self._back_to is not moment:
+            self._back_to = None
+
     def way_out(
         self, op: Op, moment: Moment, leave: Callable[[Moment, dict[Var, str]], None]
     ) -> str:

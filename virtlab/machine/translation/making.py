@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from virtlab.machine.decode import LONGEST
 from virtlab.machine.faults import Fault
 from virtlab.machine.memory import PAGE
+from virtlab.machine.pcode import PORTS
 from virtlab.machine.translation.cache import Unit, UnitKey
 from virtlab.machine.translation.deprivilege import deprivileged
 from virtlab.machine.translation.lifting import lift
@@ -173,7 +174,7 @@ class Maker:
             except Fault:
                 return None
             if in_cache:
-                found = deprivileged(found, key.rights)
+                found = deprivileged(found, key.rights, ports=self.passes.ports)
             return found if _goes_through(found, key.flat) else None
 
         return fetch
@@ -181,4 +182,5 @@ class Maker:
 
 def _goes_through(instruction: Instruction, flat: int) -> bool:
     """Return whether an instruction reaches memory through flat segments only."""
-    return all(flat >> op.segment & 1 for op in instruction.ops if touches_memory(op))
+    places = (op.segment for op in instruction.ops if touches_memory(op))
+    return all(place == PORTS or flat >> place & 1 for place in places)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ESX", "Passes"]
 
-_SWITCHES = ("dead_flags", "regions", "chaining", "in_cache", "direct")
+_SWITCHES = ("dead_flags", "regions", "chaining", "in_cache", "ports", "direct")
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,9 @@ class Passes:
     in_cache
         Instructions that only touch the interrupt flag are done in the cache, on the guest's own
         flag, and not by the VMM.
+    ports
+        With `in_cache`: a byte of a port is read and written there too, where its device lets that
+        be done without it (`virtlab.machine.translation.port_map`).
     most
         Instructions of a unit at most, 1 to 4096.
     own
@@ -70,6 +73,7 @@ class Passes:
     regions: bool = True
     chaining: bool = True
     in_cache: bool = True
+    ports: bool = True
     most: int = 256
     own: Callable[[Graph], Graph] | None = None
     direct: bool = False

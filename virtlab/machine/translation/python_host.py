@@ -15,7 +15,7 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from virtlab.machine.pcode import signed
-from virtlab.machine.translation.layout import EIP, LEFT, RAM
+from virtlab.machine.translation.layout import EIP, LEFT, PORT_MAP, RAM, RING, RING_SIZE
 from virtlab.machine.translation.lifting import CELLS
 from virtlab.machine.translation.python import PythonFunction
 from virtlab.machine.translation.python_memory import NotDoneError, PythonMemory
@@ -87,6 +87,8 @@ class PythonHost:
             **HELPERS,
             "register": self._register,
             "set_register": self._set_register,
+            "port_map": self.view[PORT_MAP:RING].cast("H"),
+            "ring": self.view[RING : RING + 4 * RING_SIZE].cast("I"),
             "check_quotient": _check_quotient,
             "check_signed_quotient": _check_signed_quotient,
             "Empty": EmptyError,

@@ -14,8 +14,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from virtlab.machine.pcode import CONST, REGISTER, Var
+from virtlab.machine.pcode import CONST, PORTS, REGISTER, Var
 from virtlab.machine.registers import FLAGS, PLACES
+from virtlab.machine.translation.layout import ANSWERED, WAITING
 from virtlab.machine.translation.lifting import CELLS, FLAG_CELLS, is_cell
 from virtlab.machine.translation.liveness import Recipe
 from virtlab.machine.translation.python_plan import NodePlan
@@ -31,6 +32,7 @@ __all__ = ["NodeWriter", "Place", "Statement", "name_of"]
 _NAMES = {Var(REGISTER, at, size): name.lower() for name, (at, size) in PLACES.items()}
 _NAMES |= {Var(REGISTER, at, 1): name.lower() for name, (at, _, _) in FLAGS.items()}
 _NAMES[Var(REGISTER, FLAGS["IF"][0], 1)] = "if_"
+_NAMES |= {Var(REGISTER, ANSWERED, 4): "answered", Var(REGISTER, WAITING, 4): "waiting"}
 _ALIGNED = {1: (0xFFFFF000, 0, 0xFFF), 2: (0xFFFFF001, 1, 0x7FF), 4: (0xFFFFF003, 2, 0x3FF)}
 
 
@@ -168,7 +170,9 @@ class NodeWriter(NodePlan):
         elif op.code == "STORE":
             size, address = op.ins[1].size, op.ins[0]
             value = self.words(op.ins[1])
-            if size == 8:
+            if op.segment == PORTS:
+                self._say(f"ring[{self.words(address)}] = {value}")
+            elif size == 8:
                 self._say(f"store({self.words(address)}, 8, {value})", may_fail=True)
             else:
                 where = self._memory("write", address, size, "to")
@@ -254,6 +258,8 @@ class NodeWriter(NodePlan):
         op = self.ops[at]
         if op.code != "LOAD":
             return expression(op, self.words, self._inner)
+        if op.segment == PORTS:
+            return f"port_map[{self.words(op.ins[0])}]"
         size = op.result.size
         words = self.words(op.ins[0]) if size == 8 else ""
         found = f"load({words}, 8)" if words else self._memory("read", op.ins[0], size, "at")

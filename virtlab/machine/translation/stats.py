@@ -45,6 +45,7 @@ COUNTERS = (
     "misses",
     "chained",
     "callouts",
+    "coalesced",
     "evictions",
     "invalidations",
     "entries",
@@ -64,7 +65,8 @@ class TranslationStats(Result):
     tier
         What it translates to.
     counts
-        By `COUNTERS`: 'callouts' were done by the VMM, 'steps' are the interpreter's, and
+        By `COUNTERS`: 'callouts' were done by the VMM, 'coalesced' are accesses to ports that
+        needed none, 'steps' are the interpreter's, and
         'instructions' those that ran translated.
     classes
         Instructions in the cache by `CLASSES`; callouts are those that a unit ends before.
@@ -241,7 +243,9 @@ def _classes(computer: Computer, translator: Translator) -> dict[str, int]:
 def _decoded(computer: Computer, address: int, page: bytes, rights: Rights | None) -> Instruction:
     at = address % PAGE
     one = computer.processor.decoder.decode(address, page[at : at + LONGEST] + bytes(LONGEST))
-    return one if rights is None else deprivileged(one, rights)
+    if rights is None or computer.translator is None:
+        return one
+    return deprivileged(one, rights, ports=computer.translator.passes.ports)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from virtlab.machine.faults import Fault
 from virtlab.machine.memory import PAGE
 from virtlab.machine.translation.layout import (
     LIMITS,
+    PORT_MAP,
     RAM,
     READ_TLB,
     SLOTS,
@@ -80,7 +81,7 @@ class SoftTlb:
         self.view, self.processor, self.is_code, self.asked = view, processor, is_code, 0
         self.on_flush: Callable[[int | None], None] = lambda _linear: None
         self.on_guard: Callable[[], None] = lambda: None
-        self._limits = view[LIMITS:RAM].cast("I")
+        self._limits = view[LIMITS:PORT_MAP].cast("I")
         self._pages = (len(view) - RAM) // PAGE
         self._guarded: frozenset[int] = frozenset()
         self.flush()

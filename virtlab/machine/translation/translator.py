@@ -36,6 +36,7 @@ from virtlab.machine.translation.lifting import FLAG_CELLS
 from virtlab.machine.translation.making import Maker
 from virtlab.machine.translation.modes import Modes
 from virtlab.machine.translation.passes import Passes
+from virtlab.machine.translation.port_map import PortMap
 from virtlab.machine.translation.tiers import EMPTY, FAULT, SLICE, TIERS, host_for
 from virtlab.machine.translation.tlb import tlb_for
 from virtlab.validate import InvalidInputError, integer, one_of
@@ -76,11 +77,12 @@ class Translator:
     ----------
     host
         Runs what was translated; has the buffer that the computer is to work on.
-    cache, tlb, maker, modes
+    cache, tlb, maker, ports, modes
         Its parts; `modes` only with `Passes(direct=True)`.
     counts
         'entries' into translated code, 'steps' of the interpreter, 'instructions' that ran
-        translated, and 'translating_ns'.
+        translated, 'coalesced' accesses to ports, which translated code did by itself, and
+        'translating_ns'.
 
     Examples
     --------
@@ -115,7 +117,7 @@ class Translator:
         self._straight = 0  # which of them are flat
         self._linked: set[int] = set()  # linear pages that the driver finds code on
         self.modes = Modes() if self.passes.direct else None
-        self._at_entry, self._looking = True, 0
+        self._at_entry, self._looking, self._stopped = True, 0, False
 
     def attach(self, computer: Computer) -> None:
         """Take charge of a computer whose registers and memory lie in the host's buffer.
@@ -132,6 +134,7 @@ class Translator:
         self.computer, self.processor = computer, computer.processor
         self.maker = Maker(self.host, computer.processor, self.passes)
         self.tlb = tlb_for(self.host, self.processor, self.cache.has_code)
+        self.ports = PortMap(self.host.view, computer.bus)
         computer.memory.guarded = self.cache.pages
         self.processor.paging.on_change = self._paging_changed
         computer.memory.on_guarded = self._written
@@ -188,9 +191,8 @@ class Translator:
             budget = self._budget(limit)
             if budget > 0 and self._is_there():
                 reason, done = self._enter(budget)
-                if reason == FAULT:
-                    self._missed()
-                elif done:
+                self._stopped = reason == FAULT
+                if done and not self._stopped:
                     return
         self._step()
 
@@ -216,7 +218,11 @@ class Translator:
         # With IF set nothing is pending: an interrupt would have come before.
         waits = not self.processor.registers.flag("IF") and self.computer.pic.pending()
         view[PENDING] = waits
+        if self.passes.ports:
+            self.ports.publish()
         reason = self.host.enter()
+        if self.passes.ports:
+            self.counts["coalesced"] += self.ports.collect()
         if reason in (FAULT, EMPTY, SLICE):
             self._make_flags()
         if reason == SLICE:
@@ -227,9 +233,8 @@ class Translator:
         self.counts["instructions"] += done
         return reason, done
 
-    def _missed(self) -> None:
+    def _missed(self, address: int) -> None:
         """Make code anew that often left because it could not reach memory."""
-        address = self.processor.registers["EIP"]
         self._misses[address] += 1
         if self._misses[address] == _OFTEN and not self.processor.paging.on:
             self.maker.asking.add(address // PAGE)
@@ -252,9 +257,14 @@ class Translator:
         self.counts["steps"] += 1
         self._looking -= self._looking > 0
         before, was_entry = self.processor.registers["EIP"], self._at_entry
+        callouts, stopped, self._stopped = self.processor.callouts, self._stopped, False
         self.computer.step()
         moved = self.processor.registers["EIP"] - before
         self._at_entry = (was_entry and self._left_out) or not 0 < moved <= LONGEST
+        if stopped and callouts != self.processor.callouts:
+            self._at_entry = True  # code goes on behind what was for the VMM
+        elif stopped:
+            self._missed(before)
 
     # --- translating ------------------------------------------------------------------------------
 

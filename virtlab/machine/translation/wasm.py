@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from virtlab.machine.pcode import REGISTER
+from virtlab.machine.pcode import PORTS, REGISTER
 from virtlab.machine.translation import layout
 from virtlab.machine.translation.control import Shape
 from virtlab.machine.translation.lifting import FLAG_CELLS, Branch, Indirect, Jump, Leave, is_cell
@@ -287,6 +287,8 @@ class WasmFunction:
 
     def _risky(self, op: Op, values: Values) -> bytes:
         """Do something that may fault; if so, branch out of the block around."""
+        if op.segment == PORTS:
+            return self._port(op, values)
         if op.code == "LOAD":
             where, size = values.code(op.ins[0]), op.result.size
             result = values.place[op.result] = self.local_for(op.result)
@@ -296,6 +298,17 @@ class WasmFunction:
             size, kept = op.ins[1].size, self.local_for(op.ins[1])
             return store_code(self.way, where, size, value, kept, self.local)
         return values.divide(op)
+
+    def _port(self, op: Op, values: Values) -> bytes:
+        """Reach a table of ports: an index is never beyond its end."""
+        index = values.code(op.ins[0])
+        if op.code == "LOAD":
+            result = values.place[op.result] = self.local_for(op.result)
+            at = index + constant(1) + operator("shl", 4)
+            return at + _LOAD[2] + unsigned_leb(layout.PORT_MAP) + local_set(result)
+        at = index + constant(layout.RING_SIZE - 1) + operator("and", 4)
+        at += constant(2) + operator("shl", 4)
+        return at + values.code(op.ins[1]) + _STORE[4] + unsigned_leb(layout.RING)
 
     # --- the graph --------------------------------------------------------------------------------
 

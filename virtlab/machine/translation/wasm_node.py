@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from virtlab.machine.pcode import CONST
+from virtlab.machine.pcode import CONST, PORTS
 from virtlab.machine.translation.lifting import Moment
 from virtlab.machine.translation.regions import FAULTING
 from virtlab.machine.translation.wasm_code import I32, I64, constant, local_get, local_set
@@ -74,6 +74,8 @@ def parts_of(node: Node) -> list[Part]:
         for key, at in stores.items()
         if any(k > at and id(node.moments[k]) == key for k in places)
     }
+    # So are those that ask a port: where they leave, code is entered behind them.
+    alone |= {id(node.moments[at]) for at in places if node.ops[at].segment == PORTS}
     found: list[Part] = []
     stored = 0
     for at in places:
