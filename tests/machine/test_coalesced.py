@@ -297,8 +297,9 @@ def test_a_disk_s_status_is_asked_while_it_interrupts() -> None:
     assert disk.offer().answers == ((0x3F6, 0x58),)
     assert disk.read(0x1F7, 1) == 0x58
     assert disk.offer().answers == ((0x3F6, 0x58), (0x1F7, 0x58))
-    disk.write(0x1F6, 1, 0xF0)  # the other disk, which is not there
-    assert disk.offer().answers == ((0x3F6, 0), (0x1F7, 0))
+    other = Disk(Pic(), bytes(512))
+    other.write(0x1F6, 1, 0xF0)  # the second disk, which is not there
+    assert other.offer().answers == ((0x3F6, 0), (0x1F7, 0))
 
 
 class Doubtful(Device):

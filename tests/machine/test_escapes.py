@@ -17,8 +17,19 @@ from hypothesis import strategies as st
 
 from tests.machine.translated import RandomBlocks
 from virtlab.machine.memory import PAGE
-from virtlab.machine.translation.layout import JUMPS, LIMITS, RAM, READ_TLB, SLOTS, WRITE_TLB
+from virtlab.machine.translation.layout import (
+    ANSWERED,
+    JUMPS,
+    LIMITS,
+    PORT_MAP,
+    RAM,
+    READ_TLB,
+    RING,
+    SLOTS,
+    WRITE_TLB,
+)
 from virtlab.machine.translation.llvm_host import LlvmHost
+from virtlab.machine.translation.port_map import PortMap
 
 CODE, MIB = 0x10000, 1 << 20
 END = RandomBlocks.RAM_MIB * MIB  # of RAM
@@ -55,8 +66,9 @@ ONCE = {
 EDGES = [
     *(END + d for d in range(-9, 3)),
     *(TOP + d - TOP * (d >= 0) for d in range(-9, 2)),
-    # Where the buffer's beginning would be, counted from RAM's: registers, tables, canaries.
+    # Where the buffer's beginning would be, counted from RAM's: registers, tables, canaries, ports.
     *((TOP - RAM + at) % TOP for at in (0, 4, 644, 0x400, 0x404, 0x800, 0x2000, JUMPS)),
+    *((TOP - RAM + at) % TOP for at in (ANSWERED, PORT_MAP, PORT_MAP + 2 * 0x3F8, RING)),
     *((TOP - RAM + at) % TOP for at in (READ_TLB, READ_TLB + 4, WRITE_TLB, WRITE_TLB + 4, RAM - 4)),
     *(END + at for at in (PAGE, 0x10000, 0x20000, MIB, 16 * MIB)),
     *(0x7FFFFFFF, 0x80000000, 0x7FFDFFFC, 0xA0000, 0xFEC00000),
@@ -106,7 +118,10 @@ def check_around(blocks: RandomBlocks) -> None:
             assert page % PAGE == 0
             if page // PAGE % SLOTS == slot:  # else it is empty
                 assert RAM <= (page + add) % TOP <= len(view) - PAGE, hex(page)
-    limits = view[LIMITS:RAM].cast("I")
+    ports = memoryview(bytearray(RAM))
+    PortMap(ports, blocks.translating.bus).publish()
+    assert bytes(view[PORT_MAP:RAM]) == bytes(ports[PORT_MAP:RAM])
+    limits = view[LIMITS:PORT_MAP].cast("I")
     assert all(limit <= (page + 1) * PAGE for page, limit in enumerate(limits[: END // PAGE]))
     assert limits[END // PAGE - 1] <= END - 7
     assert not any(limits[END // PAGE :])

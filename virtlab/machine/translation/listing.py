@@ -170,7 +170,7 @@ def count_classes(program: Image, passes: Passes | None = None) -> dict[str, int
     >>> from virtlab.machine.image import load
     >>> counts = count_classes(load(guest("isprime").path(), 2 << 20))
     >>> counts["in-cache"], counts["callout"] < counts["control"] < counts["IDENT"]
-    (0, True)
+    (12, True)
     """
     maker, found = _Maker(program, passes or Passes(), "interpreter"), dict.fromkeys(_COUNTED, 0)
     for symbol in program.symbols.values():

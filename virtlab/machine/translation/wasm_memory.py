@@ -207,8 +207,8 @@ def load_code(way: Way, where: bytes, size: int, result: int, wide: int, new: Ne
     Examples
     --------
     >>> code = load_code(Flat(1 << 20), local_get(0), 4, 2, 3, lambda kind: 1)
-    >>> code.hex()  # if not below 0xffffd, out; load at 0x420000
-    '2000220141fdff3f4f0d0020012800808088022102'
+    >>> code.hex()  # if not below 0xffffd, out; load at 0x450000
+    '2000220141fdff3f4f0d0020012800808094022102'
     """
     reach = way.reach(where, size, new, write=False)
     hit = reach.place + _LOAD[size] + unsigned_leb(reach.offset) + local_set(result)
