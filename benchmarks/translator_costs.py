@@ -3,8 +3,11 @@
 Parts of `benchmarks.translator`. The programs are a few bytes of machine code each.
 
 - **An event**: a loop with one instruction that somebody has to step in for, against the same loop
-  with a plain one instead, after a first run in which all is translated. `out` goes to the bus of
-  the machine here, and to a hook of Python in Unicorn.
+  with a plain one instead, after a first run in which all is translated. There are two kinds of
+  port. One need not be asked each time (the serial port's status, and what it sends): translated
+  code does the access, and the device takes it in when code is left, which is part of what is
+  measured. The other must be asked (the timer's counter, and its command): the machine's bus does
+  it, in Python. In Unicorn both go to a hook of Python.
 - **Translating**: small programs in a fresh machine, with a watch around each of the translator's
   steps; what decoding takes is part of finding the region.
 - **First result**: from no machine to the end of a program of 300 instructions: in one process, in
@@ -45,8 +48,16 @@ CODE = 0x100000
 RAM = 2 << 20
 TIMES = 5_000
 NEEDS = {"wasm": "wasmtime", "llvm": "llvmlite"}
-KINDS = {"out": "ee", "in": "ec", "read CR0": "0f20c0", "sti": "fb"}
-PLAIN = "89c3"  # mov ebx,eax
+_NOTHING = 0x80
+KINDS = {  # the event, and the port in DX
+    "out, taken within": ("ee", 0x3F8),
+    "in, answered within": ("ec", 0x3FD),
+    "out that must leave": ("ee", 0x43),
+    "in that must leave": ("ec", 0x40),
+    "read CR0": ("0f20c0", _NOTHING),
+    "sti": ("fb", _NOTHING),
+}
+PLAIN = "89c3", _NOTHING  # mov ebx,eax
 # xor eax,eax; mov ecx,49; loop: mov edx,ecx; imul edx,ecx; add eax,edx; xor ebx,edx; dec; jnz; out
 LOOP = bytes.fromhex("31c0 b931000000 89ca 0fafd1 01d0 31d3 49 75f4 e6f4")
 
@@ -64,19 +75,21 @@ def _has_unicorn() -> bool:
 # --- events ---------------------------------------------------------------------------------------
 
 
-def _loop(event: str) -> bytes:
-    """Return a loop without end: mov dx,0x80; then the event, dec ecx, jmp back."""
+def _loop(event: str, port: int) -> bytes:
+    """Return a loop without end: xor eax,eax; mov dx,port; then the event, dec ecx, jmp back."""
     body = bytes.fromhex(event + "49")
-    return bytes.fromhex("66ba8000") + body + bytes([0xEB, 256 - len(body) - 2])
+    begin = bytes.fromhex("31c0 66ba") + port.to_bytes(2, "little")
+    return begin + body + bytes([0xEB, 256 - len(body) - 2])
 
 
-def _here(tier: str, event: str) -> Callable[[], float]:
+def _here(tier: str, event: tuple[str, int]) -> Callable[[], float]:
     """Return what measures a turn of the loop in a tier, in microseconds, all being translated."""
     computer = Computer(2, history=0, tier=tier)
-    computer.load_code(_loop(event), CODE)
+    computer.load_code(_loop(*event), CODE)
     computer.run(3 * 2_000)
     if tier == "llvm":
-        computer.run(3_000_000 if event == PLAIN else 3 * 2_000)
+        leaves = event in (KINDS["out that must leave"], KINDS["in that must leave"])
+        computer.run(3 * 2_000 if leaves else 3_000_000)
         settle()
 
     def turn() -> float:
@@ -87,10 +100,12 @@ def _here(tier: str, event: str) -> Callable[[], float]:
     return turn
 
 
-def _in_unicorn(event: str) -> Callable[[], float]:
+def _in_unicorn(event: tuple[str, int]) -> Callable[[], float]:
     """Return the same for Unicorn; what it runs ends after a number of turns."""
-    code = bytes.fromhex("b9") + TIMES.to_bytes(4, "little") + bytes.fromhex("66ba8000" + event)
-    code += bytes.fromhex("49 75") + bytes([256 - len(bytes.fromhex(event)) - 3])
+    words, port = event
+    code = bytes.fromhex("b9") + TIMES.to_bytes(4, "little") + bytes.fromhex("66ba")
+    code += port.to_bytes(2, "little") + bytes.fromhex(words)
+    code += bytes.fromhex("49 75") + bytes([256 - len(bytes.fromhex(words)) - 3])
     ram = bytearray(RAM)
     ram[CODE : CODE + len(code)] = code
     emulator = unicorn_machine(bytes(ram), lambda _machine, _port: None)
@@ -110,7 +125,10 @@ def events(turns: int) -> dict[str, dict[str, float]]:
         for tier in _tiers()
     }
     if _has_unicorn():
-        hooked = {"out": KINDS["out"], "in": KINDS["in"], "": PLAIN}
+        hooked = {
+            **{kind: code for kind, code in KINDS.items() if code[0] in ("ee", "ec")},
+            "": PLAIN,
+        }
         runs["Unicorn"] = {kind: _in_unicorn(code) for kind, code in hooked.items()}
     taken: dict[str, dict[str, list[float]]] = {
         engine: {kind: [] for kind in by} for engine, by in runs.items()

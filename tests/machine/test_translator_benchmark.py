@@ -17,10 +17,13 @@ from benchmarks import translator, translator_costs, translator_engines
 from benchmarks.translator import (
     CALLOUT,
     MEAN,
+    PORTS,
     SHIPPED,
     SPEED,
+    WITHIN,
     Goal,
     arguments,
+    callouts,
     limit_lines,
     main,
     measure,
@@ -207,7 +210,11 @@ def test_costs_are_measured_in_every_engine_that_is_here(monkeypatch: pytest.Mon
     found = events(1)
     assert tiers <= set(found)
     for by in found.values():
-        assert {"out", "in"} <= set(by)
+        assert set(PORTS) <= set(by)
+    lines, goals = callouts({who: dict.fromkeys(PORTS, 1.0) for who in ("llvm", "Unicorn")})
+    assert [line.partition(":")[0] for line in lines] == [k for k in PORTS if k not in WITHIN]
+    assert [(held.figure, held.goal.bound) for held in goals] == [(1.0, 0.5)] * len(WITHIN)
+    assert [held.figure for held in callouts({})[1]] == [None] * len(WITHIN)
     assert found["interpreter"]["sti"] < 1000  # microseconds
     parts = translation()
     assert set(parts) == tiers - {"interpreter"}
