@@ -48,7 +48,7 @@ _INSTRUCTIONS = {
     "pushf": "9c",
     "mov eax, cr3": "0f20d8",
     "hlt": "f4",
-    "out dx, al": "ee",
+    "out dx, eax": "ef",
     "mov cr3, eax": "0f22d8",
     "lgdt [eax]": "0f0110",
     "iret": "cf",

@@ -108,4 +108,4 @@ class Passes:
         return graph if self.own is None else self.own(graph)
 
 
-ESX = Passes(regions=False, most=12)  # a unit as Adams and Agesen's translator takes it
+ESX = Passes(regions=False, most=12, ports=False)  # as Adams and Agesen's translator
