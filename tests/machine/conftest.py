@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from virtlab.machine.theorem.cost import TrapCost, trap_cost
 from virtlab.machine.translation.tiers import TIERS
 
 NEEDS = {"python": [], "wasm": ["wasmtime"], "llvm": ["wasmtime", "llvmlite"]}
@@ -19,6 +20,12 @@ def wasmtime() -> None:
 def llvmlite(wasmtime: None) -> None:
     """Skip where there is no LLVM; what is not hot runs in wasmtime there."""
     pytest.importorskip("llvmlite", reason="llvmlite, of the extra llvm, is not installed")
+
+
+@pytest.fixture(scope="session")
+def kernel_cost() -> TrapCost:
+    """Count the small kernel's instructions at ring 0, which takes seconds, once."""
+    return trap_cost()
 
 
 @pytest.fixture(scope="module", params=TIERS[1:])

@@ -8,39 +8,41 @@ from virtlab.machine.theorem.cost import TrapCost, trap_cost
 from virtlab.validate import InvalidInputError
 
 
-@pytest.fixture(scope="module")
-def whole() -> TrapCost:
-    return trap_cost()
-
-
-def test_the_kernel_did_what_it_says_of_itself(whole: TrapCost) -> None:
+def test_the_kernel_did_what_it_says_of_itself(kernel_cost: TrapCost) -> None:
     """It prints 8 ticks, 12 system calls and 2 page faults; each ends by an IRET, but the last.
 
     The last call ends the last process, so no IRET follows; but each process began by one.
     """
     ticks, calls, faults = 8, 12, 2
-    assert whole.calls == calls
+    assert kernel_cost.calls == calls
     last, first = 1, 1  # the first process is begun by IRET with no trap before
-    assert whole.counts[0, "IRET"] == ticks + calls + faults - last + first
-    assert whole.counts[0, "LGDT"] == whole.counts[0, "LIDT"] == whole.counts[0, "LTR"] == 1
+    assert kernel_cost.counts[0, "IRET"] == ticks + calls + faults - last + first
+    assert (
+        kernel_cost.counts[0, "LGDT"]
+        == kernel_cost.counts[0, "LIDT"]
+        == kernel_cost.counts[0, "LTR"]
+        == 1
+    )
 
 
-def test_what_traps_and_what_does_not(whole: TrapCost) -> None:
-    assert (whole.kernel_traps, whole.kernel_silent) == (1875, 26)
-    ports = whole.counts[0, "IN"] + whole.counts[0, "OUT"]
-    assert whole.kernel_traps == ports + whole.counts[0, "MOVCR"] + 3
-    assert whole.kernel_silent == sum(whole.counts[0, n] for n in ("IRET", "MOVTOSEG", "JMPF"))
-    assert whole.privileged.isdisjoint(whole.silent)
+def test_what_traps_and_what_does_not(kernel_cost: TrapCost) -> None:
+    assert (kernel_cost.kernel_traps, kernel_cost.kernel_silent) == (1875, 26)
+    ports = kernel_cost.counts[0, "IN"] + kernel_cost.counts[0, "OUT"]
+    assert kernel_cost.kernel_traps == ports + kernel_cost.counts[0, "MOVCR"] + 3
+    assert kernel_cost.kernel_silent == sum(
+        kernel_cost.counts[0, n] for n in ("IRET", "MOVTOSEG", "JMPF")
+    )
+    assert kernel_cost.privileged.isdisjoint(kernel_cost.silent)
 
 
-def test_rows_numbers_sentences(whole: TrapCost) -> None:
-    frame, told = whole.to_frame(), whole.summary()
+def test_rows_numbers_sentences(kernel_cost: TrapCost) -> None:
+    frame, told = kernel_cost.to_frame(), kernel_cost.summary()
     assert frame["times"].is_monotonic_decreasing
     assert set(frame[frame["on the i386"] == "not surely"]["instruction"]) == {
         *("IRET", "MOVTOSEG", "JMPF")
     }
-    assert told["instructions"] == sum(whole.instructions.values()) > 100_000
-    assert "1.4 % more traps" in whole.explain()
+    assert told["instructions"] == sum(kernel_cost.instructions.values()) > 100_000
+    assert "1.4 % more traps" in kernel_cost.explain()
 
 
 def test_a_few_instructions_and_none() -> None:

@@ -19,7 +19,6 @@ from virtlab.machine.computer import Computer
 from virtlab.machine.guests import FOLDER, MIRROR, guest, kernel, mirror
 from virtlab.machine.image import load
 from virtlab.machine.start import MachineCode
-from virtlab.machine.theorem.cost import trap_cost
 from virtlab.machine.vmm import Monitor
 from virtlab.machine.vmm.judge import guest_view
 from virtlab.machine.vmm.outcome import TRAP_CYCLES, WAYS, Ways
@@ -30,6 +29,8 @@ from virtlab.validate import InvalidInputError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from virtlab.machine.theorem.cost import TrapCost
 
 MIB = 2**20
 # What the mirror says on QEMU 7.2 (TCG, -cpu 486), where it is alone on its machine.
@@ -160,13 +161,14 @@ def test_what_traps_is_counted_by_reason(of_kernel: Ways) -> None:
     assert frame["patched"].sum() == of_kernel.patched.total_entries
 
 
-def test_the_traps_are_those_that_a_count_at_ring_0_foresees(of_kernel: Ways) -> None:
+def test_the_traps_are_those_that_a_count_at_ring_0_foresees(
+    of_kernel: Ways, kernel_cost: TrapCost
+) -> None:
     """The theorem's count looks at the native run alone, and knows no monitor."""
-    cost = trap_cost()
     entries = of_kernel.patched.entries
     privileged = ("OUT", "IN", "MOV CR", "LGDT", "LIDT", "LTR")
-    assert sum(entries[name] for name in privileged) == cost.kernel_traps
-    assert entries["INT"] == cost.calls
+    assert sum(entries[name] for name in privileged) == kernel_cost.kernel_traps
+    assert entries["INT"] == kernel_cost.calls
 
 
 def test_the_patches_as_a_table(of_mirror: Ways) -> None:

@@ -124,6 +124,9 @@ def oldest(units: Sequence[Unit]) -> Sequence[Unit]:
 def least_used(units: Sequence[Unit]) -> Sequence[Unit]:
     """Choose the quarter that was looked up longest ago.
 
+    Looked up, not run: translated code that is chained to, or that a tier's own jump table finds,
+    is entered without a look-up here. A loop that never leaves its links looks old.
+
     Parameters
     ----------
     units
