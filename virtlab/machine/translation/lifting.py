@@ -145,7 +145,7 @@ class Node:
         if isinstance(self.end, Jump):
             return (self.end.to,)
         if isinstance(self.end, Branch):
-            return (self.end.yes, self.end.no)
+            return self.end.yes, self.end.no
         return self.end.sites if isinstance(self.end, Indirect) else ()
 
     @property
@@ -252,12 +252,14 @@ class _Lifter:
         """Lift from a place to the next branch, or to where something else leads."""
         self.now = Node(key)
         self.env: dict[Var, Var] = {}
+        self.changed: dict[Var, Var] = {}  # what of it is the machine's state
+        self.places: dict[int, Var] = {}  # temporaries in it, by where they are
         self.moment = Moment(key[0], -1, {})
         (address, first), ended = key, False
         while not ended and address in self.region.code:
             instruction = self.region.code[address]
             if first == 0:
-                self.moment = Moment(address, self.now.count, self._changed())
+                self.moment = Moment(address, self.now.count, self.changed.copy())
                 self.now.instructions.append((len(self.now.ops), self.moment, instruction))
                 self.now.count += 1
             ended = self._instruction(instruction, first)
@@ -270,9 +272,6 @@ class _Lifter:
         self.now.sets = {c: v for c, v in self.env.items() if c not in (v, _EIP)}  # the end has EIP
         return self.now
 
-    def _changed(self) -> dict[Var, Var]:
-        return {cell: value for cell, value in self.env.items() if cell in _STATE and cell != value}
-
     def _instruction(self, instruction: Instruction, first: int) -> bool:
         """Lift operations up to one that branches; return whether there was one."""
         ops = instruction.ops
@@ -282,8 +281,9 @@ class _Lifter:
                 self.now.end = Jump((instruction.address, at))
                 return True
             op = ops[at]
-            if op.code not in ("LOCK", "UNLOCK"):
-                self.now.origins.append((instruction.address, at, len(self.now.ops)))
+            if op.code in ("LOCK", "UNLOCK"):
+                continue
+            self.now.origins.append((instruction.address, at, len(self.now.ops)))
             if op.code in BRANCHES:
                 self._branch(op, at, instruction)
                 return True
@@ -293,8 +293,7 @@ class _Lifter:
                     self._read(op.ins[0], op), tuple((site, 0) for site in dict.fromkeys(sites))
                 )
                 return True
-            if op.code not in ("LOCK", "UNLOCK"):
-                self._operation(op)
+            self._operation(op)
         if len(ops) in cuts or first > 0:
             self.now.end = Jump((instruction.next, 0))
             return True
@@ -313,13 +312,14 @@ class _Lifter:
         self.now.end = Branch(self._read(op.ins[1], op), to, after)
 
     def _operation(self, op: Op) -> None:
-        ins = tuple(self._read(var, op) for var in op.ins)
-        if op.code in FAULTING:
+        code, to, given, segment = op
+        ins = tuple([self._read(var, op) for var in given])
+        if code in FAULTING:
             self.now.moments[len(self.now.ops)] = self.moment
-        out = self._new(op.out.size) if op.out else None
-        self.now.ops.append(op._replace(out=out, ins=ins))
-        if op.out and out:
-            self._write(op.out, out, op)
+        out = self._new(to.size) if to else None
+        self.now.ops.append(Op(code, out, ins, segment))
+        if to and out:
+            self._write(to, out, op)
 
     # --- places -----------------------------------------------------------------------------------
 
@@ -355,26 +355,30 @@ class _Lifter:
         """Return a temporary's value; one of another size is cut or widened."""
         if var in self.env:
             return self.env[var]
-        same = [value for cell, value in self.env.items() if _same_place(cell, var)]
-        if not same:
+        if var.offset not in self.places:
             return var  # written by an earlier node of the same instruction
-        if same[0].size < var.size:
-            return self._add("INT_ZEXT", var.size, same[0])
-        return self._add("SUBPIECE", var.size, same[0], Var(CONST, 0, 4))
+        value = self.env[self.places[var.offset]]
+        if value.size < var.size:
+            return self._add("INT_ZEXT", var.size, value)
+        return self._add("SUBPIECE", var.size, value, Var(CONST, 0, 4))
 
     def _write(self, var: Var, value: Var, op: Op) -> None:
         if var.space == RAM:
             self.now.moments[len(self.now.ops)] = self.moment
             self.now.ops.append(Op("STORE", None, (Var(CONST, var.offset, 4), value), op.segment))
         elif var.space == UNIQUE:
-            for cell in [cell for cell in self.env if _same_place(cell, var)]:
-                del self.env[cell]
-            self.env[var] = value
+            self.env.pop(self.places.get(var.offset, var), None)
+            self.env[var], self.places[var.offset] = value, var
         elif var.offset >= _GENERAL_END or var.size == CELLS[0].size:
-            self.env[var] = value
+            self._set(var, value)
         else:
             cell = Var(REGISTER, var.offset & ~3, 4)
-            self.env[cell] = self._merged(self.env.get(cell, cell), var, value)
+            self._set(cell, self._merged(self.env.get(cell, cell), var, value))
+
+    def _set(self, cell: Var, value: Var) -> None:
+        self.env[cell] = value
+        if cell in _STATE:
+            self.changed[cell] = value
 
     def _merged(self, whole: Var, part: Var, value: Var) -> Var:
         """Return a register with a part of it changed."""
@@ -385,10 +389,6 @@ class _Lifter:
         if shift:
             wide = self._add("INT_LEFT", 4, wide, Var(CONST, shift, 4))
         return self._add("INT_OR", 4, kept, wide)
-
-
-def _same_place(cell: Var, var: Var) -> bool:
-    return cell.space == UNIQUE and cell.offset == var.offset
 
 
 def _inner_targets(ops: tuple[Op, ...]) -> set[int]:
