@@ -16,7 +16,7 @@ __all__ = ["disassemble"]
 
 _RAM_BYTES = 3072 << 20
 _LEAST_COLUMNS = 100
-_PASSES = ("dead_flags", "regions", "chaining", "in_cache")
+_PASSES = ("dead_flags", "regions", "chaining", "in_cache", "ports")
 
 
 def disassemble(
@@ -33,7 +33,9 @@ def disassemble(
     tier: Annotated[str, typer.Option(help="What it is translated to.")] = "wasm",
     without: Annotated[
         list[str] | None,
-        typer.Option(metavar="PASS", help="Leave a pass out: dead_flags, regions, in_cache."),
+        typer.Option(
+            metavar="PASS", help="Leave a pass out: dead_flags, regions, in_cache, ports."
+        ),
     ] = None,
     unit: Annotated[
         int, typer.Option(metavar="N", help="Instructions of a unit at most; ESX took 12.")
