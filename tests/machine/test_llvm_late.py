@@ -8,7 +8,11 @@ from tests.machine.llvm_pool import LOOP, LaterPool, host, short
 from tests.machine.small_guests import set_up, with_timer
 from tests.machine.test_translation import MIXED
 from tests.machine.translated import eager, needs_llvmlite, seen
+from virtlab.machine.computer import Computer
+from virtlab.machine.guests import guest
+from virtlab.machine.image import load
 from virtlab.machine.translation import llvm_host
+from virtlab.machine.translation.passes import Passes
 
 pytestmark = needs_llvmlite
 
@@ -145,3 +149,45 @@ def test_a_timer_that_comes_often_does_not_keep_llvm_away(monkeypatch: pytest.Mo
             regions = host(computer)._regions.values()
             assert any(region.codes for region in regions)
     assert ends[0] == ends[1]
+
+
+def test_code_that_soon_comes_back_is_given_up(
+    pool: LaterPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Blocks by themselves, one of which LLVM has: each turn would lead through Python twice."""
+    computer = set_up(history=0, tier="llvm", passes=Passes(regions=False))
+    # (there) inc eax; dec ecx; jmp next; nop; (next) inc ebx; jmp there
+    computer.load_code(bytes.fromhex("40 49 eb01 90 43 ebf8"))
+    before = computer.processor.registers["EBX"]
+    computer.run(2000)
+    assert pool.work()
+    monkeypatch.setattr(llvm_host, "_worker", LaterPool)
+    calls = 0
+    run = host(computer)._driver.run
+
+    def counted(view: memoryview) -> int:
+        nonlocal calls
+        calls += 1
+        return run(view)
+
+    monkeypatch.setattr(host(computer)._driver, "run", counted)
+    short(monkeypatch, 1_000_000)
+    computer.run(1_000_000)
+    assert calls < 2000
+    assert any(region.given_up for region in host(computer)._regions.values())
+    assert computer.processor.instructions == 1_002_000
+    eax, ebx = (computer.processor.registers[name] for name in ("EAX", "EBX"))
+    assert eax - 0x2BADB002 == (1_002_000 + 4) // 5
+    assert ebx - before in (1_002_000 // 5, 1_002_000 // 5 + 1)
+
+
+def test_where_code_leads_to_a_unit_may_begin_however_it_was_entered(pool: LaterPool) -> None:
+    """A slice ends anywhere; what comes next must not stay with the interpreter for good."""
+    computer = Computer(16, history=0, tier="llvm", passes=Passes(regions=False))
+    computer.load(load(guest("fibonacci").path(large=True), 16 << 20))
+    computer.run(200_000)
+    assert not pool.jobs or pool.work()
+    assert computer.translator is not None
+    before = computer.translator.counts["steps"]
+    computer.run(400_000)
+    assert computer.translator.counts["steps"] - before < 100_000

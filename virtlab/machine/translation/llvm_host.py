@@ -17,8 +17,7 @@ where loops begin (`virtlab.machine.translation.llvm`). Whichever runs, the resu
 The other thread makes code and touches nothing else: that it is done is seen here, the next time
 the translator comes by, and if the unit has gone in the meantime, so has its code.
 
-Source, for when to compile: Karlin, Manasse, Rudolph and Sleator, "Competitive Snoopy Caching"
-(1988), section 2, there for copying a block of memory.
+Source, for when to compile: Karlin and others, "Competitive Snoopy Caching" (1988), section 2.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ from virtlab.machine.translation.layout import EIP, JUMPS, LEFT, RECIPE, SLOTS
 from virtlab.machine.translation.llvm_driver import Driver
 from virtlab.machine.translation.llvm_loops import head_of
 from virtlab.machine.translation.llvm_memory import Flat, Paged
-from virtlab.machine.translation.llvm_region import Region, compiled
+from virtlab.machine.translation.llvm_region import Region, Visits, compiled
 from virtlab.machine.translation.tiers import EMPTY, MISSING, SLICE
 from virtlab.machine.translation.wasm_host import WasmHost
 
@@ -96,7 +95,7 @@ class LlvmHost:
         self.view, self.in_background = self._wasm.view, True
         self._regions: dict[int, Region] = {}
         self._gone: list[Code] = []
-        self._slice, self._since = SHORTEST, 0
+        self._slice, self._since, self._visits = SHORTEST, 0, Visits()
 
     @property
     def paged(self) -> bool:
@@ -164,8 +163,7 @@ class LlvmHost:
         --------
         See `compile`.
         """
-        slot = self._wasm.install(region.wasm)
-        region.slots[region.start] = slot
+        region.slots[region.start] = slot = self._wasm.install(region.wasm)
         self._regions[slot] = region
         return slot
 
@@ -215,7 +213,8 @@ class LlvmHost:
     def _link(self, region: Region) -> None:
         """Let machine code be found, and the wasm tier where there is none."""
         for key, code in region.codes.items():
-            self._driver.jump_to(region.address(key), code)
+            if code not in region.given_up:
+                self._driver.jump_to(region.address(key), code)
         for key, slot in region.slots.items():
             if not self._driver.knows(region.address(key)):
                 self._wasm.jump_to(region.address(key), slot)
@@ -272,7 +271,7 @@ class LlvmHost:
         """
         self._collect()
         while True:
-            reason = self._driver.run(self.view)
+            reason = self._as_machine_code()
             if reason not in (EMPTY, MISSING) or self._number(RECIPE):
                 return reason  # flags are to be made first
             before = self._number(LEFT)
@@ -280,6 +279,17 @@ class LlvmHost:
             goes_on = before != self._number(LEFT) and self._driver.knows(self._number(EIP))
             if reason != MISSING or not goes_on:
                 return reason
+
+    def _as_machine_code(self) -> int:
+        """Let machine code run; give it up if it often comes back after a few instructions."""
+        address, before = self._number(EIP), self._number(LEFT)
+        reason, done = self._driver.run(self.view), before - self._number(LEFT)
+        if reason == MISSING and done and self._visits.are_too_short(address, done):
+            for _, region in self._linked():
+                for at, code in region.give_up(address).items():
+                    self._driver.forget(at, code)
+                self._link(region)
+        return reason
 
     def _as_wasm(self, *, is_empty: bool) -> int:
         """Let the wasm tier go on, for a slice at most, or with what machine code has left over."""
@@ -314,7 +324,7 @@ class LlvmHost:
         return 0
 
     def _number(self, place: int) -> int:
-        return int(struct.unpack_from("<I", self.view, place)[0])
+        return int.from_bytes(self.view[place : place + 4], "little")
 
     def _linked(self) -> list[tuple[int, Region]]:
         return [(slot, region) for slot, region in self._regions.items() if region.is_linked]
@@ -359,9 +369,8 @@ class LlvmHost:
 
     def _way(self, region: Region) -> Way:
         """Return the way to RAM of what the region was made for."""
-        way = region.wasm.way
-        is_flat = isinstance(way, wasm_memory.Flat)
-        return Flat(self._ram_bytes, asks=way.asks) if is_flat else Paged()
+        way, flat = region.wasm.way, wasm_memory.Flat
+        return Flat(self._ram_bytes, asks=way.asks) if isinstance(way, flat) else Paged()
 
     def _pays(self, region: Region, key: Key) -> bool:
         """Return whether as much was spent as compiling takes."""
@@ -382,7 +391,7 @@ class LlvmHost:
             self._wasm.forget_jumps()
             for _, region in self._linked():
                 self._link(region)
-        if self._gone and not any(region.awaited for region in self._regions.values()):
+        if not any(region.awaited for region in self._regions.values()):
             self._gone.clear()  # else LLVM is busy, and would let us wait
 
 

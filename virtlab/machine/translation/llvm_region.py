@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
     Made = tuple[Code, list[Key]]
 
-__all__ = ["Region", "compiled"]
+__all__ = ["Region", "Visits", "compiled"]
+
+_VISITS = 64  # after which it is seen what they were worth
+_WORTH = 20_000  # instructions of a visit that pay for going there and back
 
 
 @dataclass
@@ -44,6 +47,8 @@ class Region:
         Machine code that is being made, and where it may be entered.
     spent
         How many instructions were done before execution was found in a loop, or in the region.
+    given_up
+        Machine code that is not entered any more.
     is_linked
         Whether it is where the guest's page tables say.
     entry
@@ -63,6 +68,7 @@ class Region:
     codes: dict[Key, Code] = field(default_factory=dict)
     awaited: dict[Key, Future[Made]] = field(default_factory=dict)
     spent: Counter[Key] = field(default_factory=Counter)
+    given_up: set[Code] = field(default_factory=set)
     is_linked: bool = False
     entry: int | None = None
 
@@ -94,6 +100,27 @@ class Region:
         See `virtlab.machine.translation.llvm_host.LlvmHost.jump_to`.
         """
         return key[0] if key != self.start or self.entry is None else self.entry
+
+    def give_up(self, address: int) -> dict[int, Code]:
+        """Let code not be entered any more, here nor at its other entries.
+
+        Parameters
+        ----------
+        address
+            Of the guest, one of those where it is entered.
+
+        Returns
+        -------
+        dict
+            Where it was entered, and the code.
+
+        Examples
+        --------
+        See `virtlab.machine.translation.llvm_host.LlvmHost.enter`.
+        """
+        codes = {code for key, code in self.codes.items() if self.address(key) == address}
+        self.given_up |= codes
+        return {self.address(key): code for key, code in self.codes.items() if code in codes}
 
     def part(self, key: Key) -> Graph:
         """Return what LLVM gets if a place is hot: the loops around it, or the whole region.
@@ -133,6 +160,50 @@ class Region:
         """
         loops = (key for key in self.shape.loops if key[1] == 0)
         return [key for key in loops if part.get(key) is self.graph[key]]
+
+
+class Visits:
+    """Counts what visits of machine code do that end where only the wasm tier has code.
+
+    To go there and back leads through Python, which takes as long as the wasm tier takes for some
+    ten thousand instructions. Code that does less at a visit, on average, had better not be there.
+
+    Examples
+    --------
+    >>> visits = Visits()
+    >>> [visits.are_too_short(0x1000, 20) for _ in range(64)].index(True)
+    63
+    >>> any(visits.are_too_short(0x2000, 20_000) for _ in range(1000))
+    False
+    """
+
+    def __init__(self) -> None:
+        self._visits, self._done = Counter[int](), Counter[int]()
+
+    def are_too_short(self, address: int, instructions: int) -> bool:
+        """Count a visit; return whether there were many and they did little.
+
+        Parameters
+        ----------
+        address
+            Of the guest, where machine code was entered.
+        instructions
+            How many it did.
+
+        Returns
+        -------
+        bool
+            If so, or if they did enough, counting begins again.
+
+        Examples
+        --------
+        See the class.
+        """
+        self._visits[address] += 1
+        self._done[address] += instructions
+        if self._visits[address] < _VISITS:
+            return False
+        return self._done.pop(address) < _WORTH * self._visits.pop(address)
 
 
 def compiled(

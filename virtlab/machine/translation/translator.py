@@ -37,7 +37,7 @@ from virtlab.machine.translation.making import Maker
 from virtlab.machine.translation.modes import Modes
 from virtlab.machine.translation.passes import Passes
 from virtlab.machine.translation.port_map import PortMap
-from virtlab.machine.translation.tiers import EMPTY, FAULT, SLICE, TIERS, host_for
+from virtlab.machine.translation.tiers import EMPTY, FAULT, MISSING, SLICE, TIERS, host_for
 from virtlab.machine.translation.tlb import tlb_for
 from virtlab.validate import InvalidInputError, integer, one_of
 
@@ -227,6 +227,8 @@ class Translator:
             self._make_flags()
         if reason == SLICE:
             self._looking = _LOOK
+        elif reason == MISSING:  # code has led here: a unit may begin, wherever it was entered
+            self._at_entry = True
         done = budget - int(struct.unpack_from("<i", view, LEFT)[0])
         self.processor.instructions += done
         self.counts["entries"] += 1
