@@ -46,12 +46,12 @@ def test_a_unit_of_twelve_at_most() -> None:
 
 def test_bytes_of_ones_own_are_shown_when_they_are_typed() -> None:
     app = columns()
-    app.controls["code"].typed = "ee f4"
-    assert [row["text"] for row in app.view.rows] == ["OUT DX,AL", "HLT"]
+    app.controls["code"].typed = "ef f4"
+    assert [row["text"] for row in app.view.rows] == ["OUT DX,EAX", "HLT"]
     assert app.view.title == "0x1000: nothing to translate, 2 instructions for the VMM"
     app.controls["code"].typed = "nonsense"
     assert app.controls["code"].fault
-    assert [row["text"] for row in app.view.rows] == ["OUT DX,AL", "HLT"]
+    assert [row["text"] for row in app.view.rows] == ["OUT DX,EAX", "HLT"]
     app.set(function="isPrime")
     assert app.view.rows[0]["name"] == "isPrime"
 
