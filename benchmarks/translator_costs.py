@@ -58,8 +58,9 @@ KINDS = {  # the event, and the port in DX
     "sti": ("fb", _NOTHING),
 }
 PLAIN = "89c3", _NOTHING  # mov ebx,eax
-# xor eax,eax; mov ecx,49; loop: mov edx,ecx; imul edx,ecx; add eax,edx; xor ebx,edx; dec; jnz; out
-LOOP = bytes.fromhex("31c0 b931000000 89ca 0fafd1 01d0 31d3 49 75f4 e6f4")
+# xor eax,eax; mov ecx,49; loop: mov edx,ecx; imul edx,ecx; add eax,edx; xor ebx,edx; dec; jnz; out;
+# and a jump to itself, as what lies behind would be translated too.
+LOOP = bytes.fromhex("31c0 b931000000 89ca 0fafd1 01d0 31d3 49 75f4 e6f4 ebfe")
 
 
 def _tiers() -> Iterator[str]:
