@@ -103,7 +103,8 @@ def measure(
     found = _pieces(computer, seconds, most)
     translator = computer.translator
     made = 0 if translator is None else translator.cache.counts["translations"]
-    return Curve(name or tier, tuple(found), tuple(found.values()), made)
+    counts = {} if translator is None else dict(translator.counts)
+    return Curve(name or tier, tuple(found), tuple(found.values()), made, counts)
 
 
 def _pieces(computer: Computer, seconds: float, most: int) -> dict[int, float]:
@@ -190,6 +191,14 @@ def ladder(
     return Speeds(program, tuple(curves), missing)
 
 
+# What a pass does where it has something to do, by what the translator counts.
+_SEEN_IN = {
+    "without chaining": "chained",
+    "without in cache": "steps",
+    "without ports": "coalesced",
+}
+
+
 def worth(
     program: str = "crc32",
     tier: str = "wasm",
@@ -216,6 +225,7 @@ def worth(
     -------
     Speeds
         The first curve is that of all passes; less than 1 times as fast is what a pass is worth.
+        One that has next to nothing to do in the program is left out.
 
     Examples
     --------
@@ -231,8 +241,9 @@ def worth(
             tell(done, len(order), name)
         run = measure(program, tier, ways[name], seconds=20, most=_SHORT_RUN, name=name)
         runs[name].append(run)
-    best = (max(found, key=lambda one: one.rate) for found in runs.values())
-    return Speeds(program, tuple(best), {})
+    best = {name: max(found, key=lambda one: one.rate) for name, found in runs.items()}
+    idle = {name for name, count in _SEEN_IN.items() if not best[name].often(count, best[ALL])}
+    return Speeds(program, tuple(run for name, run in best.items() if name not in idle), {})
 
 
 def _ways() -> dict[str, Passes]:

@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from virtlab.results import Result
 from virtlab.validate import one_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
 
 __all__ = ["Curve", "Speeds", "rounded"]
@@ -29,6 +31,8 @@ class Curve:
         By then, at the end of each piece.
     translations
         Made in the whole run.
+    counts
+        What the translator counted else in it, by name.
 
     Examples
     --------
@@ -41,6 +45,31 @@ class Curve:
     instructions: tuple[int, ...]
     seconds: tuple[float, ...]
     translations: int
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    def often(self, count: str, other: Curve) -> bool:
+        """Return whether something happened more often, or less, than in another run.
+
+        Parameters
+        ----------
+        count
+            Name of what was counted.
+        other
+            The other run.
+
+        Returns
+        -------
+        bool
+            If it differs by once in a thousand instructions or more.
+
+        Examples
+        --------
+        >>> one, other = (Curve("", (5000,), (1.0,), 0, {"steps": steps}) for steps in (9, 2))
+        >>> one.often("steps", other)
+        True
+        """
+        here, there = (one.counts.get(count, 0) / one.instructions[-1] for one in (self, other))
+        return abs(here - there) >= 1e-3
 
     @property
     def rate(self) -> float:
