@@ -11,7 +11,12 @@ reach beyond it, whatever it computes, so a guest cannot get out.
     PENDING   1 if a device's interrupt is pending while IF is 0
     ANSWERED  how many reads of ports were answered here
     WAITING   how many writes to ports wait in the ring
+    CHAINED, HASHED
+              how often code went on in other code: along a link, and by the hash table; the host
+              takes them back when code comes back
     KEPT      values for the recipe
+    LINKS     which function a direct exit leads to, by its slot; 0 if that is not known. The first
+              slot is always 0
     JUMPS     where translated code begins: by a hash of its address
     READ_TLB, WRITE_TLB
               per page: its linear address, and what to add to get to its bytes
@@ -36,11 +41,14 @@ from __future__ import annotations
 
 __all__ = [
     "ANSWERED",
+    "CHAINED",
     "EIP",
+    "HASHED",
     "JUMPS",
     "KEPT",
     "LEFT",
     "LIMITS",
+    "LINKS",
     "PENDING",
     "PORT_MAP",
     "RAM",
@@ -59,6 +67,7 @@ __all__ = [
 EIP = 644  # as `virtlab.machine.registers.PLACES` has it
 LEFT, RECIPE, REAL, PENDING, KEPT = 0x400, 0x404, 0x408, 0x414, 0x800
 ANSWERED, WAITING = 0x418, 0x41C
+CHAINED, HASHED, LINKS = 0x420, 0x424, 0x2000
 SLOTS = 4096  # of each table
 JUMPS, READ_TLB, WRITE_TLB, LIMITS = 0x8000, 0x10000, 0x18000, 0x20000
 PORT_MAP, RING, RAM = 0x420000, 0x440000, 0x450000

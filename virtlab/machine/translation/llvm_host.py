@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from virtlab.machine.translation.liveness import Needs
     from virtlab.machine.translation.llvm_code import Code
     from virtlab.machine.translation.llvm_memory import Way
+    from virtlab.machine.translation.tiers import Purpose
 
 __all__ = ["LlvmHost"]
 
@@ -97,35 +98,22 @@ class LlvmHost:
         self._gone: list[Code] = []
         self._slice, self._since, self._visits = SHORTEST, 0, Visits()
 
-    @property
-    def paged(self) -> bool:
-        """Whether paging is on where what is compiled next will run."""
-        return self._wasm.paged
-
-    @paged.setter
-    def paged(self, paged: bool) -> None:
-        self._wasm.paged = paged
-
-    @property
-    def asks(self) -> bool:
-        """Whether code is to call the host for memory that it cannot reach."""
-        return self._wasm.asks
-
-    @asks.setter
-    def asks(self, asks: bool) -> None:
-        self._wasm.asks = asks
-
     # --- code -------------------------------------------------------------------------------------
 
     def compile(
-        self, graph: Graph, needs: dict[Key, Needs], start: Key, first_recipe: int
+        self,
+        graph: Graph,
+        needs: dict[Key, Needs],
+        start: Key,
+        first_recipe: int,
+        purpose: Purpose | None = None,
     ) -> Region:
         """Make a region's code, for WebAssembly at first.
 
         Parameters
         ----------
-        graph, needs, start, first_recipe
-            As `WasmFunction` takes them.
+        graph, needs, start, first_recipe, purpose
+            As `WasmHost.compile` takes them.
 
         Returns
         -------
@@ -143,7 +131,7 @@ class LlvmHost:
         >>> host.knows(0), host.knows(5), host.enter() == MISSING, host.view[EIP]
         (True, False, True, 5)
         """
-        wasm = self._wasm.compile(graph, needs, start, first_recipe)
+        wasm = self._wasm.compile(graph, needs, start, first_recipe, purpose)
         return Region(wasm, graph, needs, start, first_recipe)
 
     def install(self, region: Region) -> int:
@@ -215,6 +203,7 @@ class LlvmHost:
         for key, code in region.codes.items():
             if code not in region.given_up:
                 self._driver.jump_to(region.address(key), code)
+                self._wasm.unlink(region.address(key))
         for key, slot in region.slots.items():
             if not self._driver.knows(region.address(key)):
                 self._wasm.jump_to(region.address(key), slot)
@@ -361,9 +350,8 @@ class LlvmHost:
     def _open(self, region: Region, head: Key) -> None:
         """Let the wasm tier be entered where a loop begins."""
         if head not in region.slots:
-            way = region.wasm.way
-            self.paged, self.asks = isinstance(way, wasm_memory.Paged), way.asks
-            function = self._wasm.compile(region.graph, region.needs, head, region.first_recipe)
+            like, for_ = region.wasm, region.wasm.purpose
+            function = self._wasm.compile(like.graph, like.needs, head, like.first_recipe, for_)
             region.slots[head] = self._wasm.install(function)
             self._link(region)
 

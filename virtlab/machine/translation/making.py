@@ -19,7 +19,7 @@ from virtlab.machine.translation.deprivilege import deprivileged
 from virtlab.machine.translation.lifting import lift
 from virtlab.machine.translation.liveness import needs
 from virtlab.machine.translation.regions import find_block, find_region, touches_memory
-from virtlab.machine.translation.tiers import Specializes
+from virtlab.machine.translation.tiers import Purpose
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,11 +113,10 @@ class Maker:
             return None
         graph = self.passes.made(lift(region))
         needed = needs(graph, drop_dead=self.passes.dead_flags)
-        if isinstance(self.host, Specializes):
-            self.host.paged = bool(key.flat >> _SEGMENTS)
-            self.host.asks = key.page in self.asking
+        paged, asks = bool(key.flat >> _SEGMENTS), key.page in self.asking
+        purpose = Purpose(paged, asks, self.passes.chaining, key[1:])
         first = self._last + 1
-        compiled = self.host.compile(graph, needed, (key.address, 0), first)
+        compiled = self.host.compile(graph, needed, (key.address, 0), first, purpose)
         self._last += len(compiled.recipes)
         self.recipes.update(enumerate(compiled.recipes, first))
         places = [(i.address % PAGE, len(i.code)) for i in region.code.values()]

@@ -38,8 +38,11 @@ class Passes:
         Blocks that lead to one another are translated together
         (`virtlab.machine.translation.regions`); without it each is a unit of its own.
     chaining
-        A unit goes to the next one directly. No tier does so yet: each looks its next unit up, so
-        that this switch changes nothing.
+        A unit whose exit always leads to the same address goes on there at once
+        (`virtlab.machine.translation.links`); without it each exit is looked up in a hash table.
+        Where regions are translated together few such exits are left. How it is done decides what
+        it is worth: a processor's own jump is faster than any look-up, a tail call of WebAssembly
+        through a table is not, as `virtlab.machine.translation.speed.worth` measures.
     in_cache
         Instructions that only touch the interrupt flag are done in the cache, on the guest's own
         flag, and not by the VMM.

@@ -26,12 +26,15 @@ from functools import cached_property
 from types import CodeType
 from typing import TYPE_CHECKING
 
+from virtlab.machine.memory import PAGE
 from virtlab.machine.pcode import REGISTER
 from virtlab.machine.translation.control import Shape
 from virtlab.machine.translation.lifting import CELLS
+from virtlab.machine.translation.links import direct_exits
 from virtlab.machine.translation.python_control import Block, Choice, Loop, Way, negated
 from virtlab.machine.translation.python_node import NodeWriter, Place, Statement, name_of
 from virtlab.machine.translation.python_shape import arranged
+from virtlab.machine.translation.tiers import Purpose
 
 if TYPE_CHECKING:
     from virtlab.machine.pcode import Var
@@ -53,6 +56,8 @@ class PythonFunction:
         Of the region.
     start
         Where it is entered.
+    purpose
+        What it will be run for, for its host to know.
 
     Attributes
     ----------
@@ -64,6 +69,10 @@ class PythonFunction:
         Line to what the machine's state is if the function stops there.
     made
         Recipes for flags that it does not compute; the variable `recipe` says which, from 1.
+    exits
+        Where it may lead that can be linked.
+    page
+        Linear page that it is made from.
 
     Examples
     --------
@@ -86,8 +95,15 @@ class PythonFunction:
 
     recipes: tuple[Recipe, ...] = ()  # it makes all flags itself before it comes back
 
-    def __init__(self, graph: Graph, needs: dict[Key, Needs], start: Key) -> None:
-        self.needs = needs
+    def __init__(
+        self,
+        graph: Graph,
+        needs: dict[Key, Needs],
+        start: Key,
+        purpose: Purpose | None = None,
+    ) -> None:
+        self.needs, self.purpose, self.page = needs, purpose or Purpose(), start[0] // PAGE
+        self.exits = direct_exits(graph) if self.purpose.chains else []
         self.made = [need.recipe for need in needs.values() if need.recipe is not None]
         self._numbers = {id(recipe): 1 + at for at, recipe in enumerate(self.made)}
         self._written: dict[Key, tuple[list[Statement], tuple[str, ...]]] = {}

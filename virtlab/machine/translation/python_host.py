@@ -2,8 +2,9 @@
 
 The python tier needs nothing that Python has not, so it runs in a browser too. Functions are found
 by address in a dictionary; each returns the machine's state, the next address first, and the loop
-calls the next with it. The buffer (`virtlab.machine.translation.layout`) has registers only while
-none runs.
+calls the next with it. A function's linked exits (`virtlab.machine.translation.links`) are in a
+small dictionary of its own, which is asked before the large one. The buffer
+(`virtlab.machine.translation.layout`) has registers only while none runs.
 
 How they reach memory is told in `virtlab.machine.translation.python_memory`.
 """
@@ -15,8 +16,9 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from virtlab.machine.pcode import signed
-from virtlab.machine.translation.layout import EIP, LEFT, PORT_MAP, RAM, RING, RING_SIZE
+from virtlab.machine.translation.layout import CHAINED, EIP, LEFT, PORT_MAP, RAM, RING, RING_SIZE
 from virtlab.machine.translation.lifting import CELLS
+from virtlab.machine.translation.links import Exits, Links
 from virtlab.machine.translation.python import PythonFunction
 from virtlab.machine.translation.python_memory import NotDoneError, PythonMemory
 from virtlab.machine.translation.python_node import name_of
@@ -29,8 +31,11 @@ if TYPE_CHECKING:
 
     from virtlab.machine.translation.lifting import Graph, Key
     from virtlab.machine.translation.liveness import Needs
+    from virtlab.machine.translation.tiers import Purpose
 
     State = tuple[int, ...]
+    Run = Callable[..., State]
+    Linked = dict[int, tuple[Run, "Linked"]]
 
 __all__ = ["PythonHost"]
 
@@ -77,10 +82,11 @@ class PythonHost:
     ) -> None:
         self.view = memoryview(bytearray(RAM + ram_bytes))
         self.memory = PythonMemory(self.view, load, store)
-        self._functions: dict[int, tuple[PythonFunction, Any]] = {}
+        self._functions: dict[int, tuple[PythonFunction, Run, Linked]] = {}
         self._by_code: dict[int, PythonFunction] = {}  # by the identity of its code
         self._gone: list[int] = []  # which may be running still
-        self._jumps: dict[int, Any] = {}
+        self._jumps: Linked = {}
+        self._links = Links(self._write_link)
         self._slots = 0
         self.names: dict[str, Any] = {
             **self.memory.names,
@@ -100,6 +106,7 @@ class PythonHost:
         needs: dict[Key, Needs],
         start: Key,
         first_recipe: int,  # noqa: ARG002 - it makes its flags itself
+        purpose: Purpose | None = None,
     ) -> PythonFunction:
         """Make a region's code.
 
@@ -107,6 +114,8 @@ class PythonHost:
         ----------
         graph, needs, start, first_recipe
             As `PythonFunction` takes them; it has no use for the last.
+        purpose
+            What it will be run for.
 
         Returns
         -------
@@ -124,7 +133,7 @@ class PythonHost:
         >>> host.compile(graph, needs(graph), (0, 0), 1).source.splitlines()[1][:17]
         '    return 5, lef'
         """
-        return PythonFunction(graph, needs, start)
+        return PythonFunction(graph, needs, start, purpose)
 
     def install(self, function: PythonFunction) -> int:
         """Make a region's code ready to run.
@@ -151,8 +160,11 @@ class PythonHost:
         """
         run = FunctionType(function.code, self.names)
         self._slots += 1
-        self._functions[self._slots] = function, run
+        linked: Linked = {}
+        self._functions[self._slots] = function, run, linked
         self._by_code[id(run.__code__)] = function
+        places = {address: (self._slots, address) for address in function.exits}
+        self._links.add(self._slots, Exits(function.purpose.home, function.page, places))
         return self._slots
 
     def remove(self, slot: int) -> None:
@@ -176,6 +188,7 @@ class PythonHost:
         (True, [])
         """
         self._gone.append(slot)
+        self._links.remove(slot)
 
     def jump_to(self, address: int, slot: int) -> None:
         """Let the loop find a function by an address.
@@ -191,7 +204,16 @@ class PythonHost:
         --------
         See `install`.
         """
-        self._jumps[address] = self._functions[slot][1]
+        self._jumps[address] = self._functions[slot][1:]
+        self._links.lead(address, slot)
+
+    def _write_link(self, place: tuple[int, int], slot: int) -> None:
+        """Let a function's exit lead to another function, or to none."""
+        whose, address = place
+        if slot:
+            self._functions[whose][2][address] = self._functions[slot][1:]
+        else:
+            del self._functions[whose][2][address]
 
     def forget_jumps(self) -> None:
         """Let the loop find nothing.
@@ -204,6 +226,7 @@ class PythonHost:
         True
         """
         self._jumps.clear()
+        self._links.forget()
 
     def knows(self, address: int) -> bool:  # noqa: ARG002 - functions are entered at their start
         """Return whether it can go on in the middle of a function.
@@ -241,28 +264,34 @@ class PythonHost:
         See `install`.
         """
         for slot in self._gone:
-            _, run = self._functions.pop(slot)
+            _, run, _ = self._functions.pop(slot)
             del self._by_code[id(run.__code__)]
         self._gone.clear()
         state = self.state()
         find = self._jumps.get
         kept = max(state[1] - _SLICE, 0)
         state = (state[0], state[1] - kept, *state[2:])
-        reason = MISSING
+        reason, chained, hashed = MISSING, 0, -1  # at first nobody comes from code
         try:
-            while (function := find(state[0])) is not None:
-                state = function(*state)
+            while (found := find(state[0])) is not None:
+                hashed += 1
+                while found is not None:
+                    run, linked = found
+                    state = run(*state)
+                    found = linked.get(state[0])
+                    chained += found is not None
         except (EmptyError, NotDoneError) as stop:
             empty = SLICE if kept else EMPTY
             reason = empty if isinstance(stop, EmptyError) else FAULT
             state = self._stopped(stop.__traceback__)
+        struct.pack_into("<II", self.view, CHAINED, chained, max(hashed, 0))
         self.set_state((state[0], state[1] + kept, *state[2:]))
         return reason
 
     @property
     def functions(self) -> list[PythonFunction]:
         """All that are installed, the first made first."""
-        return [function for function, _ in self._functions.values()]
+        return [function for function, *_ in self._functions.values()]
 
     def state(self) -> State:
         """Return the machine's state, as functions hand it over.

@@ -44,6 +44,7 @@ COUNTERS = (
     "hits",
     "misses",
     "chained",
+    "hashed",
     "callouts",
     "coalesced",
     "evictions",
@@ -52,7 +53,6 @@ COUNTERS = (
     "steps",
     "instructions",
 )
-_MAY_LACK = {"chained"}  # not every tier can tell
 CLASSES = ("IDENT", "control", "in-cache", "callout")
 
 
@@ -65,9 +65,10 @@ class TranslationStats(Result):
     tier
         What it translates to.
     counts
-        By `COUNTERS`: 'callouts' were done by the VMM, 'coalesced' are accesses to ports that
-        needed none, 'steps' are the interpreter's, and
-        'instructions' those that ran translated.
+        By `COUNTERS`: 'chained' exits went to the next unit along a link, 'hashed' ones by the hash
+        table (`virtlab.machine.translation.links`), both without what LLVM made; 'callouts' were
+        done by the VMM, 'coalesced' are accesses to ports that needed none, 'steps' are the
+        interpreter's, and 'instructions' those that ran translated.
     classes
         Instructions in the cache by `CLASSES`; callouts are those that a unit ends before.
     modes
@@ -204,7 +205,7 @@ def translation_stats(computer: Computer, run: GuestRun | None = None) -> Transl
     modes = translator.modes
     return TranslationStats(
         translator.host.name,
-        {name: both.get(name, 0) for name in COUNTERS if name in both or name not in _MAY_LACK},
+        {name: both.get(name, 0) for name in COUNTERS},
         _classes(computer, translator),
         {} if modes is None else dict(modes.instructions),
         0 if modes is None else modes.switches,

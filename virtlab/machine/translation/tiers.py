@@ -7,12 +7,12 @@ write a `Host` and to name it in `TIERS`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from virtlab.validate import one_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Hashable, Sequence
 
     from virtlab.machine.translation.lifting import Graph, Key
     from virtlab.machine.translation.liveness import Needs, Recipe
@@ -30,7 +30,7 @@ __all__ = [
     "Compiled",
     "Host",
     "KeepsPages",
-    "Specializes",
+    "Purpose",
     "host_for",
 ]
 
@@ -39,6 +39,33 @@ TIERS = ("interpreter", "python", "wasm", "llvm")
 # Why translated code comes back: go on at EIP; let the interpreter do one; too few instructions are
 # left; no code is known for EIP; the host wanted to see where it stands, anywhere in a unit.
 DONE, FAULT, EMPTY, MISSING, SLICE = range(5)
+
+
+class Purpose(NamedTuple):
+    """What code will be run for.
+
+    Attributes
+    ----------
+    paged
+        Whether paging is on: code made while it is off is never run while it is on.
+    asks
+        Whether memory that cannot be reached at once is often met, so that code should call the
+        host and go on, and not leave.
+    chains
+        Whether its direct exits are linked (`virtlab.machine.translation.links`).
+    home
+        The physical page that it is made from, and what else it is found by.
+
+    Examples
+    --------
+    >>> Purpose().paged, Purpose().chains
+    (True, False)
+    """
+
+    paged: bool = True
+    asks: bool = False
+    chains: bool = False
+    home: tuple[Hashable, ...] = (0,)
 
 
 class Compiled(Protocol):
@@ -70,7 +97,12 @@ class Host(Protocol):
     view: memoryview
 
     def compile(
-        self, graph: Graph, needs: dict[Key, Needs], start: Key, first_recipe: int
+        self,
+        graph: Graph,
+        needs: dict[Key, Needs],
+        start: Key,
+        first_recipe: int,
+        purpose: Purpose | None = None,
     ) -> Compiled:
         """Make a region's code; its recipes are numbered from `first_recipe`."""
 
@@ -102,23 +134,6 @@ class KeepsPages(Protocol):
 
     def forget_writes(self) -> None:
         """Forget which pages may be written."""
-
-
-@runtime_checkable
-class Specializes(Protocol):
-    """A host that makes better code if it is told what it will be run for.
-
-    Attributes
-    ----------
-    paged
-        Whether paging is on: code made while it is off is never run while it is on.
-    asks
-        Whether memory that cannot be reached at once is often met, so that code should call the
-        host and go on, and not leave.
-    """
-
-    paged: bool
-    asks: bool
 
 
 def host_for(tier: str, ram_bytes: int, load: Load, store: Store, *, mmu: bool = True) -> Host:

@@ -31,7 +31,7 @@ from virtlab.machine.faults import Fault
 from virtlab.machine.memory import PAGE
 from virtlab.machine.translation.cache import TranslationCache, Unit, UnitKey
 from virtlab.machine.translation.deprivilege import Rights, rights_of
-from virtlab.machine.translation.layout import KEPT, LEFT, PENDING, RECIPE
+from virtlab.machine.translation.layout import CHAINED, KEPT, LEFT, PENDING, RECIPE
 from virtlab.machine.translation.lifting import FLAG_CELLS
 from virtlab.machine.translation.making import Maker
 from virtlab.machine.translation.modes import Modes
@@ -80,9 +80,9 @@ class Translator:
     cache, tlb, maker, ports, modes
         Its parts; `modes` only with `Passes(direct=True)`.
     counts
-        'entries' into translated code, 'steps' of the interpreter, 'instructions' that ran
-        translated, 'coalesced' accesses to ports, which translated code did by itself, and
-        'translating_ns'.
+        'entries' into translated code; exits into other code along a link, 'chained', or by the
+        hash table, 'hashed'; 'steps' of the interpreter, 'instructions' that ran translated,
+        'coalesced' accesses to ports, which it did by itself, and 'translating_ns'.
 
     Examples
     --------
@@ -233,6 +233,9 @@ class Translator:
         self.processor.instructions += done
         self.counts["entries"] += 1
         self.counts["instructions"] += done
+        went = struct.unpack_from("<II", view, CHAINED)
+        self.counts.update(chained=went[0], hashed=went[1])
+        view[CHAINED : CHAINED + 8] = bytes(8)
         return reason, done
 
     def _missed(self, address: int) -> None:

@@ -1,9 +1,9 @@
 """The wasm tier: a region as one function of WebAssembly (S18).
 
-Cells are locals: loaded when the function is entered, stored when it is left. A value that is used
-once is computed where it is used; others get a local. Each node first takes its instructions from
-what is **left**, or leaves if that is too little: so an interrupt of the timer comes after exactly
-as many instructions as in the interpreter.
+Cells are locals (`virtlab.machine.translation.wasm_edges`). A value that is used once is computed
+where it is used; others get a local. Each node first takes its instructions from what is **left**,
+or leaves if that is too little: so an interrupt of the timer comes after exactly as many
+instructions as in the interpreter.
 
 Memory is reached through a software TLB, or directly (`virtlab.machine.translation.wasm_memory`).
 What that cannot do asks the VMM, which looks in the guest's page tables. If it cannot be done, the
@@ -16,12 +16,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from virtlab.machine.pcode import PORTS, REGISTER
+from virtlab.machine.memory import PAGE
+from virtlab.machine.pcode import PORTS
 from virtlab.machine.translation import layout
 from virtlab.machine.translation.control import Shape
-from virtlab.machine.translation.lifting import FLAG_CELLS, Branch, Indirect, Jump, Leave, is_cell
+from virtlab.machine.translation.lifting import FLAG_CELLS, Branch, Indirect, Jump, Leave
 from virtlab.machine.translation.regions import FAULTING
-from virtlab.machine.translation.tiers import DONE, EMPTY, FAULT
+from virtlab.machine.translation.tiers import DONE, EMPTY, FAULT, Purpose
 from virtlab.machine.translation.wasm_code import (
     I32,
     I64,
@@ -32,6 +33,7 @@ from virtlab.machine.translation.wasm_code import (
     module,
     unsigned_leb,
 )
+from virtlab.machine.translation.wasm_edges import Edges
 from virtlab.machine.translation.wasm_memory import Paged, load_code, store_code
 from virtlab.machine.translation.wasm_node import Values
 from virtlab.machine.translation.wasm_values import (
@@ -41,23 +43,27 @@ from virtlab.machine.translation.wasm_values import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
-    from virtlab.machine.pcode import Op, Var
+    from virtlab.machine.pcode import Op
     from virtlab.machine.translation.lifting import Graph, Key, Moment, Node
     from virtlab.machine.translation.liveness import Needs, Recipe
     from virtlab.machine.translation.wasm_memory import Way
 
     Go = Callable[[Key, int], bytes]
 
-__all__ = ["WasmFunction", "wasm_module"]
+__all__ = ["FUNCTIONS", "TABLE", "WasmFunction", "wasm_module"]
 
-_LOAD = {1: b"\x2d\x00", 2: b"\x2f\x00", 4: b"\x28\x00", 8: b"\x29\x00"}
-_STORE = {1: b"\x3a\x00", 2: b"\x3b\x00", 4: b"\x36\x00", 8: b"\x37\x00"}
-_BR, _BR_TABLE, _RETURN = b"\x0c", b"\x0e", b"\x0f"
+_BR, _BR_TABLE = b"\x0c", b"\x0e"
+_PORT_LOAD, _PORT_STORE = b"\x2f\x00", b"\x36\x00"  # 16 and 32 bits
 _UNREACHABLE = b"\x00"
 _REGION, _ASKED = ((), (I32,)), [((I32, I32), (I64,)), ((I32, I32, I64), (I32,))]
 _MEMORY, _ASK = ("memory", b"\x02\x00\x01"), [("load", b"\x00\x01"), ("store", b"\x00\x02")]
+FUNCTIONS = 8192  # of the table, that of all; a known size saves a check
+TABLE = (
+    "table",
+    b"\x01\x70\x01" + unsigned_leb(FUNCTIONS) * 2,
+)
 
 
 def wasm_module(functions: Iterable[WasmFunction]) -> bytes:
@@ -71,7 +77,8 @@ def wasm_module(functions: Iterable[WasmFunction]) -> bytes:
     Returns
     -------
     bytes
-        It wants 'memory' of the VMM, and if it asks 'load' and 'store' before.
+        It wants 'memory' of the VMM, if it asks 'load' and 'store' before, and if it goes on in
+        other functions by itself 'table' after.
 
     Examples
     --------
@@ -83,12 +90,13 @@ def wasm_module(functions: Iterable[WasmFunction]) -> bytes:
     """
     functions = list(functions)
     bodies = [(function.locals, function.code) for function in functions]
+    wants = [_MEMORY, *[TABLE for function in functions if function.exits][:1]]
     if any(function.way.asks for function in functions):
-        return module([_REGION, *_ASKED], [*_ASK, _MEMORY], bodies, of_type=0, first=2)
-    return module([_REGION], [_MEMORY], bodies, of_type=0, first=0)
+        return module([_REGION, *_ASKED], [*_ASK, *wants], bodies, of_type=0, first=2)
+    return module([_REGION], wants, bodies, of_type=0, first=0)
 
 
-class WasmFunction:
+class WasmFunction(Edges):
     """One region.
 
     Parameters
@@ -101,6 +109,10 @@ class WasmFunction:
         Number of its first recipe, from 1.
     way
         To RAM; through a TLB if not given.
+    exits
+        As `virtlab.machine.translation.wasm_edges.Edges` takes them; none if not given.
+    purpose
+        What it will be run for, for its host to know.
     marks
         Whether the code says which instruction each part is of, for readers: by pushing the
         instruction's address and dropping it.
@@ -111,6 +123,8 @@ class WasmFunction:
         The function's body, and the types of its locals.
     recipes
         For flags that it does not compute, in the order of their numbers.
+    page
+        Linear page that it is made from.
 
     Examples
     --------
@@ -125,114 +139,19 @@ class WasmFunction:
         first_recipe: int = 1,
         way: Way | None = None,
         *,
+        exits: Mapping[int, int] | None = None,
+        purpose: Purpose | None = None,
         marks: bool = False,
     ) -> None:
+        recipes = [need.recipe for need in needs.values() if need.recipe is not None]
+        super().__init__(graph, recipes, exits or {})
         self.graph, self.needs, self.marks = graph, needs, marks
         self.first_recipe, self.way = first_recipe, way or Paged()
-        self.recipes = [need.recipe for need in needs.values() if need.recipe is not None]
+        self.purpose, self.page = purpose or Purpose(), start[0] // PAGE
         self.shape = Shape(graph, start)
-        self.locals: list[int] = []
-        self.left, self.wide = self.local(I32), self.local(I64)
-        self.place = {cell: self.local_for(cell) for cell in sorted(_cells_of(graph))}
-        self.kept = [cell for cell in self.place if cell.space == REGISTER]
-        self.changed = {cell for node in graph.values() for cell in node.sets}
-        most = max((len(recipe.leaves) for recipe in self.recipes), default=0)
-        self.recipe, self.keeps = self.local(I32), [self.local(I64) for _ in range(most)]
         self.condition, self.target, self.next = (self.local(I32) for _ in range(3))
-        self.reason, self.address, self.real = (self.local(I32) for _ in range(3))
         inner = self._tree(start, [("exit", None)]) if self.shape.is_reducible else self._switch()
-        self.code = self._enter() + block_of("block") + inner + _UNREACHABLE + END + self._exit()
-
-    def local(self, kind: int) -> int:
-        """Make a local.
-
-        Parameters
-        ----------
-        kind
-            I32 or I64.
-
-        Returns
-        -------
-        int
-            Its number.
-
-        Examples
-        --------
-        See `local_for`.
-        """
-        self.locals.append(kind)
-        return len(self.locals) - 1
-
-    def local_for(self, var: Var) -> int:
-        """Make a local for a value.
-
-        Parameters
-        ----------
-        var
-            The value.
-
-        Returns
-        -------
-        int
-            Number of the local.
-
-        Examples
-        --------
-        >>> from virtlab.machine.translation.lifting import CELLS, Leave, Node
-        >>> from virtlab.machine.translation.liveness import needs
-        >>> graph = {(0, 0): Node((0, 0), end=Leave(5))}
-        >>> function = WasmFunction(graph, needs(graph), (0, 0))
-        >>> function.local_for(CELLS[0]) == len(function.locals) - 1
-        True
-        """
-        return self.local(I64 if var.size == 8 else I32)
-
-    # --- in and out -------------------------------------------------------------------------------
-
-    def _enter(self) -> bytes:
-        parts = [_from_memory(layout.LEFT, 4) + local_set(self.left)]
-        parts += [
-            _from_memory(cell.offset, cell.size) + local_set(self.place[cell]) for cell in self.kept
-        ]
-        return b"".join(parts)
-
-    def _exit(self) -> bytes:
-        """Store what may have changed, and return."""
-        parts = [
-            _to_memory(cell.offset, cell.size, local_get(self.place[cell]))
-            for cell in self.kept
-            if cell in self.changed
-        ]
-        parts.append(_to_memory(layout.EIP, 4, local_get(self.address)))
-        parts.append(_to_memory(layout.LEFT, 4, local_get(self.left)))
-        if self.recipes:
-            parts.append(_to_memory(layout.RECIPE, 4, local_get(self.recipe)))
-            parts.append(_to_memory(layout.REAL, 4, local_get(self.real)))
-            parts += [
-                _to_memory(layout.KEPT + 8 * k, 8, local_get(keep))
-                for k, keep in enumerate(self.keeps)
-            ]
-        return b"".join(parts) + local_get(self.reason) + _RETURN + END
-
-    def _leave(self, address: bytes, reason: int, depth: int) -> bytes:
-        """Go to where the function is left: out of so many blocks more."""
-        code = address + local_set(self.address) + constant(reason) + local_set(self.reason)
-        if self.recipes and reason == DONE:  # all flags are there
-            code += constant(0) + local_set(self.recipe)
-        return code + _BR + unsigned_leb(depth)
-
-    def _back(self, node: Node, moment: Moment, values: Values, depth: int) -> bytes:
-        """Go back to a moment of a node, and leave."""
-        cells = list(moment.values)
-        code = b"".join(values.code(moment.values[cell]) for cell in cells)
-        code += b"".join(local_set(self.place[cell]) for cell in reversed(cells))
-        if back := node.count - moment.done:
-            code += local_get(self.left) + constant(back) + operator("add", 4)
-            code += local_set(self.left)
-        if self.recipes:
-            real = sum(1 << k for k, cell in enumerate(FLAG_CELLS) if cell in cells)
-            code += constant(real) + local_set(self.real)
-        return code + self._leave(constant(moment.address), FAULT, depth)
+        self.code = self.enter() + block_of("block") + inner + _UNREACHABLE + END + self.exit()
 
     # --- a node -----------------------------------------------------------------------------------
 
@@ -269,6 +188,19 @@ class WasmFunction:
         parts += [local_set(target) for target in reversed(targets)]
         return b"".join([*parts, values.mark(len(node.ops))])
 
+    def _back(self, node: Node, moment: Moment, values: Values, depth: int) -> bytes:
+        """Go back to a moment of a node, and leave."""
+        cells = list(moment.values)
+        code = b"".join(values.code(moment.values[cell]) for cell in cells)
+        code += b"".join(local_set(self.place[cell]) for cell in reversed(cells))
+        if back := node.count - moment.done:
+            code += local_get(self.left) + constant(back) + operator("add", 4)
+            code += local_set(self.left)
+        if self.recipes:
+            real = sum(1 << k for k, cell in enumerate(FLAG_CELLS) if cell in cells)
+            code += constant(real) + local_set(self.real)
+        return code + self.leave(moment.address, FAULT, depth)
+
     def _number(self, recipe: Recipe | None) -> int:
         if recipe is None:
             return 0
@@ -280,7 +212,7 @@ class WasmFunction:
         code = b""
         if node.key[1] == 0:
             too_few = local_get(self.left) + constant(node.count) + operator("lt_s", 4)
-            leave = self._leave(constant(node.key[0]), EMPTY, depth + 1)
+            leave = self.leave(node.key[0], EMPTY, depth + 1)
             code = too_few + block_of("if") + leave + END
         fewer = local_get(self.left) + constant(node.count) + operator("sub", 4)
         return code + fewer + local_set(self.left)
@@ -305,10 +237,10 @@ class WasmFunction:
         if op.code == "LOAD":
             result = values.place[op.result] = self.local_for(op.result)
             at = index + constant(1) + operator("shl", 4)
-            return at + _LOAD[2] + unsigned_leb(layout.PORT_MAP) + local_set(result)
+            return at + _PORT_LOAD + unsigned_leb(layout.PORT_MAP) + local_set(result)
         at = index + constant(layout.RING_SIZE - 1) + operator("and", 4)
         at += constant(2) + operator("shl", 4)
-        return at + values.code(op.ins[1]) + _STORE[4] + unsigned_leb(layout.RING)
+        return at + values.code(op.ins[1]) + _PORT_STORE + unsigned_leb(layout.RING)
 
     # --- the graph --------------------------------------------------------------------------------
 
@@ -365,26 +297,9 @@ class WasmFunction:
             begin = local_get(self.condition) + block_of("if")
             return begin + go(end.yes, 1) + ELSE + go(end.no, 1) + END
         if isinstance(end, Leave):
-            return self._leave(constant(end.address), DONE, depth)
+            return self.leave(end.address, DONE, depth)
         code = b""
         for site in end.sites:
             is_it = local_get(self.target) + constant(site[0]) + operator("eq", 4)
             code += is_it + block_of("if") + go(site, 1) + END
-        return code + self._leave(local_get(self.target), DONE, depth)
-
-
-def _cells_of(graph: Graph) -> set[Var]:
-    found: set[Var] = set()
-    for node in graph.values():
-        found.update(node.sets, node.sets.values(), node.ending)
-        found.update(var for op in node.ops for var in op.ins)
-        found.update(*(moment.values for moment in node.moments.values()))
-    return {var for var in found if is_cell(var)}
-
-
-def _from_memory(offset: int, size: int) -> bytes:
-    return constant(0) + _LOAD[size] + unsigned_leb(offset)
-
-
-def _to_memory(offset: int, size: int, value: bytes) -> bytes:
-    return constant(0) + value + _STORE[size] + unsigned_leb(offset)
+        return code + self.leave(local_get(self.target), DONE, depth)

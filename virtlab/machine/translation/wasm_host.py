@@ -2,8 +2,9 @@
 
 All modules share one memory (`virtlab.machine.translation.layout`) and one table of functions. The
 driver is a module too: it looks up EIP in the hash table `JUMPS`, calls the function that the table
-has for it, and when that comes back looks up where to go next. So a guest may run for long without
-Python; it comes back when a region is missing, or something has to be interpreted.
+has for it, and when that comes back looks up where to go next. Functions whose exits are linked
+(`virtlab.machine.translation.links`) go on in others without it. So a guest may run for long
+without Python; it comes back when a region is missing, or something has to be interpreted.
 
 Needs `wasmtime`, of the extra `machine`.
 """
@@ -14,9 +15,10 @@ import ctypes
 import struct
 from typing import TYPE_CHECKING, Any
 
-from virtlab.machine.translation.layout import EIP, JUMPS, RAM, SLOTS
-from virtlab.machine.translation.tiers import DONE, MISSING
-from virtlab.machine.translation.wasm import WasmFunction, wasm_module
+from virtlab.machine.translation.layout import EIP, HASHED, JUMPS, LINKS, RAM, SLOTS
+from virtlab.machine.translation.links import Exits, Links, direct_exits
+from virtlab.machine.translation.tiers import DONE, MISSING, Purpose
+from virtlab.machine.translation.wasm import FUNCTIONS, TABLE, WasmFunction, wasm_module
 from virtlab.machine.translation.wasm_code import (
     I32,
     block_of,
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["WasmHost", "driver"]
 
 _WASM_PAGE = 65536
-_TABLE = 8192
+_EXITS = (JUMPS - LINKS) // 4 - 1  # that can be linked at a time; others go by the hash table
 
 
 def driver() -> bytes:
@@ -55,7 +57,7 @@ def driver() -> bytes:
     >>> driver()[:4]
     b'\x00asm'
     """
-    eip, slot, reason = range(3)
+    eip, slot, reason, again = range(4)
     hashed = local_get(eip) + constant(12) + operator("shr_u", 4) + local_get(eip)
     hashed += operator("xor", 4) + constant(SLOTS - 1) + operator("and", 4)
     load = b"\x28\x02"
@@ -64,13 +66,16 @@ def driver() -> bytes:
     code += constant(0) + load + unsigned_leb(EIP) + local_set(eip)
     code += hashed + constant(3) + operator("shl", 4) + local_set(slot)
     code += known + block_of("if") + constant(MISSING) + b"\x0f" + END
+    count = constant(0) + load + unsigned_leb(HASHED) + local_get(again) + operator("add", 4)
+    code += constant(0) + count + b"\x36\x02" + unsigned_leb(HASHED)
+    code += constant(1) + local_set(again)  # the first time nobody came from code
     code += local_get(slot) + load + unsigned_leb(JUMPS + 4)
     code += b"\x11\x00\x00" + local_set(reason)  # call what the table has there
     code += local_get(reason) + constant(DONE) + operator("eq", 4) + b"\x0d\x00" + END
     code += local_get(reason) + END
     missing = constant(MISSING) + END
-    imports = [("memory", b"\x02\x00\x01"), ("table", b"\x01\x70\x00" + unsigned_leb(_TABLE))]
-    bodies = [((I32, I32, I32), code), ((), missing)]
+    imports = [("memory", b"\x02\x00\x01"), TABLE]
+    bodies = [((I32,) * 4, code), ((), missing)]
     return module([((), (I32,))], imports, bodies, of_type=0, first=0)
 
 
@@ -113,10 +118,11 @@ class WasmHost:
         *,
         mmu: bool = True,
     ) -> None:
-        self.paged, self.asks = mmu, False
-        self._ram_bytes = ram_bytes
+        self._ram_bytes, self._mmu = ram_bytes, mmu
         self._wasmtime = wasmtime = _wasmtime()
-        self._engine = wasmtime.Engine()
+        config = wasmtime.Config()
+        config.wasm_tail_call = True
+        self._engine = wasmtime.Engine(config)
         self._store = wasmtime.Store(self._engine)
         pages = -(-(RAM + ram_bytes) // _WASM_PAGE)
         limits = wasmtime.Limits(pages, pages)
@@ -130,20 +136,30 @@ class WasmHost:
             wasmtime.Func(self._store, store_type, store),
             memory,
         ]
-        kind = wasmtime.TableType(wasmtime.ValType.funcref(), wasmtime.Limits(_TABLE, None))
+        kind = wasmtime.TableType(wasmtime.ValType.funcref(), wasmtime.Limits(FUNCTIONS, FUNCTIONS))
         self._table = wasmtime.Table(self._store, kind, None)
         exports = self._instance(driver(), [memory, self._table])
         self._run = exports["f0"]
         self._table.set(self._store, 0, exports["f1"])
-        self._free = list(range(_TABLE - 1, 0, -1))
+        self._free = list(range(FUNCTIONS - 1, 0, -1))
+        self._links = Links(self._write_link)
+        self._exits = list(range(_EXITS, 0, -1))  # numbers that are free
         self.forget_jumps()
 
     def _instance(self, code: bytes, imports: list[Any]) -> Any:
         module_ = self._wasmtime.Module(self._engine, code)
         return self._wasmtime.Instance(self._store, module_, imports).exports(self._store)
 
+    def _write_link(self, exit_: int, slot: int) -> None:
+        struct.pack_into("<I", self.view, LINKS + 4 * exit_, slot)
+
     def compile(
-        self, graph: Graph, needs: dict[Key, Needs], start: Key, first_recipe: int
+        self,
+        graph: Graph,
+        needs: dict[Key, Needs],
+        start: Key,
+        first_recipe: int,
+        purpose: Purpose | None = None,
     ) -> WasmFunction:
         """Make a region's code.
 
@@ -151,6 +167,8 @@ class WasmHost:
         ----------
         graph, needs, start, first_recipe
             As `WasmFunction` takes them.
+        purpose
+            What it will be run for.
 
         Returns
         -------
@@ -168,8 +186,13 @@ class WasmHost:
         >>> host.compile(graph, needs(graph), (0, 0), 1).recipes
         []
         """
-        way = Paged() if self.paged else Flat(self._ram_bytes, self.asks)
-        return WasmFunction(graph, needs, start, first_recipe, way)
+        purpose = purpose or Purpose(paged=self._mmu)
+        way = Paged() if purpose.paged else Flat(self._ram_bytes, purpose.asks)
+        exits = {}
+        if purpose.chains:
+            wanted = direct_exits(graph)[: len(self._exits)]
+            exits = {address: self._exits.pop() for address in wanted}
+        return WasmFunction(graph, needs, start, first_recipe, way, exits=exits, purpose=purpose)
 
     def install(self, function: WasmFunction) -> int:
         """Make a region's code ready to run.
@@ -200,11 +223,13 @@ class WasmHost:
         (True, 5)
         """
         if not self._free:
-            raise InvalidInputError("translations", _TABLE, f"at most {_TABLE - 1} at a time")
+            raise InvalidInputError("translations", FUNCTIONS, f"at most {FUNCTIONS - 1} at a time")
         slot = self._free.pop()
         imports = self._imports if function.way.asks else self._imports[-1:]
+        imports = [*imports, self._table] if function.exits else imports
         exports = self._instance(wasm_module([function]), imports)
         self._table.set(self._store, slot, exports["f0"])
+        self._links.add(slot, Exits(function.purpose.home, function.page, function.exits))
         return slot
 
     def remove(self, slot: int) -> None:
@@ -222,18 +247,21 @@ class WasmHost:
         >>> host = WasmHost(1 << 20, lambda address, size: -1, lambda address, size, value: 1)
         >>> host.remove(1)
         """
+        exits = self._links.remove(slot)
+        if exits is not None:
+            self._exits += exits.places.values()
         self._table.set(self._store, slot, None)
         self._free.append(slot)
 
     def jump_to(self, address: int, slot: int) -> None:
-        """Let the driver find a region at an address.
+        """Let the driver find a region at an address, and link exits that lead there.
 
         Parameters
         ----------
         address
             Of the guest.
         slot
-            Place in the table.
+            Place in the table; 0 if the address is to lead nowhere.
 
         Examples
         --------
@@ -244,9 +272,28 @@ class WasmHost:
         """
         at = JUMPS + 8 * ((address ^ address >> 12) % SLOTS)
         self.view[at : at + 8] = struct.pack("<II", address, slot)
+        if slot:
+            self._links.lead(address, slot)
+        else:
+            self._links.unlink(address)
+
+    def unlink(self, address: int) -> None:
+        """Undo links to an address: something better than WebAssembly is there.
+
+        Parameters
+        ----------
+        address
+            Of the guest.
+
+        Examples
+        --------
+        >>> host = WasmHost(1 << 20, lambda address, size: -1, lambda address, size, value: 1)
+        >>> host.unlink(0x1000)
+        """
+        self._links.unlink(address)
 
     def forget_jumps(self) -> None:
-        """Let the driver find nothing.
+        """Let the driver find nothing, and no exit lead to another page.
 
         Examples
         --------
@@ -256,6 +303,7 @@ class WasmHost:
         True
         """
         self.view[JUMPS : JUMPS + 8 * SLOTS] = bytes(8 * SLOTS)
+        self._links.forget()
 
     def knows(self, address: int) -> bool:  # noqa: ARG002 (its units are entered at their start)
         """Return whether it can go on in the middle of a unit.
