@@ -15,8 +15,8 @@ reach beyond it, whatever it computes, so a guest cannot get out.
               how often code went on in other code: along a link, and by the hash table; the host
               takes them back when code comes back
     KEPT      values for the recipe
-    LINKS     which function a direct exit leads to, by its slot; 0 if that is not known. The first
-              slot is always 0
+    LINKS     what code returns: reasons to come back, less than 0; then for each direct exit which
+              function it leads to, 0 if that is not known
     JUMPS     where translated code begins: by a hash of its address
     READ_TLB, WRITE_TLB
               per page: its linear address, and what to add to get to its bytes

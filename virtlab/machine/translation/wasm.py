@@ -77,8 +77,7 @@ def wasm_module(functions: Iterable[WasmFunction]) -> bytes:
     Returns
     -------
     bytes
-        It wants 'memory' of the VMM, if it asks 'load' and 'store' before, and if it goes on in
-        other functions by itself 'table' after.
+        It wants 'memory' of the VMM, and 'load' and 'store' before if it asks.
 
     Examples
     --------
@@ -90,10 +89,9 @@ def wasm_module(functions: Iterable[WasmFunction]) -> bytes:
     """
     functions = list(functions)
     bodies = [(function.locals, function.code) for function in functions]
-    wants = [_MEMORY, *[TABLE for function in functions if function.exits][:1]]
     if any(function.way.asks for function in functions):
-        return module([_REGION, *_ASKED], [*_ASK, *wants], bodies, of_type=0, first=2)
-    return module([_REGION], wants, bodies, of_type=0, first=0)
+        return module([_REGION, *_ASKED], [*_ASK, _MEMORY], bodies, of_type=0, first=2)
+    return module([_REGION], [_MEMORY], bodies, of_type=0, first=0)
 
 
 class WasmFunction(Edges):

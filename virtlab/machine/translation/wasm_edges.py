@@ -1,10 +1,11 @@
 """How a function of the wasm tier is entered, left, and goes on in the next one (S18).
 
-Cells are locals: loaded when the function is entered, stored when it is left. Where it is left by a
-direct exit, the exit's slot in `LINKS` says which function comes next, if that is known
-(`virtlab.machine.translation.links`): then a **tail call** goes there, which leaves nothing behind
-on the stack. The next function takes its instructions from what is left, as it always does. If the
-slot is empty the driver is asked.
+Cells are locals: loaded when the function is entered, stored when it is left. What it returns
+stands in a word of `LINKS`: the first words are why it came back, less than 0, or 0 if the driver
+has to look where to go on. Each direct exit has a word of its own: 0 at first, and once the exit is
+linked (`virtlab.machine.translation.links`) the number of the function that comes next, which the
+driver calls at once. A tail call from function to function would do without the driver, but took
+longer than even a look-up when measured, for all that wasmtime checks and keeps.
 """
 
 from __future__ import annotations
@@ -18,11 +19,9 @@ from virtlab.machine.translation.tiers import DONE
 from virtlab.machine.translation.wasm_code import (
     I32,
     I64,
-    block_of,
     constant,
     local_get,
     local_set,
-    local_tee,
     unsigned_leb,
 )
 from virtlab.machine.translation.wasm_values import END, operator
@@ -39,7 +38,6 @@ __all__ = ["Edges"]
 _LOAD = {1: b"\x2d\x00", 2: b"\x2f\x00", 4: b"\x28\x00", 8: b"\x29\x00"}
 _STORE = {1: b"\x3a\x00", 2: b"\x3b\x00", 4: b"\x36\x00", 8: b"\x37\x00"}
 _BR, _RETURN = b"\x0c", b"\x0f"
-_TAIL_CALL = b"\x13\x00\x00"  # return_call_indirect: a region's type, the only table
 
 
 class Edges:
@@ -52,8 +50,8 @@ class Edges:
     recipes
         For flags that it does not compute.
     exits
-        Numbers of its direct exits' slots, from 1, by the address they lead to; one that is not
-        here goes to the driver.
+        Which word of `LINKS` each of its direct exits has, by the address that it leads to; of one
+        that is not here the driver looks where to go on.
 
     Attributes
     ----------
@@ -66,9 +64,8 @@ class Edges:
     --------
     >>> from virtlab.machine.translation.lifting import Leave, Node
     >>> graph = {(0, 0): Node((0, 0), end=Leave(5))}
-    >>> edges = Edges(graph, [], {5: 1})
-    >>> 0x13 in edges.exit(), 0x13 in Edges(graph, [], {}).exit()
-    (True, False)
+    >>> Edges(graph, [], {5: 9}).leave(5, DONE, 0) == Edges(graph, [], {}).leave(5, 9, 0)
+    True
     """
 
     def __init__(self, graph: Graph, recipes: list[Recipe], exits: Mapping[int, int]) -> None:
@@ -80,8 +77,7 @@ class Edges:
         self.changed = {cell for node in graph.values() for cell in node.sets}
         most = max((len(recipe.leaves) for recipe in self.recipes), default=0)
         self.recipe, self.keeps = self.local(I32), [self.local(I64) for _ in range(most)]
-        self.reason, self.address, self.real = (self.local(I32) for _ in range(3))
-        self.link = self.local(I32) if exits else 0  # what an exit's slot is found by; 0 is empty
+        self.why, self.address, self.real = (self.local(I32) for _ in range(3))
 
     def local(self, kind: int) -> int:
         """Make a local.
@@ -145,7 +141,7 @@ class Edges:
         return b"".join(parts)
 
     def exit(self) -> bytes:
-        """Store what may have changed; go on in the next function, or return.
+        """Store what may have changed, and return.
 
         Returns
         -------
@@ -170,15 +166,8 @@ class Edges:
                 _to_memory(layout.KEPT + 8 * k, 8, local_get(keep))
                 for k, keep in enumerate(self.keeps)
             ]
-        go_on = self._go_on() if self.exits else b""
-        return b"".join(parts) + go_on + local_get(self.reason) + _RETURN + END
-
-    def _go_on(self) -> bytes:
-        """Go where the exit's slot says, if it says something."""
-        slot = local_get(self.link) + _LOAD[4] + unsigned_leb(layout.LINKS) + local_tee(self.link)
-        more = _from_memory(layout.CHAINED, 4) + constant(1) + operator("add", 4)
-        count = _to_memory(layout.CHAINED, 4, more)
-        return slot + block_of("if") + count + local_get(self.link) + _TAIL_CALL + END
+        word = local_get(self.why) + constant(2) + operator("shl", 4)
+        return b"".join(parts) + word + _LOAD[4] + unsigned_leb(layout.LINKS) + _RETURN + END
 
     def leave(self, address: int | bytes, reason: int, depth: int) -> bytes:
         """Go to where the function is left.
@@ -199,15 +188,15 @@ class Edges:
 
         Examples
         --------
-        >>> Edges({}, [], {}).leave(5, DONE, 0).hex()  # address, reason, out
+        >>> Edges({}, [], {}).leave(5, DONE, 0).hex()  # address, why, out
         '41052104410021030c00'
         """
-        code = address if isinstance(address, bytes) else constant(address)
-        code += local_set(self.address) + constant(reason) + local_set(self.reason)
+        why, code = reason, address if isinstance(address, bytes) else constant(address)
+        if reason == DONE and isinstance(address, int):
+            why = self.exits.get(address, reason)
+        code += local_set(self.address) + constant(why) + local_set(self.why)
         if self.recipes and reason == DONE:  # all flags are there
             code += constant(0) + local_set(self.recipe)
-        if reason == DONE and isinstance(address, int) and address in self.exits:
-            code += constant(4 * self.exits[address]) + local_set(self.link)
         return code + _BR + unsigned_leb(depth)
 
 

@@ -2,9 +2,9 @@
 
 All modules share one memory (`virtlab.machine.translation.layout`) and one table of functions. The
 driver is a module too: it looks up EIP in the hash table `JUMPS`, calls the function that the table
-has for it, and when that comes back looks up where to go next. Functions whose exits are linked
-(`virtlab.machine.translation.links`) go on in others without it. So a guest may run for long
-without Python; it comes back when a region is missing, or something has to be interpreted.
+has for it, and when that comes back looks up where to go next; or it calls what a linked exit leads
+to (`virtlab.machine.translation.links`). So a guest may run for long without Python; it comes back
+when a region is missing, or something has to be interpreted.
 
 Needs `wasmtime`, of the extra `machine`.
 """
@@ -15,9 +15,9 @@ import ctypes
 import struct
 from typing import TYPE_CHECKING, Any
 
-from virtlab.machine.translation.layout import EIP, HASHED, JUMPS, LINKS, RAM, SLOTS
+from virtlab.machine.translation.layout import CHAINED, EIP, HASHED, JUMPS, LINKS, RAM, SLOTS
 from virtlab.machine.translation.links import Exits, Links, direct_exits
-from virtlab.machine.translation.tiers import DONE, MISSING, Purpose
+from virtlab.machine.translation.tiers import DONE, EMPTY, FAULT, MISSING, SLICE, Purpose
 from virtlab.machine.translation.wasm import FUNCTIONS, TABLE, WasmFunction, wasm_module
 from virtlab.machine.translation.wasm_code import (
     I32,
@@ -25,6 +25,7 @@ from virtlab.machine.translation.wasm_code import (
     constant,
     local_get,
     local_set,
+    local_tee,
     module,
     unsigned_leb,
 )
@@ -41,7 +42,10 @@ if TYPE_CHECKING:
 __all__ = ["WasmHost", "driver"]
 
 _WASM_PAGE = 65536
-_EXITS = (JUMPS - LINKS) // 4 - 1  # that can be linked at a time; others go by the hash table
+_LOAD, _STORE, _BR, _BR_IF = b"\x28\x02", b"\x36\x02", b"\x0c", b"\x0d"
+_CALL_TABLE = b"\x11\x00\x00"  # what the table has there
+_REASONS = (DONE, FAULT, EMPTY, MISSING, SLICE)
+_WORDS = (JUMPS - LINKS) // 4  # what is left by the reasons is for exits
 
 
 def driver() -> bytes:
@@ -57,26 +61,40 @@ def driver() -> bytes:
     >>> driver()[:4]
     b'\x00asm'
     """
-    eip, slot, reason, again = range(4)
+    eip, slot, next_, found, called = range(5)
     hashed = local_get(eip) + constant(12) + operator("shr_u", 4) + local_get(eip)
     hashed += operator("xor", 4) + constant(SLOTS - 1) + operator("and", 4)
-    load = b"\x28\x02"
-    known = local_get(slot) + load + unsigned_leb(JUMPS) + local_get(eip) + operator("ne", 4)
-    code = block_of("loop")
-    code += constant(0) + load + unsigned_leb(EIP) + local_set(eip)
+    other = local_get(slot) + _LOAD + unsigned_leb(JUMPS) + local_get(eip) + operator("ne", 4)
+    code = block_of("block") + block_of("loop")
+    code += constant(0) + _LOAD + unsigned_leb(EIP) + local_set(eip)
     code += hashed + constant(3) + operator("shl", 4) + local_set(slot)
-    code += known + block_of("if") + constant(MISSING) + b"\x0f" + END
-    count = constant(0) + load + unsigned_leb(HASHED) + local_get(again) + operator("add", 4)
-    code += constant(0) + count + b"\x36\x02" + unsigned_leb(HASHED)
-    code += constant(1) + local_set(again)  # the first time nobody came from code
-    code += local_get(slot) + load + unsigned_leb(JUMPS + 4)
-    code += b"\x11\x00\x00" + local_set(reason)  # call what the table has there
-    code += local_get(reason) + constant(DONE) + operator("eq", 4) + b"\x0d\x00" + END
-    code += local_get(reason) + END
-    missing = constant(MISSING) + END
+    code += other + block_of("if") + constant(-MISSING) + local_set(next_) + _BR + b"\x02" + END
+    code += _more(found) + local_get(slot) + _LOAD + unsigned_leb(JUMPS + 4) + local_set(next_)
+    called_one = local_get(next_) + _CALL_TABLE + local_tee(next_)
+    code += block_of("loop") + _more(called) + constant(0) + called_one + operator("lt_s", 4)
+    code += _BR_IF + b"\x00" + END  # along a link
+    code += local_get(next_) + constant(DONE) + operator("eq", 4) + _BR_IF + b"\x00" + END + END
+    code += _count(CHAINED, local_get(called) + local_get(found) + operator("sub", 4))
+    ever = (
+        local_get(found) + constant(0) + operator("ne", 4)
+    )  # nobody came from code the first time
+    code += _count(HASHED, local_get(found) + ever + operator("sub", 4))
+    code += constant(0) + local_get(next_) + operator("sub", 4) + END
+    missing = constant(-MISSING) + END
+    bodies = [((I32,) * 5, code), ((), missing)]
     imports = [("memory", b"\x02\x00\x01"), TABLE]
-    bodies = [((I32,) * 4, code), ((), missing)]
     return module([((), (I32,))], imports, bodies, of_type=0, first=0)
+
+
+def _more(local: int) -> bytes:
+    """Count one."""
+    return local_get(local) + constant(1) + operator("add", 4) + local_set(local)
+
+
+def _count(offset: int, more: bytes) -> bytes:
+    """Add to what is counted in memory."""
+    before = constant(0) + _LOAD + unsigned_leb(offset)
+    return constant(0) + before + more + operator("add", 4) + _STORE + unsigned_leb(offset)
 
 
 class WasmHost:
@@ -120,9 +138,7 @@ class WasmHost:
     ) -> None:
         self._ram_bytes, self._mmu = ram_bytes, mmu
         self._wasmtime = wasmtime = _wasmtime()
-        config = wasmtime.Config()
-        config.wasm_tail_call = True
-        self._engine = wasmtime.Engine(config)
+        self._engine = wasmtime.Engine()
         self._store = wasmtime.Store(self._engine)
         pages = -(-(RAM + ram_bytes) // _WASM_PAGE)
         limits = wasmtime.Limits(pages, pages)
@@ -143,7 +159,9 @@ class WasmHost:
         self._table.set(self._store, 0, exports["f1"])
         self._free = list(range(FUNCTIONS - 1, 0, -1))
         self._links = Links(self._write_link)
-        self._exits = list(range(_EXITS, 0, -1))  # numbers that are free
+        self._exits = list(range(_WORDS - 1, len(_REASONS) - 1, -1))  # words that are free
+        for reason in _REASONS:
+            self._write_link(reason, -reason)
         self.forget_jumps()
 
     def _instance(self, code: bytes, imports: list[Any]) -> Any:
@@ -151,7 +169,7 @@ class WasmHost:
         return self._wasmtime.Instance(self._store, module_, imports).exports(self._store)
 
     def _write_link(self, exit_: int, slot: int) -> None:
-        struct.pack_into("<I", self.view, LINKS + 4 * exit_, slot)
+        struct.pack_into("<i", self.view, LINKS + 4 * exit_, slot)
 
     def compile(
         self,
@@ -226,7 +244,6 @@ class WasmHost:
             raise InvalidInputError("translations", FUNCTIONS, f"at most {FUNCTIONS - 1} at a time")
         slot = self._free.pop()
         imports = self._imports if function.way.asks else self._imports[-1:]
-        imports = [*imports, self._table] if function.exits else imports
         exports = self._instance(wasm_module([function]), imports)
         self._table.set(self._store, slot, exports["f0"])
         self._links.add(slot, Exits(function.purpose.home, function.page, function.exits))
