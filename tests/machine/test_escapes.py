@@ -21,6 +21,7 @@ from virtlab.machine.translation.layout import (
     ANSWERED,
     JUMPS,
     LIMITS,
+    LINKS,
     PORT_MAP,
     RAM,
     READ_TLB,
@@ -34,7 +35,7 @@ from virtlab.machine.translation.port_map import PortMap
 CODE, MIB = 0x10000, 1 << 20
 END = RandomBlocks.RAM_MIB * MIB  # of RAM
 TOP = 1 << 32
-UNUSED = slice(0x2000, JUMPS)  # of the buffer before RAM: canaries live there
+UNUSED = slice(0x2000, LINKS)  # of the buffer before RAM: canaries live there
 CANARY = b"\xa5\x5a" * ((UNUSED.stop - UNUSED.start) // 2)
 
 # Each three times, in a loop that EDI counts; the address is in EAX.

@@ -102,6 +102,9 @@ def test_what_the_translator_never_writes_is_refused() -> None:
         read_module(made)
 
 
+_RETURN = " (return (i32.load offset=9216 (i32.shl (i32.const {}) (i32.const 2))))"
+
+
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
@@ -114,9 +117,14 @@ def test_what_the_translator_never_writes_is_refused() -> None:
         ("(local.set 0 (i32.const -1000000))", "ecx = 0xfff0bdc0"),
         ("(if (local.get 0) (then (local.set 0 (i32.const 1))))", "if ecx: ecx = 1"),
         (
-            "(i32.store offset=644 (i32.const 0) (i32.const 4096)) (return (i32.const 1))",
+            "(i32.store offset=644 (i32.const 0) (i32.const 4096))" + _RETURN.format(1),
             "leave FAULT at 0x1000",
         ),
+        (
+            "(i32.store offset=644 (i32.const 0) (i32.const 4096))" + _RETURN.format(9),
+            "leave along link 9 to 0x1000",
+        ),
+        ("(return (i32.load offset=9216 (local.get 0)))", "return mem32[ecx + 9216]"),
         ("(loop (br_if 0 (i32.lt_s (local.get 0) (i32.const 9))))", "if ecx <s 9: goto next"),
     ],
 )

@@ -231,10 +231,8 @@ class Translator:
             self._at_entry = True
         done = budget - int(struct.unpack_from("<i", view, LEFT)[0])
         self.processor.instructions += done
-        self.counts["entries"] += 1
-        self.counts["instructions"] += done
-        went = struct.unpack_from("<II", view, CHAINED)
-        self.counts.update(chained=went[0], hashed=went[1])
+        chained, hashed = struct.unpack_from("<II", view, CHAINED)
+        self.counts.update(entries=1, instructions=done, chained=chained, hashed=hashed)
         view[CHAINED : CHAINED + 8] = bytes(8)
         return reason, done
 

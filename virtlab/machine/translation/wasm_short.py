@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from virtlab.machine.registers import FLAGS, GENERAL
 from virtlab.machine.translation import layout
-from virtlab.machine.translation.tiers import DONE, EMPTY, FAULT
+from virtlab.machine.translation.tiers import DONE, EMPTY, FAULT, SLICE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -282,13 +282,13 @@ class _Writer:
 
     def _leave(self, body: Sequence[Term]) -> str:
         """Write what stores all that has changed, and returns, as one word."""
-        reason = body[-1].args[0]
-        known = _REASONS.get(reason.values[0]) if reason.name == "i32.const" else None
-        places = [one for one in body[:-1] if _fixed(one) == layout.EIP]
-        to = ""
-        if places:
-            to = f" at {self.address(places[-1].args[1])}"
-        return f"leave {known or self.expression(reason)}{to}"
+        why = body[-1].args[0].args[0].args[0]  # which word of the links it returns
+        number = why.values[0] if why.name == "i32.const" else -1
+        places = [one.args[1] for one in body[:-1] if _fixed(one) == layout.EIP]
+        to = f" at {self.address(places[-1])}" if places else ""
+        if number > SLICE:
+            return f"leave along link {number}{to.replace(' at ', ' to ')}"
+        return f"leave {_REASONS.get(number) or self.expression(why)}{to}"
 
     def _access(self, before: Sequence[Term], term: Term, depth: int) -> Line:
         """Write an access to the guest's memory, which is a look into the TLB first, as one."""
@@ -375,7 +375,7 @@ def _end_of_leaving(body: Sequence[Term], at: int) -> int:
 def _reaches_ram(term: Term) -> bool:
     if ".load" not in term.name and ".store" not in term.name:
         return False
-    return term.values[0] < layout.JUMPS and term.args[0].name != "i32.const"
+    return term.values[0] < layout.LINKS and term.args[0].name != "i32.const"
 
 
 def _access_after(body: Sequence[Term], at: int, uses: Counter[int]) -> int | None:
