@@ -13,7 +13,8 @@ In the order in which code goes through it:
     liveness   flags that nobody reads are not computed; recipes, in case somebody looks after all
     control    the graph as loops and blocks
     wasm       code: locals for registers, a software TLB for memory, exact counts of instructions
-               (`wasm_node`: a node's values; `wasm_values`: each operation; `wasm_code`: bytes)
+               (`wasm_node`: a node's values; `wasm_values`: each operation; `wasm_edges`: how it
+               is entered and left; `wasm_code`: bytes)
     wasm_host  memory, table and driver, in wasmtime
     python     the same as Python to be read (`python_node`, `python_plan`: statements of a node;
                `python_values`, `python_conditions`: expressions; `python_control`,
@@ -25,6 +26,7 @@ In the order in which code goes through it:
     llvm_host  finds hot code and has it compiled in another thread (`llvm_region`: what is known of
                a unit; `llvm_code`: llvmlite; `llvm_driver`: what calls code); others go to
                `wasm_host`
+    links      which exit leads straight to which unit
     cache      what was translated, by address and page; what has to go
     tlb        fills the tables that translated code looks pages up in
     translator the loop that decides: look up, translate, or let the interpreter do a step
