@@ -77,7 +77,7 @@ class Edges:
         self.changed = {cell for node in graph.values() for cell in node.sets}
         most = max((len(recipe.leaves) for recipe in self.recipes), default=0)
         self.recipe, self.keeps = self.local(I32), [self.local(I64) for _ in range(most)]
-        self.why, self.address, self.real = (self.local(I32) for _ in range(3))
+        self.reason, self.address, self.real = (self.local(I32) for _ in range(3))
 
     def local(self, kind: int) -> int:
         """Make a local.
@@ -166,7 +166,7 @@ class Edges:
                 _to_memory(layout.KEPT + 8 * k, 8, local_get(keep))
                 for k, keep in enumerate(self.keeps)
             ]
-        word = local_get(self.why) + constant(2) + operator("shl", 4)
+        word = local_get(self.reason) + constant(2) + operator("shl", 4)
         return b"".join(parts) + word + _LOAD[4] + unsigned_leb(layout.LINKS) + _RETURN + END
 
     def leave(self, address: int | bytes, reason: int, depth: int) -> bytes:
@@ -194,7 +194,7 @@ class Edges:
         why, code = reason, address if isinstance(address, bytes) else constant(address)
         if reason == DONE and isinstance(address, int):
             why = self.exits.get(address, reason)
-        code += local_set(self.address) + constant(why) + local_set(self.why)
+        code += local_set(self.address) + constant(why) + local_set(self.reason)
         if self.recipes and reason == DONE:  # all flags are there
             code += constant(0) + local_set(self.recipe)
         return code + _BR + unsigned_leb(depth)
