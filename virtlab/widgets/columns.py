@@ -109,7 +109,7 @@ def title_of(listing: Listing) -> str:
     --------
     >>> from virtlab.machine.translation.listing import listing
     >>> from virtlab.machine.translation.listing_rows import program_of
-    >>> title_of(listing(program_of(bytes.fromhex("ee f4"))))
+    >>> title_of(listing(program_of(bytes.fromhex("66ef f4"))))
     '0x1000: nothing to translate, 2 instructions for the VMM'
     """
     n = listing.summary()
@@ -141,8 +141,8 @@ def alt_of(listing: Listing) -> str:
     --------
     >>> from virtlab.machine.translation.listing import listing
     >>> from virtlab.machine.translation.listing_rows import program_of
-    >>> alt_of(listing(program_of(bytes.fromhex("ee f4"))))[-63:]
-    'Control: none. For the VMM: OUT DX,AL at 0x1000, HLT at 0x1001.'
+    >>> alt_of(listing(program_of(bytes.fromhex("66ef f4"))))[-63:]
+    'Control: none. For the VMM: OUT DX,AX at 0x1000, HLT at 0x1002.'
     """
 
     def those(kind: str) -> str:
