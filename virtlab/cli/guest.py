@@ -56,7 +56,7 @@ def run(
     tier: Annotated[
         str,
         typer.Option(
-            help="'interpreter'; or translated, and faster: 'python' (50 times), 'wasm', 'llvm'."
+            help="'interpreter'; or translated, and faster: 'python' (40 times), 'wasm', 'llvm'."
         ),
     ] = "interpreter",
     stats: Annotated[
