@@ -114,7 +114,8 @@ def _pieces(computer: Computer, seconds: float, most: int) -> dict[int, float]:
     while True:
         ended = computer.run(size).ended
         before, spent = spent, time.process_time() - begun
-        found[computer.processor.instructions] = spent
+        if ended == "limit" or not found:  # its end is new code, which would count as slow
+            found[computer.processor.instructions] = spent
         too_long = spent + 2 * (spent - before) > seconds
         if ended != "limit" or too_long or computer.processor.instructions >= most:
             return found

@@ -28,7 +28,7 @@ class Curve:
     name
         Of the tier, or of what was left out.
     instructions, seconds
-        By then, at the end of each piece.
+        By then, at the end of each piece; not of the last one if the program ended in it.
     translations
         Made in the whole run.
     counts
