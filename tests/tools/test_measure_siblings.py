@@ -56,7 +56,7 @@ def test_a_short_run_writes_both_files(
 ) -> None:
     monkeypatch.setattr(measure_siblings, "KINDS", ("compute", "self-modifying"))
     cpus = [str(cpu) for cpu in CPUS[:2]]
-    line = ["x", str(tmp_path), "--cpus", *cpus, "--repeats", "1", "--seconds", "0.05"]
+    line = ["x", str(tmp_path), "--cpus", *cpus, "--repeats", "1", "--seconds", "0.2"]
     monkeypatch.setattr(sys, "argv", line)
     assert measure_siblings.main() == 0
     frame = pd.read_csv(tmp_path / "siblings.csv", keep_default_na=False)
