@@ -24,6 +24,7 @@ from virtlab.machine.translation.wasm_code import (
     local_set,
     unsigned_leb,
 )
+from virtlab.machine.translation.wasm_memory import LOAD, STORE
 from virtlab.machine.translation.wasm_values import END, operator
 
 if TYPE_CHECKING:
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Edges"]
 
-_LOAD = {1: b"\x2d\x00", 2: b"\x2f\x00", 4: b"\x28\x00", 8: b"\x29\x00"}
-_STORE = {1: b"\x3a\x00", 2: b"\x3b\x00", 4: b"\x36\x00", 8: b"\x37\x00"}
 _BR, _RETURN = b"\x0c", b"\x0f"
 
 
@@ -167,7 +166,7 @@ class Edges:
                 for k, keep in enumerate(self.keeps)
             ]
         word = local_get(self.reason) + constant(2) + operator("shl", 4)
-        return b"".join(parts) + word + _LOAD[4] + unsigned_leb(layout.LINKS) + _RETURN + END
+        return b"".join(parts) + word + LOAD[4] + unsigned_leb(layout.LINKS) + _RETURN + END
 
     def leave(self, address: int | bytes, reason: int, depth: int) -> bytes:
         """Go to where the function is left.
@@ -210,8 +209,8 @@ def _cells_of(graph: Graph) -> set[Var]:
 
 
 def _from_memory(offset: int, size: int) -> bytes:
-    return constant(0) + _LOAD[size] + unsigned_leb(offset)
+    return constant(0) + LOAD[size] + unsigned_leb(offset)
 
 
 def _to_memory(offset: int, size: int, value: bytes) -> bytes:
-    return constant(0) + value + _STORE[size] + unsigned_leb(offset)
+    return constant(0) + value + STORE[size] + unsigned_leb(offset)

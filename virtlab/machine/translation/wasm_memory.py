@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
     New = Callable[[int], int]
 
-__all__ = ["Flat", "Paged", "Reach", "Way", "load_code", "store_code"]
+__all__ = ["LOAD", "STORE", "Flat", "Paged", "Reach", "Way", "load_code", "store_code"]
 
-_LOAD = {1: b"\x2d\x00", 2: b"\x2f\x00", 4: b"\x28\x00", 8: b"\x29\x00"}
-_STORE = {1: b"\x3a\x00", 2: b"\x3b\x00", 4: b"\x36\x00", 8: b"\x37\x00"}
+LOAD = {1: b"\x2d\x00", 2: b"\x2f\x00", 4: b"\x28\x00", 8: b"\x29\x00"}
+STORE = {1: b"\x3a\x00", 2: b"\x3b\x00", 4: b"\x36\x00", 8: b"\x37\x00"}
 _I32_LOAD = b"\x28\x02"
 _BR_IF, _CALL = b"\x0d", b"\x10"
 
@@ -211,7 +211,7 @@ def load_code(way: Way, where: bytes, size: int, result: int, wide: int, new: Ne
     '2000220141fdff3f4f0d0020012800808094022102'
     """
     reach = way.reach(where, size, new, write=False)
-    hit = reach.place + _LOAD[size] + unsigned_leb(reach.offset) + local_set(result)
+    hit = reach.place + LOAD[size] + unsigned_leb(reach.offset) + local_set(result)
     if not way.asks:
         return reach.miss + _BR_IF + b"\x00" + hit
     asked = local_get(reach.address) + constant(size) + _CALL + unsigned_leb(0)
@@ -248,7 +248,7 @@ def store_code(way: Way, where: bytes, size: int, value: bytes, kept: int, new: 
     30
     """
     reach = way.reach(where, size, new, write=True)
-    stored = _STORE[size] + unsigned_leb(reach.offset)
+    stored = STORE[size] + unsigned_leb(reach.offset)
     if not way.asks:
         return reach.miss + _BR_IF + b"\x00" + reach.place + value + stored
     wide = local_get(kept) + (b"" if size == 8 else b"\xad")
