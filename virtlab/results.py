@@ -8,7 +8,6 @@ three things: `to_frame` (tidy rows), `summary` (the numbers a slide would show)
 
 from __future__ import annotations
 
-import html
 import math
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
@@ -81,11 +80,13 @@ def table_html(
     <tbody><tr><td style="text-align:left">VM1</td>\
 <td style="text-align:right">53.33</td></tr></tbody></table>
     """
+    from html import escape
+
     import numpy as np
 
     def cell(value: object) -> str:
         if not isinstance(value, float | np.floating):
-            return html.escape(str(value))
+            return escape(str(value))
         if isinstance(number_format, str):
             return format(value, number_format)
         return number_format(float(value))
@@ -149,4 +150,6 @@ class Result(ABC):
 
     def _repr_html_(self) -> str:
         """Show the sentences and the rows in a notebook."""
-        return f"<p>{html.escape(self.explain())}</p>\n{table_html(self.to_frame())}"
+        from html import escape
+
+        return f"<p>{escape(self.explain())}</p>\n{table_html(self.to_frame())}"

@@ -165,7 +165,8 @@ def test_a_result_in_words_and_numbers() -> None:
 
 
 def test_a_computer_loads_nothing_that_it_can_do_without() -> None:
-    heavy = ("numpy", "pandas", "tqdm", "matplotlib", "wasmtime", "llvmlite")
+    heavy = ["numpy", "pandas", "tqdm", "matplotlib", "wasmtime", "llvmlite"]
+    heavy += ["virtlab.machine.translation.translator", "virtlab.machine.translation.lifting"]
     code = (
         "import sys; from virtlab.machine.computer import Computer; c = Computer(2, history=0); "
         "c.load_code(bytes.fromhex('b001 e6f4')); assert c.run().ended == 'exit'; "

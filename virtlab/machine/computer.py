@@ -42,7 +42,6 @@ from virtlab.machine.registers import SIZE, Registers
 from virtlab.machine.running import run
 from virtlab.machine.start import MachineCode, start
 from virtlab.machine.translation.layout import RAM
-from virtlab.machine.translation.translator import translator_for
 from virtlab.machine.traps import deliver_trap, software_interrupt
 from virtlab.validate import InvalidInputError, integer
 
@@ -54,6 +53,7 @@ if TYPE_CHECKING:
     from virtlab.machine.guest_run import GuestRun
     from virtlab.machine.start import Program
     from virtlab.machine.translation.passes import Passes
+    from virtlab.machine.translation.translator import Translator
 
 __all__ = ["Computer"]
 
@@ -132,7 +132,7 @@ class Computer:
         mmu: bool = True,
     ) -> None:
         size = integer("ram_mib", ram_mib, minimum=1, maximum=3072) << 20
-        self.translator = translator_for(tier, size, history, passes, mmu=mmu)
+        self.translator = _translator(tier, size, history, passes, mmu=mmu)
         data = None if self.translator is None else self.translator.host.view
         self.memory = Memory(size, None if data is None else data[RAM:])
         self.bus = Bus()
@@ -386,3 +386,13 @@ class Computer:
         'limit'
         """
         return run(self, max_instructions, progress=progress, console=console)
+
+
+def _translator(
+    tier: str, ram_bytes: int, history: int, passes: Passes | None, *, mmu: bool
+) -> Translator | None:
+    if tier == "interpreter":  # whose runs are often shorter than to load all of the translator is
+        return None
+    from virtlab.machine.translation.translator import translator_for
+
+    return translator_for(tier, ram_bytes, history, passes, mmu=mmu)

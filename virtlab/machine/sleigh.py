@@ -11,7 +11,6 @@ Source: Ghidra's P-Code Reference Manual; its user-defined operations are those 
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from virtlab.machine.pcode import CONST, RAM, REGISTER, UNIQUE, Op, Var
@@ -52,8 +51,11 @@ def _context() -> Any:
     the descriptions of all processors takes as long again.
     """
     pypcode = _pypcode()
-    found = Path(pypcode.SPECFILES_DIR, "x86", "data", "languages", "x86.ldefs")
-    languages = pypcode.Arch("x86", str(found)).languages if found.exists() else ()
+    try:
+        found = f"{pypcode.SPECFILES_DIR}/x86/data/languages/x86.ldefs"
+        languages = pypcode.Arch("x86", found).languages
+    except FileNotFoundError:
+        languages = ()
     mine = [language for language in languages if language.id == _LANGUAGE]
     return pypcode.Context(mine[0] if mine else _LANGUAGE)
 
