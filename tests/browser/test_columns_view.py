@@ -104,6 +104,26 @@ def test_nothing_jumps_when_another_row_is_chosen(show: Shows, app: ColumnsApp, 
 
 
 @pytest.mark.parametrize("width", [960, 380])
+def test_assembly_stands_in_its_column_and_all_of_it_below(
+    show: Shows, app: ColumnsApp, width: int
+) -> None:
+    pytest.importorskip("llvmlite")
+    app.set(tier="assembly")
+    page = show(app.view, width)
+    page.locator(".row", has_text="IDIV ESI").click()
+    lines = page.locator(".virtlab-columns-detail").inner_text()
+    assert re.search(r"^ *\d+  idiv   \w+$", lines, re.MULTILINE)
+    assert "jumps say it" in page.locator(".virtlab-columns-legend").inner_text()
+    page.locator("summary").click()
+    page.wait_for_function("model.get('opened')")
+    app.view.opened = True
+    take(page, app)
+    assert page.locator(".virtlab-columns-whole pre").inner_text().strip().startswith(".intel")
+    assert min(page.evaluate(_SIZES)) >= 14
+    assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
+
+
+@pytest.mark.parametrize("width", [960, 380])
 def test_text_can_be_read_from_the_back(show: Shows, app: ColumnsApp, width: int) -> None:
     page = show(app.view, width)
     assert min(page.evaluate(_SIZES)) >= 14

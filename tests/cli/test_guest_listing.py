@@ -61,6 +61,25 @@ def test_without_a_pass(virtlab: Virtlab) -> None:
     assert (with_it["units"], units["units"]) == (1, 5)
 
 
+def test_the_processors_own_code(virtlab: Virtlab) -> None:
+    pytest.importorskip("llvmlite")
+    arguments = (ISPRIME, "--start", "isPrime", "--tier", "assembly")
+    status, out, _ = virtlab(*arguments, "--side-by-side", "--width", "130")
+    assert status == 0
+    assert out.splitlines()[0].endswith("assembly")
+    assert "idiv" in out
+    assert ".intel_syntax noprefix" in virtlab(*arguments, "--whole")[1]
+
+
+def test_all_the_code_of_a_unit(virtlab: Virtlab) -> None:
+    _, out, _ = virtlab(ISPRIME, "--start", "isPrime", "--whole")
+    assert out.startswith("(module\n")
+    told = json.loads(virtlab(ISPRIME, "--start", "isPrime", "--whole", "--json")[1])
+    assert told == {"tier": "wasm", "code": out.removesuffix("\n")}
+    _, ir, _ = virtlab(ISPRIME, "--start", "isPrime", "--whole", "--tier", "llvm")
+    assert ir.startswith("define i32 @region(ptr %base)")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -16,7 +16,7 @@ from virtlab.machine.image import load
 from virtlab.machine.pcode import COMPUTED, CONST, REGISTER
 from virtlab.machine.registers import SIZE
 from virtlab.machine.translation.lifting import CELLS
-from virtlab.machine.translation.listing import listing, program_bytes
+from virtlab.machine.translation.listing import listing, program_bytes, unit_code
 from virtlab.machine.translation.listing_rows import CLASSES, program_of
 from virtlab.machine.translation.listing_text import one_column, side_by_side
 from virtlab.machine.translation.passes import Passes
@@ -267,3 +267,17 @@ def test_the_python_column_is_the_functions_source() -> None:
     assert "while True:" in [line.strip() for line in lines]
     assert found.rows[0].lines[-1] == "ecx = 7"
     assert not any(line.lstrip().startswith("#") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("tier", "wanted"),
+    [
+        ("python", "def at_00100218("),
+        ("wasm", "(module\n (type (func (result i32)))"),
+        ("llvm", "define i32 @region(ptr %base)"),
+    ],
+)
+def test_all_the_code_of_a_unit_can_be_had(tier: str, wanted: str) -> None:
+    image = load(guest("isprime").path(), RAM)
+    assert unit_code(image, "isPrime", tier=tier).startswith(wanted)
+    assert unit_code(program_of(b"\xf4"), tier=tier) == ""  # HLT is for the VMM

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import pytest
 
 from virtlab.machine.registers import FLAGS
@@ -115,3 +117,28 @@ def test_where_nothing_runs_there_is_a_table() -> None:
 def test_a_control_that_is_not_there() -> None:
     with pytest.raises(InvalidInputError, match="control = 'flag'"):
         columns().set(flag=False)
+
+
+def test_all_the_code_is_written_only_if_somebody_wants_to_see_it() -> None:
+    app = columns("isPrime")
+    assert app.view.whole == ""
+    app.view.opened = True
+    assert app.view.whole.startswith("(module")
+    app.set(tier="python")
+    assert app.view.whole.startswith("def at_00100218(")
+    app.controls["code"].typed = "f4"
+    assert app.view.whole == ""
+    app.view.opened = False
+    app.set(function="Fibonacci")
+    assert app.view.whole == ""
+
+
+def test_what_llvm_makes_of_it_is_a_choice() -> None:
+    app = columns("isPrime").set(tier="assembly")
+    lines = [line for row in app.view.rows for line in row["lines"]]
+    if find_spec("llvmlite") is None:
+        assert lines[0].startswith("no assembly: llvmlite")
+        return
+    assert any(line.split()[1:2] == ["idiv"] for line in lines)
+    assert app.view.counts["bytes"] > 0
+    assert "assembly in columns" in app.view.alt

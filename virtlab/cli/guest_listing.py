@@ -30,7 +30,20 @@ def disassemble(
         bool,
         typer.Option("--side-by-side", help="Beside it p-code and translated code."),
     ] = False,
-    tier: Annotated[str, typer.Option(help="What it is translated to.")] = "wasm",
+    tier: Annotated[
+        str,
+        typer.Option(
+            metavar="TIER",
+            help="What it is translated to: wasm, python, llvm (what LLVM gets) or assembly (what "
+            "LLVM makes of it, for x86-64).",
+        ),
+    ] = "wasm",
+    whole: Annotated[
+        bool,
+        typer.Option(
+            "--whole", help="Instead, all the code of the unit that begins there: as WAT, if wasm."
+        ),
+    ] = False,
     without: Annotated[
         list[str] | None,
         typer.Option(
@@ -53,7 +66,7 @@ def disassemble(
     compute them.
     """
     from virtlab.machine.image import load
-    from virtlab.machine.translation.listing import listing
+    from virtlab.machine.translation.listing import listing, unit_code
     from virtlab.machine.translation.listing_text import one_column, side_by_side
     from virtlab.machine.translation.passes import Passes
 
@@ -63,6 +76,10 @@ def disassemble(
         raise InvalidInputError("--without", unknown[0], f"one of {', '.join(_PASSES)}")
     off: dict[str, Any] = dict.fromkeys(without or [], False)
     passes = Passes(**off, most=unit)
+    if whole:
+        text = unit_code(load(file, _RAM_BYTES), start, passes, tier)
+        typer.echo(json.dumps({"tier": tier, "code": text}) if as_json else text)
+        return
     found = listing(load(file, _RAM_BYTES), start, passes, tier=tier, most=most)
     if as_json:
         typer.echo(json.dumps(found.to_json(), ensure_ascii=False))

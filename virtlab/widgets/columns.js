@@ -6,6 +6,12 @@ const NARROW_PX = 600; // as in virtlab.plots.style
 const MIDDLE_PX = 880; // with less, bytes and operands go on below themselves
 const LINES = 4; // of translated code that a row has room for; of p-code a few more
 const SVG = "http://www.w3.org/2000/svg";
+const LANGUAGES = {
+  wasm: "WebAssembly's text format (WAT)",
+  python: "Python",
+  llvm: "LLVM's representation",
+  assembly: "an assembler's text",
+};
 const MARKS = { done: "", "put off": "~", dead: "×" };
 const WORDS = {
   IDENT: "IDENT: does in the cache what it says",
@@ -37,6 +43,14 @@ class Columns {
     this.arcs.setAttribute("aria-hidden", "true");
     this.box.appendChild(this.arcs);
     this.detail = element("div", "virtlab-columns-detail", root, { role: "region", "aria-label": "The chosen row in full" });
+    this.fold = element("details", "virtlab-columns-whole", root);
+    this.summary = element("summary", "", this.fold);
+    this.whole = element("pre", "", this.fold, { tabindex: "0" });
+    this.fold.addEventListener("toggle", () => {
+      if (this.model.get("opened") === this.fold.open) return;
+      this.model.set("opened", this.fold.open);
+      this.model.save_changes();
+    });
     this.table.addEventListener("keydown", (event) => this.key(event));
     this.table.addEventListener("click", (event) => {
       const row = event.target.closest("[data-row]");
@@ -52,6 +66,9 @@ class Columns {
       words(one, "flag", "CF").dataset.state = state;
       words(one, "", text);
     }
+    this.numbers = element("span", "", this.legend);
+    words(this.numbers, "flag", "25");
+    words(this.numbers, "", "where a line stands; jumps say it");
   }
 
   // --- the rows -------------------------------------------------------------------------------
@@ -149,6 +166,13 @@ class Columns {
     for (const text of row.lines) element("div", "line", right).textContent = text;
   }
 
+  drawWhole() {
+    const tier = this.model.get("tier");
+    this.numbers.hidden = tier !== "assembly";
+    this.summary.textContent = `All the code of the first unit: ${LANGUAGES[tier] ?? tier}`;
+    this.whole.textContent = this.model.get("whole");
+  }
+
   drawBar() {
     const counts = this.model.get("counts");
     this.bar.replaceChildren();
@@ -208,6 +232,7 @@ class Columns {
     this.drawBar();
     this.drawTable();
     this.mark(false);
+    this.drawWhole();
     this.root.dataset.version = String(this.model.get("version"));
   }
 
@@ -227,7 +252,9 @@ function render({ model, el }) {
   const follow = () => view.draw();
   const chosen = () => view.mark(false);
   model.on("change:version", follow);
+  const whole = () => view.drawWhole();
   model.on("change:chosen", chosen);
+  model.on("change:whole", whole);
   const observer = new ResizeObserver(() => view.resize());
   observer.observe(view.root);
   view.draw();
@@ -236,6 +263,7 @@ function render({ model, el }) {
     observer.disconnect();
     model.off("change:version", follow);
     model.off("change:chosen", chosen);
+    model.off("change:whole", whole);
   };
 }
 

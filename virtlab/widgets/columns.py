@@ -25,6 +25,8 @@ import traitlets
 from virtlab.machine.registers import FLAGS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from virtlab.machine.translation.listing_rows import Listing, Operation, Row
 
 __all__ = ["ColumnsView", "alt_of", "table_html_of", "title_of"]
@@ -44,6 +46,8 @@ class ColumnsView(anywidget.AnyWidget):
         Number of the row that is shown in full.
     title, alt
         What is seen, in a line and in words.
+    opened, whole
+        Whether one wants to see all the code of the first unit, and that code if so.
 
     Examples
     --------
@@ -62,14 +66,26 @@ class ColumnsView(anywidget.AnyWidget):
     title = traitlets.Unicode("").tag(sync=True)
     alt = traitlets.Unicode("").tag(sync=True)
     chosen = traitlets.Int(0).tag(sync=True)
+    opened = traitlets.Bool(default_value=False).tag(sync=True)
+    whole = traitlets.Unicode("").tag(sync=True)
 
-    def show(self, listing: Listing) -> None:
+    def __init__(self, **values: Any) -> None:
+        super().__init__(**values)
+        self._write: Callable[[], str] = str
+        self.observe(self._opened, names="opened")
+
+    def _opened(self, _change: object) -> None:
+        self.whole = self._write() if self.opened else ""
+
+    def show(self, listing: Listing, whole: Callable[[], str] = str) -> None:
         """Show a listing, in one message; the row that was chosen stays if its address does.
 
         Parameters
         ----------
         listing
             Which.
+        whole
+            Writes all the code of its first unit; asked only if somebody wants to see it.
 
         Examples
         --------
@@ -85,6 +101,8 @@ class ColumnsView(anywidget.AnyWidget):
                 "bytes": listing.code_bytes,
             }
             self.title, self.alt = title_of(listing), alt_of(listing)
+            self._write = whole
+            self._opened(None)
             self.version += 1
 
     def __repr__(self) -> str:

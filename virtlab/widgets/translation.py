@@ -18,12 +18,11 @@ import ipywidgets as widgets
 
 from virtlab.machine import guests
 from virtlab.machine.image import load
-from virtlab.machine.translation.listing import listing
+from virtlab.machine.translation.listing import listing, unit_code
 from virtlab.machine.translation.listing_rows import program_of
 from virtlab.machine.translation.passes import Passes
-from virtlab.machine.translation.tiers import TIERS
 from virtlab.machine.walk.programs import read_bytes
-from virtlab.validate import one_of
+from virtlab.validate import InvalidInputError, one_of
 from virtlab.widgets import controls
 from virtlab.widgets.app import Answer
 from virtlab.widgets.columns import ColumnsView, table_html_of
@@ -39,6 +38,12 @@ _RAM_BYTES = 4 << 20
 _OWN = "bytes of your own"
 _FIRST_BYTES = "01d8 40 9c fa 75fa"  # add eax, ebx; inc eax; pushf; cli; jnz back
 
+_WORDS = {
+    "wasm": "WebAssembly (wasm)",
+    "python": "Python (python)",
+    "llvm": "what LLVM gets (llvm)",
+    "assembly": "x86-64 assembly, what LLVM makes of it (llvm)",
+}
 # What one may look at: in words, the program, and where.
 FUNCTIONS: dict[str, tuple[str, str]] = {
     "isPrime": ("isprime", "isPrime"),
@@ -61,10 +66,25 @@ def _image(name: str) -> Image:
 @lru_cache(maxsize=64)
 def _listing(function: str, own: bytes, passes: Passes, tier: str) -> Listing:
     """List what the controls say; what was seen a moment ago is there at once."""
+    program, start = _place(function, own)
+    return listing(program, start, passes, tier=tier)
+
+
+@lru_cache(maxsize=16)
+def _whole(function: str, own: bytes, passes: Passes, tier: str) -> str:
+    """Write the first unit's code in the language of the tier, or why that cannot be."""
+    program, start = _place(function, own)
+    try:
+        return unit_code(program, start, passes, tier)
+    except InvalidInputError as error:
+        return str(error)
+
+
+def _place(function: str, own: bytes) -> tuple[Image, str | None]:
     if function == _OWN:
-        return listing(program_of(own), None, passes, tier=tier)
-    program, start = FUNCTIONS[function]
-    return listing(_image(program), start, passes, tier=tier)
+        return program_of(own), None
+    name, start = FUNCTIONS[function]
+    return _image(name), start
 
 
 class ColumnsApp(widgets.VBox):
@@ -84,7 +104,7 @@ class ColumnsApp(widgets.VBox):
 
     def __init__(self) -> None:
         names = {name: name for name in FUNCTIONS}
-        tiers = {name: name for name in TIERS if name != "interpreter"}
+        tiers = {words: name for name, words in _WORDS.items()}
         self.controls: dict[str, Any] = {
             "function": controls.choice("Code", {**names, _OWN: _OWN}, "CRC, a bit at a time"),
             "code": entry("Bytes, in hexadecimal", _FIRST_BYTES, read_bytes),
@@ -105,7 +125,8 @@ class ColumnsApp(widgets.VBox):
         for name, control in self.controls.items():
             control.observe(self._code_moved if name == "code" else self._moved, names="value")
 
-    def _compute(self) -> Listing:
+    def _chosen(self) -> tuple[str, bytes, Passes, str]:
+        """Return what the controls say, as `_listing` and `_whole` take it."""
         value = {name: control.value for name, control in self.controls.items()}
         passes = Passes(
             dead_flags=value["flags"],
@@ -114,7 +135,10 @@ class ColumnsApp(widgets.VBox):
             most=value["most"],
         )
         own = value["code"] if value["function"] == _OWN else b""
-        return _listing(value["function"], own, passes, value["tier"])
+        return value["function"], own, passes, value["tier"]
+
+    def _compute(self) -> Listing:
+        return _listing(*self._chosen())
 
     def set(self, **values: Any) -> ColumnsApp:
         """Move controls by name, and answer once.
@@ -155,7 +179,8 @@ class ColumnsApp(widgets.VBox):
             self._show()
 
     def _show(self) -> None:
-        self.view.show(self.result)
+        chosen = self._chosen()
+        self.view.show(self.result, lambda: _whole(*chosen))
         self.answer.say(self.result)
 
     def __repr__(self) -> str:

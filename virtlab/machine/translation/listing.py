@@ -30,20 +30,20 @@ from virtlab.machine.pcode import RAM, UNIQUE, Op, Var
 from virtlab.machine.sensitive import routine_of
 from virtlab.machine.translation.deprivilege import Rights, deprivileged
 from virtlab.machine.translation.lifting import Node, lift
-from virtlab.machine.translation.listing_code import code_of
-from virtlab.machine.translation.listing_rows import Listing, Operation, Row
+from virtlab.machine.translation.listing_code import FORMS, code_of, whole_code
+from virtlab.machine.translation.listing_rows import Listing, Operation, Row, program_bytes
 from virtlab.machine.translation.liveness import Needs, needs
 from virtlab.machine.translation.passes import Passes
 from virtlab.machine.translation.regions import BRANCHES, class_of, find_block, find_region
-from virtlab.machine.translation.tiers import TIERS
 from virtlab.validate import InvalidInputError, integer, one_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from virtlab.machine.image import Image
+    from virtlab.machine.translation.regions import Region
 
-__all__ = ["count_classes", "listing", "program_bytes"]
+__all__ = ["count_classes", "listing", "program_bytes", "unit_code"]
 
 _ENDS = ("BRANCH", "BRANCHIND", "RETURN")
 _AWAY = ("IRET", "RETF", "JMPF")  # of callouts, those that lead elsewhere
@@ -71,7 +71,8 @@ def listing(
     passes
         What the translator does; everything if not given.
     tier
-        One of `virtlab.machine.translation.tiers.TIERS`.
+        One of `virtlab.machine.translation.listing_code.FORMS`: a tier, or 'assembly' for what
+        the llvm tier's code is in the end.
     most
         Instructions to show, at most.
 
@@ -98,13 +99,49 @@ def listing(
     >>> eager.code_bytes > found.code_bytes
     True
     """
-    one_of("tier", tier, TIERS)
     integer("most", most, minimum=1)
-    maker = _Maker(program, passes or Passes(), tier)
+    maker, first = _begin(program, start, passes, tier)
+    return maker.listing(first, most)
+
+
+def unit_code(
+    program: Image, start: int | str | None = None, passes: Passes | None = None, tier: str = "wasm"
+) -> str:
+    """Write all the code of one unit, in the language of the tier.
+
+    Parameters
+    ----------
+    program, start, passes, tier
+        As `listing` takes them.
+
+    Returns
+    -------
+    str
+        With what a listing leaves out; '' if what stands there is for the VMM.
+
+    Raises
+    ------
+    InvalidInputError
+        As `listing` does; if it is to be assembly, also if `llvmlite` is not installed.
+
+    Examples
+    --------
+    >>> from virtlab.machine.translation.listing_rows import program_of
+    >>> print(unit_code(program_of(bytes.fromhex("b807000000 ebfe"))).splitlines()[0])
+    (module
+    """
+    maker, first = _begin(program, start, passes, tier)
+    return maker.whole(first)
+
+
+def _begin(
+    program: Image, start: int | str | None, passes: Passes | None, tier: str
+) -> tuple[_Maker, int]:
+    maker = _Maker(program, passes or Passes(), one_of("tier", tier, FORMS))
     first = _address(program, start)
     if maker.fetch(first) is None and not program_bytes(program, first, 1):
         raise InvalidInputError("start", hex(first), "an address in the program's segments")
-    return maker.listing(first, most)
+    return maker, first
 
 
 def _address(program: Image, start: int | str | None) -> int:
@@ -119,34 +156,6 @@ def _address(program: Image, start: int | str | None) -> int:
             known = ", ".join(sorted(program.symbols)) or "none: it has no symbols"
             raise InvalidInputError("start", start, f"an address or one of {known}") from None
     return program.symbols[start].address
-
-
-def program_bytes(program: Image, address: int, size: int) -> bytes:
-    """Return bytes of a program's file.
-
-    Parameters
-    ----------
-    program
-        The program.
-    address, size
-        Where, and how many.
-
-    Returns
-    -------
-    bytes
-        Fewer where its segment ends.
-
-    Examples
-    --------
-    >>> from virtlab.machine.translation.listing_rows import program_of
-    >>> program_bytes(program_of(b"abc"), 0x1001, 15)
-    b'bc'
-    """
-    for segment in program.segments:
-        if address in segment.filled:
-            at = address - segment.address
-            return bytes(segment.data[at : at + size])
-    return b""
 
 
 def count_classes(program: Image, passes: Passes | None = None) -> dict[str, int]:
@@ -246,15 +255,28 @@ class _Maker:
         beyond = min(names, default=first + PAGE)
         return not any(instruction.next <= address < beyond for address in self.units)
 
-    def _unit(self, start: int) -> None:
-        """Translate from an address on."""
+    def region(self, start: int) -> Region:
+        """Return what the translator takes together, from an address on."""
         page = start // PAGE
 
         def fetch(address: int) -> Instruction | None:
             return self.fetch(address) if address // PAGE == page else None
 
         find = find_region if self.passes.regions else find_block
-        region = find(start, fetch, self.passes.most)
+        return find(start, fetch, self.passes.most)
+
+    def whole(self, start: int) -> str:
+        """Return all the code of what begins at an address."""
+        region = self.region(start)
+        if not region.code:
+            return ""
+        graph = self.passes.made(lift(region))
+        needed = needs(graph, drop_dead=self.passes.dead_flags)
+        return whole_code(self.tier, graph, needed, (start, 0), self.program.where)
+
+    def _unit(self, start: int) -> None:
+        """Translate from an address on."""
+        region = self.region(start)
         if not region.code:
             return
         graph = self.passes.made(lift(region))

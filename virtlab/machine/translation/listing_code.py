@@ -1,6 +1,7 @@
 """What a tier makes of a region, as lines of text by the guest's instruction (S18).
 
-Each tier says it in its own way; here they all become the same: pairs of an address and a line.
+Each tier says it in its own way; here they all become the same: pairs of an address and a line. Of
+the llvm tier there are two: what LLVM gets ('llvm'), and what it makes of it ('assembly').
 """
 
 from __future__ import annotations
@@ -10,12 +11,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from virtlab.machine.pcode import Op, Var
 from virtlab.machine.translation.liveness import needs as find_needs
 from virtlab.machine.translation.llvm import LlvmFunction
+from virtlab.machine.translation.llvm_assembly import ENTER, LEAVE, assembly
 from virtlab.machine.translation.llvm_node import label
 from virtlab.machine.translation.python import PythonFunction
-from virtlab.machine.translation.tiers import DONE, EMPTY, FAULT
+from virtlab.machine.translation.tiers import DONE, EMPTY, FAULT, TIERS
 from virtlab.machine.translation.wasm import WasmFunction, wasm_module
 from virtlab.machine.translation.wasm_read import read_module
 from virtlab.machine.translation.wasm_short import shorthand
+from virtlab.machine.translation.wasm_text import text_of
+from virtlab.validate import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,8 +28,9 @@ if TYPE_CHECKING:
     from virtlab.machine.translation.liveness import Needs
     from virtlab.machine.translation.wasm_short import Line
 
-__all__ = ["Code", "code_of"]
+__all__ = ["FORMS", "Code", "code_of", "whole_code"]
 
+FORMS = (*TIERS, "assembly")  # what code can be shown as
 _REASONS = {str(DONE): "DONE", str(FAULT): "FAULT", str(EMPTY): "EMPTY"}
 
 
@@ -53,7 +58,7 @@ def code_of(
     Parameters
     ----------
     tier
-        One of `virtlab.machine.translation.tiers.TIERS`.
+        One of `FORMS`.
     graph, needs, start
         Of the region, as a `Host` takes them.
     where
@@ -62,7 +67,8 @@ def code_of(
     Returns
     -------
     Code
-        Nothing for the interpreter.
+        Nothing for the interpreter. Instead of assembly a line that says so where `llvmlite`, which
+        makes it, is not installed.
 
     Examples
     --------
@@ -78,7 +84,55 @@ def code_of(
         return _python(graph, needs, start)
     if tier == "llvm":
         return _llvm(graph, needs, start)
+    if tier == "assembly":
+        return _assembly(graph, needs, start, where)
     return _wasm(graph, needs, start, where)
+
+
+def whole_code(
+    tier: str,
+    graph: Graph,
+    needs: dict[Key, Needs],
+    start: Key,
+    where: Callable[[int], str] = hex,
+) -> str:
+    """Write all of a region's code, in the language of the tier.
+
+    Parameters
+    ----------
+    tier, graph, needs, start, where
+        As `code_of` takes them.
+
+    Returns
+    -------
+    str
+        WebAssembly's text format, Python's source, LLVM's representation, or an assembler's text.
+
+    Raises
+    ------
+    InvalidInputError
+        If it is to be assembly and `llvmlite` is not installed.
+
+    Examples
+    --------
+    >>> from virtlab.machine.translation.lifting import Leave, Node
+    >>> from virtlab.machine.translation.liveness import needs
+    >>> graph = {(0, 0): Node((0, 0), end=Leave(5))}
+    >>> for tier in FORMS[1:4]:
+    ...     print(whole_code(tier, graph, needs(graph), (0, 0)).partition("(")[0])
+    def at_00000000
+    <BLANKLINE>
+    define i32 @region
+    """
+    if tier == "python":
+        return PythonFunction(graph, needs, start).source
+    if tier == "llvm":
+        return LlvmFunction(graph, start, (0, 0), drop_dead=needs == find_needs(graph)).text
+    if tier == "assembly":
+        return assembly(graph, needs, start, where).text
+    if tier == "wasm":
+        return text_of(read_module(wasm_module([WasmFunction(graph, needs, start)])))
+    return ""
 
 
 def _python(graph: Graph, needs: dict[Key, Needs], start: Key) -> Code:
@@ -118,6 +172,33 @@ def _llvm(graph: Graph, needs: dict[Key, Needs], start: Key) -> Code:
         if now >= 0 and line.strip() not in ("", "}"):
             found.append((now, line.strip()))
     return Code(found, 0)
+
+
+def _assembly(
+    graph: Graph, needs: dict[Key, Needs], start: Key, where: Callable[[int], str]
+) -> Code:
+    """Take the processor's instructions; of how it is entered and left, say how many they are."""
+    try:
+        made = assembly(graph, needs, start, where)
+    except InvalidInputError as error:
+        return Code([(start[0], f"no assembly: {error}")], 0)
+    lines = [(one.origin, f"{one.number:>3}  {one.text}") for one in made.lines if one.origin >= 0]
+    numbers = {
+        way: [one.number for one in made.lines if one.origin == way] for way in (ENTER, LEAVE)
+    }
+    cells = ", ".join(map(_word, made.cells))
+    enter = (start[0], f"enter: {cells} ({_counted(numbers[ENTER])})")
+    last = max(address for address, _ in lines) if lines else start[0]
+    return Code([enter, *lines, (last, f"leave: {_counted(numbers[LEAVE])}")], made.size)
+
+
+def _counted(numbers: list[int]) -> str:
+    """Say how many lines, and where the first ones stand."""
+    end = next((at for at in numbers if at + 1 not in numbers), 0)
+    first = numbers[0] if numbers else 0
+    return f"{len(numbers)} lines, from {first} to {end}" + (
+        " and elsewhere" if end - first + 1 < len(numbers) else ""
+    )
 
 
 def _wasm(graph: Graph, needs: dict[Key, Needs], start: Key, where: Callable[[int], str]) -> Code:

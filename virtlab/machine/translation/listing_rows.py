@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from virtlab.machine.translation.passes import Passes
 
-__all__ = ["CLASSES", "Listing", "Operation", "Row", "program_of"]
+__all__ = ["CLASSES", "Listing", "Operation", "Row", "program_bytes", "program_of"]
 
 CLASSES = {
     "IDENT": "=",
@@ -242,3 +242,30 @@ def program_of(code: bytes, address: int = 0x1000) -> Image:
     '0x2000'
     """
     return Image(address, (Segment(address, bytes(code), len(code), 5),), {}, None)
+
+
+def program_bytes(program: Image, address: int, size: int) -> bytes:
+    """Return bytes of a program's file.
+
+    Parameters
+    ----------
+    program
+        The program.
+    address, size
+        Where, and how many.
+
+    Returns
+    -------
+    bytes
+        Fewer where its segment ends.
+
+    Examples
+    --------
+    >>> program_bytes(program_of(b"abc"), 0x1001, 15)
+    b'bc'
+    """
+    for segment in program.segments:
+        if address in segment.filled:
+            at = address - segment.address
+            return bytes(segment.data[at : at + size])
+    return b""

@@ -64,6 +64,8 @@ class LlvmFunction:
     entries
         Where the function may be entered besides, by what EIP says. Loops with two entrances are
         harder to optimise: it costs some percent.
+    lines
+        What takes the text; plain `Lines` if not given.
 
     Attributes
     ----------
@@ -89,6 +91,7 @@ class LlvmFunction:
         *,
         drop_dead: bool = True,
         entries: Collection[Key] = (),
+        lines: Lines | None = None,
     ) -> None:
         self.asks, self.way, self.shape = asks, way or Paged(), Shape(graph, start)
         self.needs = needs(graph, drop_dead=drop_dead, at_exits=False)
@@ -102,7 +105,7 @@ class LlvmFunction:
         for node in self.nodes:
             self.changed.update(*(moment.values for moment in node.moments.values()))
         self.recipes = Recipes(self.needs[node.key].recipe for node in self.nodes)
-        self.lines, self.cold = Lines(), [""]
+        self.lines, self.cold = lines or Lines(), [""]
         self._enter()
         for node in self.nodes:
             self._node(node)
@@ -158,6 +161,7 @@ class LlvmFunction:
     def _out(self) -> None:
         """Make the flags that were put off, store what has changed, and return."""
         lines = self.lines
+        lines.origin = -2
         lines.text.append("out:")
         cases = "".join(f" i32 {n}, label %recipe{n}" for n in self.recipes.by_number)
         lines.add(f"switch i32 {lines.value('load i32, ptr %recipe')}, label %store [{cases}]")
@@ -206,12 +210,16 @@ class LlvmFunction:
     def _node(self, node: Node) -> None:
         lines, values, needs = self.lines, Values(self, node), self.needs[node.key]
         lines.text.append(f"{label(node.key)}:")
+        starts = {first: address for address, _, first in node.origins}
+        lines.origin = starts.get(0, -2)
         self._count(node)
         for at, op in enumerate(node.ops):
+            lines.origin = starts.get(at, lines.origin)
             if op.code in FAULTING:
                 self._risky(op, node, node.moments[at], values)
             elif at in needs.hot:
                 values.of(op.result)
+        lines.origin = starts.get(len(node.ops), lines.origin)
         ending = [values.of(var) for var in node.ending]
         stores = [(_kind(cell), values.of(v), variable(cell)) for cell, v in needs.sets.items()]
         if any(cell in node.sets for cell in FLAG_CELLS):

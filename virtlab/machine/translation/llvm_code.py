@@ -64,13 +64,18 @@ class Llvm:
     binding
         `llvmlite.binding`.
 
+    Attributes
+    ----------
+    binding
+        The same.
+
     Examples
     --------
     See `llvm`, which makes the only one.
     """
 
     def __init__(self, binding: Any) -> None:
-        self._binding = binding
+        self.binding = binding
         binding.initialize_native_target()
         binding.initialize_native_asmprinter()
         target = binding.Target.from_default_triple()
@@ -105,23 +110,39 @@ class Llvm:
         >>> ctypes.CFUNCTYPE(ctypes.c_int)(code.address["seven"])()
         7
         """
-        module = self._binding.parse_assembly(DECLARATIONS + text + TYPES)
-        options = self._binding.create_pipeline_tuning_options(2)
-        builder = self._binding.create_pass_builder(self._machine, options)
+        module = self.binding.parse_assembly(DECLARATIONS + text + TYPES)
+        options = self.binding.create_pipeline_tuning_options(2)
+        builder = self.binding.create_pass_builder(self._machine, options)
         if passes is None:
             builder.getModulePassManager().run(module, builder)
         else:
-            manager = self._binding.create_new_function_pass_manager()
-            for name in passes:
-                getattr(manager, f"add_{name}_pass")()
-            for function in module.functions:
-                if not function.is_declaration:
-                    manager.run(function, builder)
-        library = self._binding.JITLibraryBuilder()
+            self.optimize(module, builder, passes)
+        library = self.binding.JITLibraryBuilder()
         library.add_object_img(self._machine.emit_object(module))
         for name in names:
             library.export_symbol(name)
         return Code(library.link(self._jit, f"translated{next(self._numbers)}"), names)
+
+    def optimize(self, module: Any, builder: Any, passes: Sequence[str]) -> None:
+        """Do passes to each function of a module.
+
+        Parameters
+        ----------
+        module, builder
+            As `llvmlite.binding` has them.
+        passes
+            Their names.
+
+        Examples
+        --------
+        See `code`, which does it.
+        """
+        manager = self.binding.create_new_function_pass_manager()
+        for name in passes:
+            getattr(manager, f"add_{name}_pass")()
+        for function in module.functions:
+            if not function.is_declaration:
+                manager.run(function, builder)
 
 
 @lru_cache(maxsize=1)

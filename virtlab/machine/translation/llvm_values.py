@@ -64,6 +64,9 @@ class Lines:
     ----------
     text
         Lines so far.
+    origin
+        Address of the guest's instruction that the next lines are for; -1 if for none, -2 on the
+        way out. Only who wants to read the code looks (`llvm_assembly`).
 
     Examples
     --------
@@ -74,6 +77,7 @@ class Lines:
 
     def __init__(self) -> None:
         self.text: list[str] = []
+        self.origin = -1
         self._made = 0
 
     def name(self) -> str:
