@@ -110,7 +110,7 @@ class FakeQemu:
             return {"status": "cancelled"}
         info: dict[str, Any] = {
             "status": self.status,
-            "total-time": 250,
+            "total-time": 400 if self.status == "postcopy-active" else 250,
             "expected-downtime": 300,
             "ram": {"transferred": 1_000_000, "normal": 240, "duplicate": 10, "remaining": 4096,
                     "total": 2**27, "dirty-sync-count": 3, "mbps": 32.0},

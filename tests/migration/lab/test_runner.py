@@ -110,6 +110,15 @@ def test_what_does_not_converge_is_called_off(fake_qemu: Callable[[str], None]) 
     assert found.downtime_stop_to_resume_ms is found.dest_alive_writes_per_s is None
 
 
+def test_post_copy_that_is_called_off_keeps_what_was_seen_last(
+    fake_qemu: Callable[[str], None],
+) -> None:
+    fake_qemu("stuck")
+    found = measure(replace(CELL, postcopy_at_s=0.15), "tcg", timeout_s=0.5)
+    assert found.outcome == "not_converged_cancelled"
+    assert found.total_time_ms == 400  # and not what it was before the switch
+
+
 def test_post_copy_begins_when_it_was_asked_for(fake_qemu: Callable[[str], None]) -> None:
     found = measure(replace(CELL, postcopy_at_s=0.15), "tcg")
     assert found.outcome == "postcopy_completed"

@@ -97,7 +97,9 @@ def test_what_holds_for_any(spec: QemuParameters, place: float, link: float) -> 
         assert outcome.sent_bytes >= 4104 * filled
         assert 0 < outcome.downtime_ms <= outcome.total_s * 1000
         assert outcome.pause_ms >= outcome.downtime_ms
-        assert outcome.rounds >= 3
+        # Only what was all sent within the first window ends without a look at the bitmap.
+        sent_s = outcome.total_s - outcome.downtime_ms / 1000
+        assert outcome.rounds >= (2 if sent_s <= 0.1 else 3)
     else:
         assert math.isnan(outcome.downtime_ms)
         assert outcome.total_s == 5
@@ -170,6 +172,62 @@ def test_post_copy_ends_what_pre_copy_can_not() -> None:
     assert "post-copy" in run.explain()
     slow = predict(replace(spec, postcopy_cap_mib_s=16))
     assert slow.total_s > run.total_s
+
+
+# What QEMU 7.2 did here, on a busy machine: a guest of 64 MiB, 32 filled, a cap of 4 GiB/s; the
+# last of 128 MiB, 96 filled, a cap of 64 MiB/s and a downtime limit of 0. All took two rounds.
+CORNERS = [
+    (QemuParameters(64, 32, 100, 1000, cap_mib_s=4096), 32.63),
+    (QemuParameters(64, 32, 1, 1000, cap_mib_s=4096), 32.49),
+    (QemuParameters(64, 32, 8192, 1e5, cap_mib_s=4096), 43.45),
+    (QemuParameters(128, 96, 8192, 4000, cap_mib_s=64, downtime_limit_ms=0), 120.43),
+]
+
+
+@pytest.mark.parametrize(("spec", "sent_mib"), CORNERS)
+def test_without_a_threshold_the_bitmap_is_read_at_the_end_alone(
+    spec: QemuParameters, sent_mib: float
+) -> None:
+    found = predict(spec)
+    assert (found.converged, found.rounds) == (True, 2)
+    assert found.sent_mib == pytest.approx(sent_mib, rel=0.02)
+    slow = migrate_pages(spec, 0.5, np.random.default_rng(0))
+    assert slow.rounds == 2
+    assert slow.total_s == pytest.approx(found.total_s, rel=0.01)
+
+
+def test_a_downtime_limit_of_0_is_the_time_that_qemu_took() -> None:
+    found = predict(CORNERS[-1][0])
+    assert found.total_s == pytest.approx(1.558, rel=0.03)
+    assert found.downtime_ms == pytest.approx(19, abs=2)  # the calmest of three runs
+
+
+def test_post_copy_is_called_off_at_the_time_limit_too() -> None:
+    spec = QemuParameters(128, 96, 8192, 4000, cap_mib_s=64, postcopy_at_s=0.5)
+    slow = predict(replace(spec, postcopy_cap_mib_s=2))  # 64 MiB are left: 32 s
+    assert not slow.converged
+    assert slow.total_s == 30
+    assert slow.sent_mib == pytest.approx(32 + 2 * 29.5, rel=0.03)
+    assert predict(replace(spec, postcopy_cap_mib_s=3)).converged
+
+
+@given(
+    st.sampled_from(["round-robin", "random", "hot"]),
+    st.sampled_from([0.1, 1, 10, 100]),
+    st.sampled_from([1, 7, 4096]),
+    st.sampled_from([1, 4, 64, math.inf]),
+)
+@settings(max_examples=60, deadline=None)
+def test_a_part_of_a_page_holds_nothing_up(
+    pattern: str, rate: float, pages: int, cap: float
+) -> None:
+    spec = QemuParameters(
+        64, 32, pages, rate, pattern, hot_pages=pages // 2, hot_write_percent=90, cap_mib_s=cap,
+        downtime_limit_ms=0.001,
+    )  # fmt: skip
+    found = predict(spec, QemuModel(time_limit_s=60))
+    assert found.converged
+    assert found.rounds <= 12
 
 
 def test_post_copy_that_is_not_needed_changes_nothing() -> None:

@@ -60,7 +60,7 @@ def test_results_in_a_row_are_not_looked_at() -> None:
         ("working_set_pages", 70000),
         ("hot_write_pct", 101),
         ("dirty_writes_nominal_per_s", -1),
-        ("downtime_limit_ms", 0),
+        ("downtime_limit_ms", -1),
         ("max_bandwidth_bytes_per_s", -1),
     ],
 )

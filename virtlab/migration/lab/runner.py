@@ -137,8 +137,9 @@ def _migrate(
             break
         if status == "failed":
             raise LabError(f"{cell.run_id}: QEMU failed: {info.get('error-desc', 'no reason')}")
-        if status == "active":
+        if status in {"active", "postcopy-active"}:
             watched.last = info
+        if status == "active":
             watched.throttle_pct = info.get("cpu-throttle-percentage", watched.throttle_pct)
             if now_s >= switch_s:
                 qmp.execute("migrate-start-postcopy")

@@ -81,14 +81,13 @@ class _Pages:
         while self.now_s < self.model.time_limit_s:
             if self._small():
                 self._sync()
-                if self._small():
-                    return self._finish()
+            if self._small() or not self.dirty.any():
+                return self._finish()
             self._window()
         return self._outcome(self.model.time_limit_s, math.nan)
 
     def _small(self) -> bool:
-        left = int(self.dirty.sum())
-        return left * c.PAGE_BYTES < self.threshold or left == 0
+        return int(self.dirty.sum()) * c.PAGE_BYTES < self.threshold
 
     def _sync(self) -> None:
         before = self.dirty.sum()

@@ -137,7 +137,7 @@ class _Thread:
         """Send until little enough is left, then stop the guest and send that."""
         limit = self.model.time_limit_s
         while self.now_s < limit:
-            if self._small() and self._sync_is_small():
+            if self._little_is_left():
                 return self._finish()
             if self.now_s >= self.spec.postcopy_at_s:
                 return self._postcopy()
@@ -147,12 +147,22 @@ class _Thread:
                 self._stream()
         return self._outcome(converged=False, total_s=limit, downtime_s=math.nan)
 
-    def _small(self) -> bool:
-        return self.dirty.pages * c.PAGE_BYTES < self.threshold_bytes or self.dirty.pages < 1e-6
+    def _little_is_left(self) -> bool:
+        """Look at what is left; below the threshold, read the bitmap and look again.
 
-    def _sync_is_small(self) -> bool:
-        self._sync()
-        return self._small()
+        While there is no threshold yet, in the first window, nothing is below it: a memory that is
+        all sent by then is handed over without a look at the bitmap.
+        """
+        if self._small():
+            self._sync()
+        return self._small() or self._pages() == 0
+
+    def _small(self) -> bool:
+        return self._pages() * c.PAGE_BYTES < self.threshold_bytes
+
+    def _pages(self) -> int:
+        """Return how many pages are left: whole ones, as less than half of one is likely none."""
+        return math.floor(self.dirty.pages + 0.5)
 
     def _sync(self) -> None:
         """Read the dirty bitmap: pages written since the last time are to be sent again."""
@@ -261,13 +271,17 @@ class _Thread:
 
     def _postcopy(self) -> Outcome:
         """Stop, hand over, and send the rest: at post-copy's cap, below the threshold without."""
-        switched_s = self.now_s
+        switched_s, limit = self.now_s, self.model.time_limit_s
         self._sync()
         self.dirty.pointer = 0.0  # ram_postcopy_send_discard_bitmap starts the search anew
         self.now_s += self.model.stop_s
         self.window_start_s, self.window_bytes = self.now_s, 0.0
         self.quota = self.spec.postcopy_cap_mib_s * c.MIB * c.WINDOW_S
-        while not self._small() and self.now_s < self.model.time_limit_s:
+        while self._pages() and not self._small():
+            if self.now_s >= limit:
+                return self._outcome(
+                    converged=False, total_s=limit, downtime_s=math.nan, postcopy_at_s=switched_s
+                )
             self._window()
         taken = self.dirty.take(math.inf)
         self.sent_bytes += taken.sent_bytes + c.STATE_BYTES

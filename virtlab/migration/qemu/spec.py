@@ -49,7 +49,8 @@ class QemuParameters:
     link_mib_s
         What the link carries, MiB/s; infinite: the loopback of the machine that was measured.
     downtime_limit_ms
-        QEMU's `downtime-limit`, ms.
+        QEMU's `downtime-limit`, ms. 0: QEMU never looks at what was written meanwhile, sends all
+        once, and stops.
     auto_converge
         Whether QEMU may slow the guest down.
     postcopy_at_s
@@ -65,9 +66,9 @@ class QemuParameters:
     >>> p = QemuParameters(ram_mib=256, filled_mib=224, dirty_pages_s=4000, cap_mib_s=64.0)
     >>> p.cap_bytes_s
     67108864.0
-    >>> QemuParameters(downtime_limit_ms=0)
+    >>> QemuParameters(downtime_limit_ms=-1)
     Traceback (most recent call last):
-    virtlab.validate.InvalidInputError: downtime_limit_ms = 0: must be a number from 0.001 to 2e+06
+    virtlab.validate.InvalidInputError: downtime_limit_ms = -1: must be a number from 0 to 2e+06
     """
 
     ram_mib: float = 512.0
@@ -97,7 +98,7 @@ class QemuParameters:
         for name in ("cap_mib_s", "link_mib_s", "postcopy_cap_mib_s"):
             if number(name, getattr(self, name), minimum=0, finite=False) < 1 / 64:
                 raise InvalidInputError(name, getattr(self, name), "a number >= 1/64, or infinite")
-        number("downtime_limit_ms", self.downtime_limit_ms, minimum=0.001, maximum=2e6)
+        number("downtime_limit_ms", self.downtime_limit_ms, minimum=0, maximum=2e6)
         number("postcopy_at_s", self.postcopy_at_s, minimum=0, finite=False)
         if self.head_start_s is not None:
             number("head_start_s", self.head_start_s, minimum=0)

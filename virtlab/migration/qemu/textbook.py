@@ -52,7 +52,7 @@ def textbook(spec: QemuParameters, time_limit_s: float = c.TIME_LIMIT_S) -> Outc
     threshold = bandwidth * spec.downtime_limit_ms / 1000
     left, now_s, sent = float(spec.ram_pages * c.PAGE_BYTES), 0.0, 0.0
     history = [Round(0.0, 0.0, left / c.PAGE_BYTES, 0.0, threshold)]
-    while left > threshold and now_s < time_limit_s:
+    while left > threshold and left >= c.PAGE_BYTES and now_s < time_limit_s:
         round_s = left / bandwidth
         now_s += round_s
         sent += left
