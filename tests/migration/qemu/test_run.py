@@ -202,6 +202,24 @@ def test_a_downtime_limit_of_0_is_the_time_that_qemu_took() -> None:
     assert found.downtime_ms == pytest.approx(19, abs=2)  # the calmest of three runs
 
 
+@given(
+    st.sampled_from([0, 1000, 4000]),
+    st.sampled_from([16, 64, 112]),
+    st.sampled_from([1.5, 2, 4, 100]),
+    st.sampled_from([30, 300, 1000]),
+)
+@settings(max_examples=30, deadline=None)
+def test_a_cap_above_the_link_changes_little(
+    rate: float, link: float, times: float, limit: float
+) -> None:
+    spec = QemuParameters(256, 128, 3000, rate, link_mib_s=link, downtime_limit_ms=limit)
+    without, capped = predict(spec), predict(replace(spec, cap_mib_s=times * link))
+    assert capped.converged == without.converged
+    assert capped.total_s == pytest.approx(without.total_s, rel=0.08, abs=0.1)
+    if capped.converged:  # what was sent has gone over the link
+        assert capped.total_s + capped.pause_ms / 1000 > 0.98 * capped.sent_mib / link
+
+
 def test_post_copy_is_called_off_at_the_time_limit_too() -> None:
     spec = QemuParameters(128, 96, 8192, 4000, cap_mib_s=64, postcopy_at_s=0.5)
     slow = predict(replace(spec, postcopy_cap_mib_s=2))  # 64 MiB are left: 32 s

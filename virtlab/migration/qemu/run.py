@@ -221,6 +221,8 @@ class _Thread:
 
     def _skip_windows(self) -> bool:
         """Take many equal windows at once, as long as nothing changes from one to the next."""
+        if self.spec.limited_link:  # the socket may be what limits, and is not the same each time
+            return False
         pages = math.floor(self.quota / self.dirty.normal_cost[0]) + 1 if self.quota < 1e18 else 0
         if not pages or self.window_bytes or pages * self.dirty.normal_cost[1] > c.MAX_WAIT_S:
             return False
