@@ -234,6 +234,11 @@ def precopy(
     InvalidInputError
         If the working set is not in the machine's memory, or the level is unknown.
 
+    See Also
+    --------
+    virtlab.migration.mean.precopy_mean : The mean's totals without its rounds, in microseconds.
+    virtlab.migration.means.precopy_means : The same for thousands of migrations at once.
+
     Examples
     --------
     >>> from virtlab.migration.workloads import Uniform
