@@ -154,5 +154,8 @@ class Memory:
         if self.journal is not None:
             self.journal.append((address, bytes(self.data[address:end])))
         self.data[address:end] = value
-        if self.guarded and (address // PAGE in self.guarded or (end - 1) // PAGE in self.guarded):
-            self.on_guarded(address, len(value))
+        if self.guarded:
+            first, last = address // PAGE, (end - 1) // PAGE
+            is_long = last > first + 1 and not self.guarded.isdisjoint(range(first, last))
+            if is_long or first in self.guarded or last in self.guarded:
+                self.on_guarded(address, len(value))

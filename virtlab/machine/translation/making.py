@@ -11,9 +11,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from virtlab.machine.decode import LONGEST
+from virtlab.machine.encoding import CS
 from virtlab.machine.faults import Fault
 from virtlab.machine.memory import PAGE
-from virtlab.machine.pcode import PORTS
+from virtlab.machine.pcode import PORTS, RAM
 from virtlab.machine.translation.cache import Unit, UnitKey
 from virtlab.machine.translation.deprivilege import deprivileged
 from virtlab.machine.translation.lifting import lift
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from virtlab.machine.decode import Instruction
+    from virtlab.machine.pcode import Op
     from virtlab.machine.processor import Processor
     from virtlab.machine.translation.liveness import Recipe
     from virtlab.machine.translation.passes import Passes
@@ -180,6 +182,13 @@ class Maker:
 
 
 def _goes_through(instruction: Instruction, flat: int) -> bool:
-    """Return whether an instruction reaches memory through flat segments only."""
-    places = (op.segment for op in instruction.ops if touches_memory(op))
-    return all(place == PORTS or flat >> place & 1 for place in places)
+    """Return whether an instruction reaches memory through flat segments only.
+
+    CS is flat if all of it may be read and run; nothing is ever written through it.
+    """
+    ops = [op for op in instruction.ops if touches_memory(op) and op.segment != PORTS]
+    return all(flat >> op.segment & 1 and not (op.segment == CS and _writes(op)) for op in ops)
+
+
+def _writes(op: Op) -> bool:
+    return op.code == "STORE" or (op.out is not None and op.out.space == RAM)

@@ -150,8 +150,9 @@ class SoftTlb:
             return 1
         if self._is_device(places):
             return 1
-        span = size if places[1] - places[0] == size - 1 else 1
-        if self.is_code(places[0], span) or self.is_code(places[1], 1):
+        within = min(size, PAGE - address % PAGE)  # the rest may lie on another page, anywhere
+        rest = size - within
+        if self.is_code(places[0], within) or (rest and self.is_code(places[1] - rest + 1, rest)):
             return 1
         data = (value & (1 << 8 * size) - 1).to_bytes(size, "little")
         processor.write(address, data, user=user)

@@ -149,7 +149,7 @@ class Translator:
     def _written(self, address: int, size: int) -> None:
         """Forget what was made from bytes that have changed."""
         if self.cache.has_code(address, size):
-            for page in {address // PAGE, (address + size - 1) // PAGE}:
+            for page in range(address // PAGE, (address + size - 1) // PAGE + 1):
                 self._remove(self.cache.forget_page(page))
 
     def _remove(self, units: Sequence[Unit]) -> None:
@@ -303,7 +303,7 @@ class Translator:
         segments = tuple(processor.segments)
         if segments != self._segments:
             self._segments = segments
-            self._straight = sum(_is_flat(segment) << k for k, segment in enumerate(segments))
+            self._straight = sum(_is_flat(k, one) << k for k, one in enumerate(segments))
         flat = self._straight | processor.paging.on << len(segments)
         if flat != self._flat:
             self._flat = flat
@@ -351,10 +351,10 @@ def _weakly(method: Callable[..., int]) -> Callable[..., int]:
     return call
 
 
-def _is_flat(segment: Segment) -> bool:
-    """Return whether a segment lets all of memory through, where it is."""
+def _is_flat(number: int, segment: Segment) -> bool:
+    """Return whether a segment lets all through: it is written too, unless it is CS."""
     whole = segment.base == 0 and segment.limit == 0xFFFFFFFF and segment.big
-    return whole and segment.allows(write=not segment.is_code) and segment.holds(0, 1)
+    return whole and segment.allows(write=number != CS) and segment.holds(0, 1)
 
 
 def translator_for(

@@ -1,0 +1,98 @@
+"""Guests that are hard to translate: each ends in every tier as it does in the interpreter."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.machine.small_guests import CODE, PAGING_ON, TABLE, handle, map_pages, set_up
+from tests.machine.translated import eager, seen
+from virtlab.machine.translation.llvm_host import LlvmHost
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from virtlab.machine.computer import Computer
+
+MOST = 20_000
+STACK = "bcf0ff0800"  # mov esp
+
+
+def guest(tier: str, code: str, prepare: Callable[[Computer], object] | None = None) -> Computer:
+    """Return a computer with a program, which translates whatever it sees, at once."""
+    computer = set_up(history=0, tier=tier)
+    for vector in (6, 13, 14):  # mov eax, vector; mov ebx, cr2; pop esi; pop edi; hlt
+        handle(computer, vector, f"b8{vector:02x}000000 0f20d3 5e 5f f4")
+    if prepare is not None:
+        prepare(computer)
+    computer.load_code(bytes.fromhex(code))
+    if computer.translator is not None:
+        eager(computer)
+        if isinstance(computer.translator.host, LlvmHost):
+            computer.translator.host.in_background = False
+    return computer
+
+
+def alike(
+    tier: str, code: str, prepare: Callable[[Computer], object] | None = None
+) -> tuple[Computer, int]:
+    """Run a program in the interpreter and in a tier; return the latter, and what it translated."""
+    expected, found = (guest(one, code, prepare) for one in ("interpreter", tier))
+    assert seen(found, found.run(MOST)) == seen(expected, expected.run(MOST))
+    assert found.translator is not None
+    return found, found.translator.counts["instructions"]
+
+
+WRITES_CODE = {
+    "cs:": "b964000000 2e890d00201000 49 75f6 f4",
+    "ds": "66b80800 8ed8 b964000000 890d00201000 49 75f7 f4",
+    "es": "66b80800 8ec0 b964000000 bf00201000 ab 49 75fc f4",
+    "add cs:": "b964000000 2e010d00201000 49 75f6 f4",
+}
+
+
+@pytest.mark.parametrize("way", WRITES_CODE)
+def test_nothing_is_written_through_a_code_segment(way: str, tier: str) -> None:
+    computer, translated = alike(tier, STACK + WRITES_CODE[way])
+    assert computer.traps == {("#GP", "exception"): 1}
+    assert translated
+
+
+def test_code_is_read_through_its_own_segment(tier: str) -> None:
+    _, translated = alike(tier, STACK + "b964000000 2e031d00001000 49 75f6 f4")
+    assert translated > 300
+
+
+@pytest.mark.parametrize("first", [0x190FFE, 0x190FFF, 0x150000, 0x150001])
+def test_a_write_over_two_pages_that_hits_code_is_done_once(first: int, tier: str) -> None:
+    def prepare(computer: Computer) -> None:
+        map_pages(computer)
+        pages = {0x180: 0x190, 0x181: 0x150}  # two neighbours that lie apart, the second lower
+        for page, frame in pages.items():
+            computer.memory.write(TABLE + 4 * page, struct.pack("<I", frame << 12 | 3))
+        computer.memory.write(first, b"\xc3")
+
+    linear = (first & 0xFFF) + (0x180000 if first > 0x160000 else 0x181000)
+    called = f"bb{struct.pack('<I', linear).hex()} ffd3"
+    add = "8105fe0f1800 00000001"  # to the two last bytes of one page and two of the other
+    code = STACK + PAGING_ON + called + "b903000000 " + add + " 49 75f3" + "f4"
+    computer, _ = alike(tier, code, prepare)
+    assert computer.memory.read(0x150001, 1)[0] in (3, 0xC6)  # thrice, and not more often
+
+
+def test_a_loader_that_writes_many_pages_at_once(tier: str) -> None:
+    pages = [bytearray(b"\xc3" * 4096) for _ in range(4)]
+    pages[0][:5] = b"\xe9" + struct.pack("<i", 2 * 4096 - 5)
+    pages[2][:10] = bytes.fromhex("b9e8030000 43 49 75fc f4")  # counts up, and then down
+    computer = guest(tier, b"".join(pages).hex())
+    for code, expected in ((0x43, 1000), (0x4B, 0)):
+        pages[2][5] = code
+        computer.memory.write(CODE, b"".join(pages))
+        computer.processor.registers["EIP"], computer.processor.halted = CODE, False
+        computer.processor.registers["EBX"] = 0 if expected else 1000
+        assert computer.run().ended == "halted"
+        assert computer.processor.registers["EBX"] == expected
+    assert computer.translator is not None
+    assert computer.translator.cache.counts["invalidations"]
