@@ -174,3 +174,19 @@ def test_a_computer_loads_nothing_that_it_can_do_without() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("history", [0, 4])
+def test_to_proceed_is_a_step_that_nobody_is_told_of(history: int) -> None:
+    code = "fb b40f cd80 f4"  # sti; mov ah,15; int 0x80: there is no such gate; hlt
+    told, quiet = (Computer(ram_mib=2, history=history) for _ in range(2))
+    for computer in (told, quiet):
+        computer.load_code(bytes.fromhex(code))
+    for _ in range(3):
+        told.step()
+        quiet.proceed()
+        assert quiet.processor.registers.data == told.processor.registers.data
+        assert (quiet.clock.now, quiet.traps) == (told.clock.now, told.traps)
+        assert [step.what for step in quiet.history] == [step.what for step in told.history]
+    assert told.shutdown
+    assert told.shutdown == quiet.shutdown

@@ -321,8 +321,12 @@ port has it
         >>> Bus().next_event() is None
         True
         """
-        events = [event for one in self._timed if (event := one.next_event()) is not None]
-        return min(events) if events else None
+        first = None
+        for one in self._timed:
+            event = one.next_event()
+            if event is not None and (first is None or event < first):
+                first = event
+        return first
 
     def advance(self) -> None:
         """Let each device do what is due by now.

@@ -29,11 +29,12 @@ from virtlab.machine.devices.uart import Uart
 from virtlab.machine.encoding import CS
 from virtlab.machine.faults import Fault
 from virtlab.machine.history import (
+    Done,
     Step,
+    name_next,
     noted_step,
-    restore_processor,
-    save_processor,
     take_back,
+    told,
 )
 from virtlab.machine.mapped import Mapped
 from virtlab.machine.memory import Memory
@@ -227,26 +228,34 @@ class Computer:
         if ended in ("exit", "shutdown"):
             raise InvalidInputError("computer", ended, "one that has not ended")
         if self.history.maxlen == 0:
-            step = self._do()
+            step = told(self._do())
         else:
-            step = noted_step(self, self._do)
+            step = noted_step(self, lambda: told(self._do()))
             self.history.append(step)
         self.traps.update(step.traps)
         return step
 
-    def _do(self) -> Step:
+    def proceed(self) -> None:
+        """Do one step of which nobody wants to be told; it has not ended yet."""
+        if self.history.maxlen:
+            self.step()
+        elif traps := self._do()[-1]:
+            self.traps.update(traps)
+
+    def _do(self) -> Done:
         """Do the first thing that is to be done."""
         processor = self.processor
-        if self._event_is_due:
+        when, event = self.clock.now, self.bus.next_event()
+        if event is not None and event <= when:
             self.bus.advance()
-        when, where, ring = self.clock.now, self.address, processor.cpl
+        where, ring = self.address, processor.cpl
         traps: list[tuple[str, str]] = []
         if self._interruptible and self.pic.pending():
             self.bus.touch()
             vector = self.pic.acknowledge()
             why = self._deliver(Fault(vector), "device", traps)
             what = f"interrupt {vector:#x} of a device"
-            return Step(when, where, ring, what, "interrupt", why, tuple(traps))
+            return when, where, ring, what, "interrupt", why, tuple(traps)
         if processor.halted:
             return self._wait(when, where, ring)
         traced = processor.registers.flag("TF")
@@ -254,15 +263,10 @@ class Computer:
             done = processor.step()
         except Fault as fault:
             self.clock.waited += 1
-            what, why = self._name_next(), self._deliver(fault, "exception", traps)
-            return Step(when, where, ring, what, "trap", why, tuple(traps))
+            what, why = name_next(processor), self._deliver(fault, "exception", traps)
+            return when, where, ring, what, "trap", why, tuple(traps)
         why = self._after(done, traps, traced=bool(traced))
-        return Step(when, where, ring, str(done), "instruction", why, tuple(traps))
-
-    @property
-    def _event_is_due(self) -> bool:
-        event = self.bus.next_event()
-        return event is not None and event <= self.clock.now
+        return when, where, ring, done, "instruction", why, tuple(traps)
 
     @property
     def _interruptible(self) -> bool:
@@ -278,13 +282,13 @@ class Computer:
             return self._deliver(Fault(1, why="TF is set"), "exception", traps)
         return ""
 
-    def _wait(self, when: int, where: int, ring: int) -> Step:
+    def _wait(self, when: int, where: int, ring: int) -> Done:
         """Let time go on to the next event, if one can come."""
         event = self.bus.next_event()
         if self._is_stuck or event is None:
-            return Step(when, where, ring, "halted", "halted", "nothing can wake the processor")
+            return when, where, ring, "halted", "halted", "nothing can wake the processor", ()
         self.clock.waited += event - when
-        return Step(when, where, ring, f"halted until instruction {event}", "wait", "")
+        return when, where, ring, f"halted until instruction {event}", "wait", "", ()
 
     @property
     def _is_stuck(self) -> bool:
@@ -301,16 +305,6 @@ class Computer:
         if trap.shutdown:
             self.shutdown = trap.why
         return trap.why
-
-    def _name_next(self) -> str:
-        """Return the instruction that is next, as words, if it can be read at all."""
-        before = save_processor(self.processor)
-        try:
-            return str(self.processor.fetch())
-        except Fault:
-            return "what is no instruction, or cannot be read"
-        finally:
-            restore_processor(self.processor, before)
 
     # --- back -------------------------------------------------------------------------------------
 

@@ -11,8 +11,9 @@ trapped, and why.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from virtlab.machine.faults import Fault
 from virtlab.machine.registers import GENERAL, Registers
 
 if TYPE_CHECKING:
@@ -20,18 +21,25 @@ if TYPE_CHECKING:
 
     from virtlab.machine.bus import Access
     from virtlab.machine.computer import Computer
+    from virtlab.machine.decode import Instruction
     from virtlab.machine.processor import Processor
     from virtlab.machine.segments import Segment, Table
 
 __all__ = [
+    "Done",
     "ProcessorState",
     "Step",
     "Undo",
+    "name_next",
     "noted_step",
     "restore_processor",
     "save_processor",
     "take_back",
+    "told",
 ]
+
+# What a step did, before anyone asks for words: the first seven of a `Step`.
+Done: TypeAlias = "tuple[int, int, int, Instruction | str, str, str, tuple[tuple[str, str], ...]]"
 
 _SHOWN = (*GENERAL, "CS", "SS", "DS", "ES", "FS", "GS", "CR0", "CR2", "CR3", "CR4")
 
@@ -116,6 +124,38 @@ def restore_processor(processor: Processor, state: ProcessorState) -> None:
     processor.instructions, processor.halted, processor.shadow, processor.paging.walks = (
         state.counts
     )
+
+
+def name_next(processor: Processor) -> str:
+    r"""Return the instruction that is next, as words, if it can be read at all.
+
+    Parameters
+    ----------
+    processor
+        Whose; it is left as it is.
+
+    Returns
+    -------
+    str
+        As an assembler would write it.
+
+    Examples
+    --------
+    >>> from virtlab.machine.processor import Processor
+    >>> processor = Processor()
+    >>> name_next(processor)
+    'ADD byte ptr [EAX],AL'
+    >>> processor.memory.write(0, b"\x0f\x0b")
+    >>> name_next(processor)
+    'what is no instruction, or cannot be read'
+    """
+    before = save_processor(processor)
+    try:
+        return str(processor.fetch())
+    except Fault:
+        return "what is no instruction, or cannot be read"
+    finally:
+        restore_processor(processor, before)
 
 
 def take_back(computer: Computer, undo: Undo) -> None:
@@ -277,6 +317,29 @@ class Step:
         for address, old_bytes, new_bytes in self.undo.written if self.undo else ():
             yield f"memory {address:#x}: {old_bytes.hex(' ')} -> {new_bytes.hex(' ')}"
         yield from map(str, self.accesses)
+
+
+def told(done: Done) -> Step:
+    """Put into words what a step did.
+
+    Parameters
+    ----------
+    done
+        When, where and at which ring; the instruction, or what happened instead; what kind of step
+        it was, why, and what was delivered.
+
+    Returns
+    -------
+    Step
+        Without notes.
+
+    Examples
+    --------
+    >>> told((0, 0x1000, 3, "halted", "halted", "", ())).what
+    'halted'
+    """
+    when, where, ring, what, kind, why, traps = done
+    return Step(when, where, ring, str(what), kind, why, traps)
 
 
 def _registers(data: bytes) -> Registers:

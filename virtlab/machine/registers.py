@@ -104,7 +104,8 @@ class Registers:
         >>> Registers().flag("CF")
         0
         """
-        return self.data[FLAGS[one_of("flag", name, tuple(FLAGS))][0]]
+        place = FLAGS.get(name) or FLAGS[one_of("flag", name, tuple(FLAGS))]
+        return self.data[place[0]]
 
     def set_flag(self, name: str, value: int) -> None:
         """Give a flag a value.
@@ -123,7 +124,8 @@ class Registers:
         >>> hex(registers.eflags)
         '0x42'
         """
-        self.data[FLAGS[one_of("flag", name, tuple(FLAGS))][0]] = value
+        place = FLAGS.get(name) or FLAGS[one_of("flag", name, tuple(FLAGS))]
+        self.data[place[0]] = value
 
     @property
     def eflags(self) -> int:

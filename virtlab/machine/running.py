@@ -173,7 +173,7 @@ def advance(computer: Computer, limit: int) -> None:
     """
     translator = computer.translator
     if translator is None or computer.breakpoints or computer.watches:
-        computer.step()
+        computer.proceed()
     elif translator.modes is None:
         translator.advance(limit)
     else:

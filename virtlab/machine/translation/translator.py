@@ -261,7 +261,7 @@ class Translator:
         self._looking -= self._looking > 0
         before, was_entry = self.processor.registers["EIP"], self._at_entry
         callouts, stopped, self._stopped = self.processor.callouts, self._stopped, False
-        self.computer.step()
+        self.computer.proceed()
         moved = self.processor.registers["EIP"] - before
         self._at_entry = (was_entry and self._left_out) or not 0 < moved <= LONGEST
         if stopped and callouts != self.processor.callouts:
