@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -28,6 +30,10 @@ from virtlab.migration.qemu.fitting import (
     fit_socket_wake,
 )
 from virtlab.migration.qemu.measured import EFFECTS
+from virtlab.migration.qemu.runs import read_runs
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture(scope="module")
@@ -237,3 +243,9 @@ def test_explain_says_the_errors(known: QemuComparison) -> None:
     assert "49 clean runs" in known.explain()
     assert len(known.to_frame()) == 167
     assert known.to_json()["runs"] == 167
+
+
+def test_names_of_runs_stay_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "runs.csv"
+    path.write_text("run_id,ram_mib,fill_mib\n007,64,32\n,64,32\n1e3,64,32\n")
+    assert predict_all(read_runs(str(path)))["run_id"].tolist() == ["007", "1", "1e3"]

@@ -38,7 +38,8 @@ def predict_all(
     Parameters
     ----------
     runs
-        Columns named as in `data/qemu_migrations.csv`; `run_id` is the row's number if missing.
+        Columns named as in `data/qemu_migrations.csv`; `run_id` is the row's number, from 0,
+        if it is missing or empty.
     model
         Which effects count; all by default.
     head_start_s
@@ -75,10 +76,16 @@ def predict_all(
 
         records = tqdm(records, unit="run", delay=1.0, disable=None)
     rows = [
-        _row(str(record.get("run_id", number)), record, model, head_start_s)
+        _row(_name(record, number), record, model, head_start_s)
         for number, record in enumerate(records)
     ]
     return pd.DataFrame(rows, columns=list(_COLUMNS))
+
+
+def _name(record: Mapping[Any, Any], number: int) -> str:
+    """Return what the run is called; one without a name is called by its row's number."""
+    name = record.get("run_id", number)
+    return str(number if name is None or name != name else name)  # noqa: PLR0124 - NaN
 
 
 def _row(
@@ -132,7 +139,7 @@ def read_runs(path: str) -> pd.DataFrame:
     import pandas as pd
 
     try:
-        frame = pd.read_csv(path)
+        frame = pd.read_csv(path, dtype={"run_id": str})  # 007 is a name, not a number
     except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         reason = str(error).strip().splitlines()[0]
         raise InvalidInputError(path, reason, "a CSV file with a header and rows") from error
