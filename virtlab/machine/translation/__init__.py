@@ -14,7 +14,8 @@ In the order in which code goes through it:
     control    the graph as loops and blocks
     wasm       code: locals for registers, a software TLB for memory, exact counts of instructions
                (`wasm_node`: a node's values; `wasm_values`: each operation; `wasm_edges`: how it
-               is entered and left; `wasm_code`: bytes)
+               is entered and left; `wasm_flags`: flags that are made on the way out; `wasm_code`:
+               bytes)
     wasm_host  memory, table and driver, in wasmtime
     python     the same as Python to be read (`python_node`, `python_plan`: statements of a node;
                `python_values`, `python_conditions`: expressions; `python_control`,

@@ -35,12 +35,14 @@ from virtlab.machine.translation.listing_rows import Listing, Operation, Row, pr
 from virtlab.machine.translation.liveness import Needs, needs
 from virtlab.machine.translation.passes import Passes
 from virtlab.machine.translation.regions import BRANCHES, class_of, find_block, find_region
+from virtlab.machine.translation.tiers import MAKES_FLAGS
 from virtlab.validate import InvalidInputError, integer, one_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from virtlab.machine.image import Image
+    from virtlab.machine.translation.lifting import Graph, Key
     from virtlab.machine.translation.regions import Region
 
 __all__ = ["count_classes", "listing", "program_bytes", "unit_code"]
@@ -271,8 +273,12 @@ class _Maker:
         if not region.code:
             return ""
         graph = self.passes.made(lift(region))
-        needed = needs(graph, drop_dead=self.passes.dead_flags)
-        return whole_code(self.tier, graph, needed, (start, 0), self.program.where)
+        return whole_code(self.tier, graph, self._needs(graph), (start, 0), self.program.where)
+
+    def _needs(self, graph: Graph) -> dict[Key, Needs]:
+        """Return what of each node is needed, as the tier's code has it."""
+        late = self.tier in MAKES_FLAGS
+        return needs(graph, drop_dead=self.passes.dead_flags, at_exits=not late)
 
     def _unit(self, start: int) -> None:
         """Translate from an address on."""
@@ -280,13 +286,14 @@ class _Maker:
         if not region.code:
             return
         graph = self.passes.made(lift(region))
+        # What is made on the way out is done, too.
         needed = needs(graph, drop_dead=self.passes.dead_flags)
         number = max(self.units.values(), default=0) + 1
         for address in region.code:
             self.units.setdefault(address, number)
         for key, node in graph.items():
             self._judge(node, needed[key])
-        made = code_of(self.tier, graph, needed, (start, 0), self.program.where)
+        made = code_of(self.tier, graph, self._needs(graph), (start, 0), self.program.where)
         self.code_bytes += made.size
         for address, text in made.lines:
             self.lines.setdefault(address if address >= 0 else start, []).append(text)

@@ -162,7 +162,9 @@ def _llvm(graph: Graph, needs: dict[Key, Needs], start: Key) -> Code:
     What LLVM's optimizer makes of it is shorter and has no such order. Left out: how the function
     is entered, and cold blocks.
     """
-    function = LlvmFunction(graph, start, (0, 0), drop_dead=needs == find_needs(graph))
+    function = LlvmFunction(
+        graph, start, (0, 0), drop_dead=needs == find_needs(graph, at_exits=False)
+    )
     begins = {f"{label(key)}:": key[0] if node.origins else -1 for key, node in graph.items()}
     cold = len("\n".join(function.cold))
     found: list[tuple[int, str]] = []
@@ -206,9 +208,19 @@ def _wasm(graph: Graph, needs: dict[Key, Needs], start: Key, where: Callable[[in
     module = read_module(wasm_module([function]))
     nodes = [] if function.shape.is_reducible else [key[0] for key in function.shape.order]
     lines = shorthand(module, module.functions[-1], _names(function), where, nodes)
-    lines = _with_leaving(lines)
+    lines = _with_leaving(_without_making(lines))
     size = len(WasmFunction(graph, needs, start).code)
     return Code([(line.mark, "  " * line.depth + line.text) for line in lines], size)
+
+
+def _without_making(lines: list[Line]) -> list[Line]:
+    """Write as one line what makes flags that were put off: after all else, for each recipe."""
+    texts = [line.text for line in lines]
+    last = len(texts) - 1 - texts[::-1].index("recipe = 0") if "recipe = 0" in texts else 0
+    first = next((at for at, text in enumerate(texts) if text.startswith("if recipe == ")), last)
+    if first >= last:
+        return lines
+    return [*lines[:first], lines[first]._replace(text="make flags put off"), *lines[last + 1 :]]
 
 
 def _with_leaving(lines: list[Line]) -> list[Line]:

@@ -12,7 +12,9 @@ they can be made. Code keeps these values and the recipe's number; if the region
 flags are made then. Only one recipe is kept at a time, so a node that sets some flags needs the
 others to be there already.
 
-Where the region is left for good all cells are live, since nobody knows what comes.
+Where the region is left for good all flags have to be there, since nobody knows what comes. They
+are live there; or code follows the recipe on the way out (`virtlab.machine.translation.tiers`):
+then a loop does not compute in each turn what only the last one's are read of.
 
 Source: any text on compilers; for flags, Bellard, "QEMU, a Fast and Portable Dynamic Translator"
 (USENIX 2005), section 3.3, who keeps operands too ("lazy condition codes").

@@ -20,7 +20,7 @@ from virtlab.machine.translation.deprivilege import deprivileged
 from virtlab.machine.translation.lifting import lift
 from virtlab.machine.translation.liveness import needs
 from virtlab.machine.translation.regions import find_block, find_region, touches_memory
-from virtlab.machine.translation.tiers import Purpose
+from virtlab.machine.translation.tiers import MAKES_FLAGS, Purpose
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -114,7 +114,8 @@ class Maker:
             self._nothing[key] = begin
             return None
         graph = self.passes.made(lift(region))
-        needed = needs(graph, drop_dead=self.passes.dead_flags)
+        late = self.host.name in MAKES_FLAGS
+        needed = needs(graph, drop_dead=self.passes.dead_flags, at_exits=not late)
         paged, asks = bool(key.flat >> _SEGMENTS), key.page in self.asking
         purpose = Purpose(paged, asks, self.passes.chaining, key[1:])
         first = self._last + 1

@@ -34,6 +34,7 @@ from virtlab.machine.translation.wasm_code import (
     unsigned_leb,
 )
 from virtlab.machine.translation.wasm_edges import Edges
+from virtlab.machine.translation.wasm_flags import waiting
 from virtlab.machine.translation.wasm_memory import Paged, load_code, store_code
 from virtlab.machine.translation.wasm_node import Values
 from virtlab.machine.translation.wasm_values import (
@@ -148,8 +149,17 @@ class WasmFunction(Edges):
         self.purpose, self.page = purpose or Purpose(), start[0] // PAGE
         self.shape = Shape(graph, start)
         self.condition, self.target, self.next = (self.local(I32) for _ in range(3))
-        inner = self._tree(start, [("exit", None)]) if self.shape.is_reducible else self._switch()
-        self.code = self.enter() + block_of("block") + inner + _UNREACHABLE + END + self.exit()
+        around: list[tuple[str, Key | None]] = [("flags", None), ("exit", None)]
+        inner = self._tree(start, around) if self.shape.is_reducible else self._switch()
+        inner = block_of("block") + inner + _UNREACHABLE + END + self.flags(self._put_off())
+        self.code = self.enter() + block_of("block") + inner + END + self.exit()
+
+    def _put_off(self) -> dict[int, Recipe]:
+        """Return which recipes may be kept where the region is left for good."""
+        found = waiting(self.graph, self.needs, self.shape.start)
+        ends = (key for key, node in self.graph.items() if isinstance(node.end, Leave | Indirect))
+        kept = set().union(*(found[key] for key in ends))
+        return {n: one for n, one in enumerate(self.recipes, self.first_recipe) if id(one) in kept}
 
     # --- a node -----------------------------------------------------------------------------------
 
@@ -180,7 +190,7 @@ class WasmFunction(Edges):
         parts += [values.mark_of(value) + values.code(value) for value in needs.sets.values()]
         if self.recipes and any(cell in node.sets for cell in FLAG_CELLS):
             leaves = () if needs.recipe is None else needs.recipe.leaves
-            parts += [values.code(leaf) + (b"" if leaf.size == 8 else b"\xad") for leaf in leaves]
+            parts += [self.keep(k, leaf, values.code(leaf)) for k, leaf in enumerate(leaves)]
             parts.append(constant(self._number(needs.recipe)))
             targets += [*self.keeps[: len(leaves)], self.recipe]
         parts += [local_set(target) for target in reversed(targets)]
@@ -264,8 +274,8 @@ class WasmFunction(Edges):
                 return _BR + unsigned_leb(inside.index(("block", to)))
             return self._tree(to, inside)
 
-        return self._node(self.graph[key], len(around) - 1) + self._end(
-            self.graph[key], go, len(around) - 1
+        return self._node(self.graph[key], len(around) - 2) + self._end(
+            self.graph[key], go, len(around) - 2
         )
 
     def _switch(self) -> bytes:

@@ -10,6 +10,7 @@ longer than even a look-up when measured, for all that wasmtime checks and keeps
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from virtlab.machine.pcode import REGISTER
@@ -19,16 +20,18 @@ from virtlab.machine.translation.tiers import DONE
 from virtlab.machine.translation.wasm_code import (
     I32,
     I64,
+    block_of,
     constant,
     local_get,
     local_set,
     unsigned_leb,
 )
+from virtlab.machine.translation.wasm_flags import made
 from virtlab.machine.translation.wasm_memory import LOAD, STORE
-from virtlab.machine.translation.wasm_values import END, operator
+from virtlab.machine.translation.wasm_values import END, WIDEN, WRAP, operator
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from virtlab.machine.pcode import Var
     from virtlab.machine.translation.lifting import Graph
@@ -63,8 +66,9 @@ class Edges:
     --------
     >>> from virtlab.machine.translation.lifting import Leave, Node
     >>> graph = {(0, 0): Node((0, 0), end=Leave(5))}
-    >>> Edges(graph, [], {5: 9}).leave(5, DONE, 0) == Edges(graph, [], {}).leave(5, 9, 0)
-    True
+    >>> ways = [Edges(graph, [], exits).leave(5, DONE, 0).hex() for exits in ({}, {5: 9})]
+    >>> ways[0], ways[1]  # 5 is the address; why is 0, or which word of `LINKS` to look into
+    ('41052104410021030c00', '41052104410921030c00')
     """
 
     def __init__(self, graph: Graph, recipes: list[Recipe], exits: Mapping[int, int]) -> None:
@@ -74,8 +78,8 @@ class Edges:
         self.place = {cell: self.local_for(cell) for cell in sorted(_cells_of(graph))}
         self.kept = [cell for cell in self.place if cell.space == REGISTER]
         self.changed = {cell for node in graph.values() for cell in node.sets}
-        most = max((len(recipe.leaves) for recipe in self.recipes), default=0)
-        self.recipe, self.keeps = self.local(I32), [self.local(I64) for _ in range(most)]
+        self.recipe = self.local(I32)
+        self.keeps = [self.local(kind) for kind in _kinds_of(self.recipes)]
         self.reason, self.address, self.real = (self.local(I32) for _ in range(3))
 
     def local(self, kind: int) -> int:
@@ -162,11 +166,63 @@ class Edges:
             parts.append(_to_memory(layout.RECIPE, 4, local_get(self.recipe)))
             parts.append(_to_memory(layout.REAL, 4, local_get(self.real)))
             parts += [
-                _to_memory(layout.KEPT + 8 * k, 8, local_get(keep))
+                _to_memory(layout.KEPT + 8 * k, self._size(keep), local_get(keep))
                 for k, keep in enumerate(self.keeps)
             ]
         word = local_get(self.reason) + constant(2) + operator("shl", 4)
         return b"".join(parts) + word + LOAD[4] + unsigned_leb(layout.LINKS) + _RETURN + END
+
+    def _size(self, local: int) -> int:
+        return 8 if self.locals[local] == I64 else 4
+
+    def keep(self, at: int, leaf: Var, value: bytes) -> bytes:
+        """Push a value as a local of `keeps` has it.
+
+        Parameters
+        ----------
+        at
+            Which local.
+        leaf, value
+            What is to be kept; code that pushes it.
+
+        Returns
+        -------
+        bytes
+            Code.
+
+        Examples
+        --------
+        See `virtlab.machine.translation.wasm.WasmFunction`.
+        """
+        return value + (WIDEN if self._size(self.keeps[at]) > max(leaf.size, 4) else b"")
+
+    def flags(self, numbers: Mapping[int, Recipe]) -> bytes:
+        """Make the flags that were put off, if there are any.
+
+        Parameters
+        ----------
+        numbers
+            The recipes that may be kept, by their numbers.
+
+        Returns
+        -------
+        bytes
+            Code.
+
+        Examples
+        --------
+        >>> Edges({}, [], {}).flags({})
+        b''
+        """
+        code = b""
+        for number, recipe in numbers.items():
+            keeps = [
+                local_get(keep) + (WRAP if self._size(keep) > max(leaf.size, 4) else b"")
+                for keep, leaf in zip(self.keeps, recipe.leaves, strict=False)
+            ]
+            is_it = local_get(self.recipe) + constant(number) + operator("eq", 4)
+            code += is_it + block_of("if") + made(recipe, keeps, self.place, self.local_for) + END
+        return code + (constant(0) + local_set(self.recipe) if code else b"")
 
     def leave(self, address: int | bytes, reason: int, depth: int) -> bytes:
         """Go to where the function is left.
@@ -178,7 +234,7 @@ class Edges:
         reason
             Why it is left.
         depth
-            Out of so many blocks more than one.
+            Out of so many blocks more than one; one more if flags that were put off stay so.
 
         Returns
         -------
@@ -194,9 +250,7 @@ class Edges:
         if reason == DONE and isinstance(address, int):
             why = self.exits.get(address, reason)
         code += local_set(self.address) + constant(why) + local_set(self.reason)
-        if self.recipes and reason == DONE:  # all flags are there
-            code += constant(0) + local_set(self.recipe)
-        return code + _BR + unsigned_leb(depth)
+        return code + _BR + unsigned_leb(depth + (reason != DONE))
 
 
 def _cells_of(graph: Graph) -> set[Var]:
@@ -206,6 +260,12 @@ def _cells_of(graph: Graph) -> set[Var]:
         found.update(var for op in node.ops for var in op.ins)
         found.update(*(moment.values for moment in node.moments.values()))
     return {var for var in found if is_cell(var)}
+
+
+def _kinds_of(recipes: Iterable[Recipe]) -> list[int]:
+    """Return of which type locals have to be that keep any recipe's leaves."""
+    sizes = zip_longest(*([leaf.size for leaf in one.leaves] for one in recipes), fillvalue=0)
+    return [I64 if max(places) > 4 else I32 for places in sizes]
 
 
 def _from_memory(offset: int, size: int) -> bytes:

@@ -29,7 +29,7 @@ __all__ = ["END", "computed", "from_quotient", "operator", "quotient", "signed",
 
 END, ELSE, SELECT = b"\x0b", b"\x05", b"\x1b"
 _OUT = b"\x0d\x00"  # br_if 0
-_WRAP, _WIDEN_SIGNED, _WIDEN = b"\xa7", b"\xac", b"\xad"  # between 32 and 64 bits
+WRAP, _WIDEN_SIGNED, WIDEN = b"\xa7", b"\xac", b"\xad"  # between 32 and 64 bits
 _SIMPLE = {
     "INT_ADD": "add",
     "INT_SUB": "sub",
@@ -45,6 +45,7 @@ _SIMPLE = {
 }
 _COMPARED = {"INT_EQUAL": "eq", "INT_NOTEQUAL": "ne", "INT_LESS": "lt_u", "INT_LESSEQUAL": "le_u"}
 _SIGNED = {"INT_SLESS": "lt_s", "INT_SLESSEQUAL": "le_s", "INT_SDIV": "div_s", "INT_SREM": "rem_s"}
+_COMPARED_SIGNED = {"INT_SLESS", "INT_SLESSEQUAL"}
 _SHIFTS = {"INT_LEFT": "shl", "INT_RIGHT": "shr_u", "INT_SRIGHT": "shr_s"}
 # Whose code names an operand more than once.
 _REPEATS = {"INT_CARRY", "INT_SCARRY", "INT_SBORROW", *_SHIFTS}
@@ -151,7 +152,8 @@ def computed(op: Op, code: Code) -> bytes:
         return made if name in _COMPARED else made + _mask(op.result.size)
     if name in _SIGNED:
         both = signed(op.ins[0], code) + signed(op.ins[1], code)
-        return both + operator(_SIGNED[name], size) + _mask(op.result.size)
+        made = both + operator(_SIGNED[name], size)
+        return made if name in _COMPARED_SIGNED else made + _mask(op.result.size)
     return _OTHERS[name](op, code)
 
 
@@ -165,7 +167,7 @@ def _copy(op: Op, code: Code) -> bytes:
 
 def _zero_extend(op: Op, code: Code) -> bytes:
     widens = op.result.size == 8 and op.ins[0].size < 8
-    return code(op.ins[0]) + (_WIDEN if widens else b"")
+    return code(op.ins[0]) + (WIDEN if widens else b"")
 
 
 def _sign_extend(op: Op, code: Code) -> bytes:
@@ -204,7 +206,7 @@ def _overflow(op: Op, code: Code) -> bytes:
     second = code(b) + result + xor if is_sum else code(a) + code(b) + xor
     both = first + second + operator("and", size)
     if size == 8:
-        return both + constant(63, 8) + operator("shr_u", 8) + _WRAP
+        return both + constant(63, 8) + operator("shr_u", 8) + WRAP
     top = both + constant(8 * size - 1) + operator("shr_u", 4)
     return top + constant(1) + operator("and", 4)
 
@@ -213,7 +215,7 @@ def _piece(op: Op, code: Code) -> bytes:
     whole, skipped = op.ins
     bits = 8 * skipped.offset
     moved = constant(bits, whole.size) + operator("shr_u", whole.size) if bits else b""
-    wrapped = _WRAP if whole.size == 8 and op.result.size < 8 else b""
+    wrapped = WRAP if whole.size == 8 and op.result.size < 8 else b""
     return (
         code(whole)
         + moved
@@ -224,14 +226,14 @@ def _piece(op: Op, code: Code) -> bytes:
 
 def _ones(op: Op, code: Code) -> bytes:
     size = op.ins[0].size
-    return code(op.ins[0]) + operator("popcnt", size) + (_WRAP if size == 8 else b"")
+    return code(op.ins[0]) + operator("popcnt", size) + (WRAP if size == 8 else b"")
 
 
 def _leading_zeros(op: Op, code: Code) -> bytes:
     size = op.ins[0].size
     found = code(op.ins[0]) + operator("clz", size)
     if size == 8:
-        return found + _WRAP
+        return found + WRAP
     return found + (constant(32 - 8 * size) + operator("sub", 4) if size < 4 else b"")
 
 
@@ -263,8 +265,8 @@ def _shift(op: Op, code: Code) -> bytes:
             return push + constant(by, size) + shift + cut
         gone = push + constant(last, size) + shift + cut
         return gone if op.code == "INT_SRIGHT" else constant(0, size)
-    by_code = code(amount) + (_WIDEN if size == 8 and amount.size < 8 else b"")
-    by_code += _WRAP if size < 8 and amount.size == 8 else b""
+    by_code = code(amount) + (WIDEN if size == 8 and amount.size < 8 else b"")
+    by_code += WRAP if size < 8 and amount.size == 8 else b""
     is_small = by_code + constant(last, size) + operator("le_u", size)
     if op.code == "INT_SRIGHT":
         return push + by_code + constant(last, size) + is_small + SELECT + shift + cut

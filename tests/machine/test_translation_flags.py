@@ -1,0 +1,120 @@
+"""Flags that were put off and are made where a region of the wasm tier is left."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from tests.machine.translated import needs_wasmtime
+from virtlab.machine.computer import Computer
+from virtlab.machine.decode import Decoder, Instruction
+from virtlab.machine.translation.lifting import FLAG_CELLS, Graph, Key, lift
+from virtlab.machine.translation.liveness import Needs, needs
+from virtlab.machine.translation.passes import Passes
+from virtlab.machine.translation.regions import find_region
+from virtlab.machine.translation.wasm import WasmFunction
+from virtlab.machine.translation.wasm_flags import waiting
+
+if TYPE_CHECKING:
+    from virtlab.machine.translation.liveness import Recipe
+
+pytestmark = needs_wasmtime
+HALT = "f4"
+# Each sets flags in its own way; some leave one as it was (inc: CF; test and xor: AF).
+SETS = [
+    "01d8",
+    "29d8",
+    "39d8",
+    "85d8",
+    "31d8",
+    "40",
+    "4b",
+    "11d8",
+    "f7d8",
+    "c1e003",
+    "d1e8",
+    "3d01",
+]
+SETS[-1] += "000000"
+READS = ["7302", "7402", "7802", "7a02", "7002", "7c02", "7602"]  # jumps over two bytes
+KEEPS = ["89c3", "87d8", "8d4301", "9090"]  # changes what a recipe was made from
+
+
+def graph_of(code: str) -> tuple[Graph, dict[Key, Needs]]:
+    words = bytes.fromhex(code)
+
+    def fetch(address: int) -> Instruction | None:
+        known = address < len(words)
+        return Decoder().decode(address, words[address:] + bytes(15)) if known else None
+
+    graph = lift(find_region(0, fetch))
+    return graph, needs(graph, at_exits=False)
+
+
+def run(code: str, tier: str, limit: int = 10**6, **registers: int) -> list[int]:
+    """Run code; return all flags and the registers that it uses."""
+    passes = Passes(in_cache=False) if tier == "wasm" else None
+    computer = Computer(ram_mib=2, history=0, tier=tier, passes=passes)
+    computer.load_code(bytes.fromhex(code))
+    for name, value in registers.items():
+        computer.processor.registers[name] = value
+    computer.run(limit)
+    found = computer.processor.registers
+    flags = [int(found.flag(name)) for name in ("CF", "PF", "AF", "ZF", "SF", "DF", "OF")]
+    return [*flags, *(found[name] for name in ("EAX", "EBX", "ECX", "EDX", "EIP"))]
+
+
+def test_a_loop_computes_only_what_it_reads_itself() -> None:
+    _graph, needed = graph_of("01d8 49 75fb f4")  # add eax, ebx; dec ecx; jnz; hlt
+    flags = {cell for cell in needed[0, 0].sets if cell in FLAG_CELLS}
+    assert not flags  # CF is add's, all others are dec's; the branch has its own condition
+
+
+def test_where_no_flag_is_put_off_nothing_is_made() -> None:
+    graph, needed = graph_of("89c3 eb00 f4")
+    assert waiting(graph, needed, (0, 0)) == {key: {0} for key in graph}
+    assert not WasmFunction(graph, needed, (0, 0)).recipes
+
+
+def test_a_recipe_waits_until_the_next_is_kept() -> None:
+    graph, needed = graph_of("01d8 7502 89c3 29d8 f4")  # add; jnz over mov; sub
+    found = waiting(graph, needed, (0, 0))
+    recipes: dict[int, Recipe] = {id(n.recipe): n.recipe for n in needed.values() if n.recipe}
+    assert found[4, 0] == {id(needed[0, 0].recipe)}  # mov sets none
+    assert found[6, 0] == {id(needed[6, 0].recipe)}
+    assert set().union(*found.values()) <= {0, *recipes}
+
+
+@needs_wasmtime
+@settings(deadline=None, max_examples=40)
+@example(["01d8"], "7402", ["85d8"], "89c3", 3)
+@example(["3d01000000"], "7c02", ["40"], "9090", 0)
+@given(
+    st.lists(st.sampled_from(SETS), min_size=1, max_size=3),
+    st.sampled_from(READS),
+    st.lists(st.sampled_from(SETS), max_size=2),
+    st.sampled_from(KEEPS[::3] + KEEPS[:2]),
+    st.integers(0, 9),
+)
+def test_flags_are_there_wherever_a_loop_is_left(
+    first: list[str], jump: str, second: list[str], over: str, turns: int
+) -> None:
+    """`first`, a branch that may skip `over`, `second`; so many turns; then out."""
+    body = "".join([*first, jump, over, *second])
+    size = len(bytes.fromhex(body)) + 3  # and dec cl in two bytes, jnz in two
+    loop = body + "fec9" + "75" + bytes([-(size + 1) & 0xFF]).hex()
+    code = loop + HALT
+    values = {"EAX": 0x7FFFFFF0, "EBX": 0x8000000F, "ECX": turns + 20}
+    assert run(code, "wasm", **values) == run(code, "interpreter", **values)
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.sampled_from(SETS), st.sampled_from(SETS), st.integers(100, 160))
+def test_so_are_they_when_it_is_stopped_in_the_middle(one: str, other: str, limit: int) -> None:
+    body = one + "89c2" + other  # mov edx, eax between
+    back = bytes([-(len(bytes.fromhex(body)) + 2) & 0xFF]).hex()
+    code = body + "eb" + back
+    values = {"EAX": 5, "EBX": 0xFFFFFFFE}
+    assert run(code, "wasm", limit, **values) == run(code, "interpreter", limit, **values)
