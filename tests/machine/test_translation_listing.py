@@ -281,3 +281,13 @@ def test_all_the_code_of_a_unit_can_be_had(tier: str, wanted: str) -> None:
     image = load(guest("isprime").path(), RAM)
     assert unit_code(image, "isPrime", tier=tier).startswith(wanted)
     assert unit_code(program_of(b"\xf4"), tier=tier) == ""  # HLT is for the VMM
+
+
+@pytest.mark.parametrize("tier", ["python", "wasm", "llvm"])
+def test_words_of_the_state_have_names(tier: str) -> None:
+    found = listing(program_of(bytes.fromhex("e460 ebfc")), tier=tier)  # in al, 0x60; jmp back
+    said = " ".join(one.text for one in found.rows[0].operations)
+    assert "INT_ADD answered, 0x1" in said
+    assert "r418" not in said
+    if tier != "llvm":  # there it is the name of a variable
+        assert "r418" not in " ".join(line for row in found.rows for line in row.lines)

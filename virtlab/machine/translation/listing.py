@@ -30,7 +30,7 @@ from virtlab.machine.pcode import RAM, UNIQUE, Op, Var
 from virtlab.machine.sensitive import routine_of
 from virtlab.machine.translation.deprivilege import Rights, deprivileged
 from virtlab.machine.translation.lifting import Node, lift
-from virtlab.machine.translation.listing_code import FORMS, code_of, whole_code
+from virtlab.machine.translation.listing_code import FORMS, STATE, code_of, whole_code
 from virtlab.machine.translation.listing_rows import Listing, Operation, Row, program_bytes
 from virtlab.machine.translation.liveness import Needs, needs
 from virtlab.machine.translation.passes import Passes
@@ -51,6 +51,7 @@ _ENDS = ("BRANCH", "BRANCHIND", "RETURN")
 _AWAY = ("IRET", "RETF", "JMPF")  # of callouts, those that lead elsewhere
 _COUNTED = ("IDENT", "control", "in-cache", "callout")
 _HEX, _IN_RAM = re.compile(r"(?:0x|ram:)[0-9a-f]+"), re.compile(r"ram:[0-9a-f]+")
+_STATE = re.compile(rf"\b(?:{'|'.join(STATE)})\b")
 _IN_BRACKETS = re.compile(r"\[[^]]*\]")
 
 
@@ -348,7 +349,8 @@ class _Maker:
         return _IN_BRACKETS.sub(lambda one: _HEX.sub(self._name, one[0]), str(instruction))
 
     def _operation(self, op: Op) -> str:
-        return (_HEX if op.code in BRANCHES else _IN_RAM).sub(self._name, str(op))
+        text = _STATE.sub(lambda found: STATE[found[0]], str(op))
+        return (_HEX if op.code in BRANCHES else _IN_RAM).sub(self._name, text)
 
     def _name(self, found: re.Match[str]) -> str:
         number = int(found[0].removeprefix("ram:"), 16)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from virtlab.machine.pcode import Op, Var
+from virtlab.machine.translation import layout
 from virtlab.machine.translation.liveness import needs as find_needs
 from virtlab.machine.translation.llvm import LlvmFunction
 from virtlab.machine.translation.llvm_assembly import ENTER, LEAVE, assembly
@@ -28,8 +29,12 @@ if TYPE_CHECKING:
     from virtlab.machine.translation.liveness import Needs
     from virtlab.machine.translation.wasm_short import Line
 
-__all__ = ["FORMS", "Code", "code_of", "whole_code"]
+__all__ = ["FORMS", "STATE", "Code", "code_of", "whole_code"]
 
+STATE = {  # what p-code calls by their places: words of the state that no processor has
+    f"r{layout.ANSWERED:x}": "answered",
+    f"r{layout.WAITING:x}": "waiting",
+}
 FORMS = (*TIERS, "assembly")  # what code can be shown as
 _REASONS = {str(DONE): "DONE", str(FAULT): "FAULT", str(EMPTY): "EMPTY"}
 
@@ -263,4 +268,5 @@ def _names(function: WasmFunction) -> dict[int, str]:
 
 
 def _word(cell: Var) -> str:
-    return str(Op("", cell, ())).partition(" ")[0].lower()
+    word = str(Op("", cell, ())).partition(" ")[0].lower()
+    return STATE.get(word, word)
