@@ -29,8 +29,9 @@ from virtlab.machine.translation import layout
 from virtlab.machine.translation.control import Shape
 from virtlab.machine.translation.lifting import FLAG_CELLS, Branch, Jump, Leave, is_cell
 from virtlab.machine.translation.liveness import needs
+from virtlab.machine.translation.llvm_ahead import Ahead
 from virtlab.machine.translation.llvm_loops import checked, longest_ways
-from virtlab.machine.translation.llvm_memory import IN_RAM, RARELY, Paged
+from virtlab.machine.translation.llvm_memory import IN_RAM, RARELY, Flat, Paged
 from virtlab.machine.translation.llvm_node import Recipes, Values, label, made_by, variable
 from virtlab.machine.translation.llvm_values import Lines, cannot_divide
 from virtlab.machine.translation.regions import FAULTING
@@ -99,6 +100,8 @@ class LlvmFunction:
         self.looks = checked(self.shape, entries)
         self.ways = longest_ways(self.shape, entries)
         self.entries = sorted({start, *entries})
+        flat = self.way if isinstance(self.way, Flat) and not self.way.asks else None
+        self.ahead = Ahead(self.shape, self.entries, flat)
         self.cells = sorted(_cells_of(self.nodes))
         self.kept = [cell for cell in self.cells if cell.space == REGISTER]
         self.changed = {cell for node in self.nodes for cell in node.sets}
@@ -216,7 +219,7 @@ class LlvmFunction:
         for at, op in enumerate(node.ops):
             lines.origin = starts.get(at, lines.origin)
             if op.code in FAULTING:
-                self._risky(op, node, node.moments[at], values)
+                self._risky(at, op, node, values)
             elif at in needs.hot:
                 values.of(op.result)
         lines.origin = starts.get(len(node.ops), lines.origin)
@@ -231,15 +234,19 @@ class LlvmFunction:
         self._end(node, ending)
 
     def _count(self, node: Node) -> None:
-        lines, way = self.lines, self.ways[node.key]
+        lines, way, address = self.lines, self.ways[node.key], str(node.key[0])
         if not way:
             return
         left = lines.value("load i32, ptr %left")
         if node.key in self.looks:
             too_few = lines.value(f"icmp slt i32 {left}, {way}")
             with self.aside() as empty:
-                self._leave(str(node.key[0]), EMPTY)
+                self._leave(address, EMPTY)
             self._unless(too_few, empty)
+        if amiss := self.ahead.check(node.key, lines, self.get):
+            with self.aside() as out:
+                self._leave(address, FAULT)
+            self._unless(amiss, out)
         if node.count:
             fewer = lines.value(f"sub i32 {left}, {node.count}")
             lines.add(f"store i32 {fewer}, ptr %left")
@@ -293,8 +300,12 @@ class LlvmFunction:
 
     # --- what may fault ---------------------------------------------------------------------------
 
-    def _risky(self, op: Op, node: Node, moment: Moment, values: Values) -> None:
+    def _risky(self, at: int, op: Op, node: Node, values: Values) -> None:
         """Do something that may fault."""
+        moment = node.moments[at]
+        if place := self.ahead.place(node.key, at, self.lines):
+            self._surely(op, place, values, moment)
+            return
         if op.segment == PORTS:
             values.apart(moment)
             self._port(op, values)
@@ -312,6 +323,16 @@ class LlvmFunction:
         else:
             cannot, values.quotients[op.ins[:2]] = cannot_divide(op, values.of, self.lines)
             self._unless(cannot, out)
+
+    def _surely(self, op: Op, place: str, values: Values, moment: Moment) -> None:
+        """Reach RAM where that was seen to be possible when the stretch began."""
+        if op.code == "LOAD":
+            kind = f"i{8 * op.result.size}"
+            values.known[op.result] = self.lines.value(f"load {kind}, ptr {place}, align 1{IN_RAM}")
+        else:
+            what = f"i{8 * op.ins[1].size} {values.of(op.ins[1])}"
+            self.lines.add(f"store {what}, ptr {place}, align 1{IN_RAM}")
+            values.has_stored(moment)
 
     def _port(self, op: Op, values: Values) -> None:
         """Reach a table of ports: an index is never beyond its end."""

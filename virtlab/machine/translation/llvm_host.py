@@ -49,7 +49,7 @@ __all__ = ["LlvmHost"]
 
 SHORTEST, WAITING, LONGEST = 4_000_000, 8_000_000, 32_000_000  # instructions of a slice
 _LEAST = 1000  # that a slice may come short of
-WORTH = 400_000  # instructions that the wasm tier does while LLVM compiles one
+WORTH = 250_000  # instructions that the wasm tier does while LLVM compiles one
 
 
 class LlvmHost:

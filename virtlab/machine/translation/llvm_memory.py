@@ -151,17 +151,79 @@ class Flat:
         --------
         See the class.
         """
-        value = lines.value
         if table == layout.READ_TLB:
-            is_beyond = value(f"icmp uge i32 {address}, {self.ram_bytes - (size - 1)}")
+            is_amiss = self.is_beyond(lines, address, size)
         else:
-            page = value(f"zext i32 {value(f'lshr i32 {address}, 12')} to i64")
-            limits = value(f"getelementptr i8, ptr %base, i64 {layout.LIMITS}")
-            entry = value(f"getelementptr i32, ptr {limits}, i64 {page}")
-            limit = value(f"load i32, ptr {entry}, align 4{_IN_TABLE}")
-            is_beyond = value(f"icmp uge i32 {address}, {limit}")
-        lines.add(f"br i1 {is_beyond}, label %{miss}, label %{hit}{RARELY}")
+            is_amiss = self.is_guarded(lines, address)
+        lines.add(f"br i1 {is_amiss}, label %{miss}, label %{hit}{RARELY}")
         lines.text.append(f"{hit}:")
-        at = value(f"zext i32 {address} to i64")
-        place = value(f"getelementptr i8, ptr %base, i64 {at}")
-        return value(f"getelementptr i8, ptr {place}, i64 {layout.RAM}")
+        return self.at(lines, address)
+
+    def is_beyond(self, lines: Lines, address: str, size: int) -> str:
+        """Add the comparison for reads; return the name of the truth that it is not all RAM.
+
+        Parameters
+        ----------
+        lines, address, size
+            As `look` takes them.
+
+        Returns
+        -------
+        str
+            An `i1`.
+
+        Examples
+        --------
+        See `look`.
+        """
+        return lines.value(f"icmp uge i32 {address}, {self.ram_bytes - (size - 1)}")
+
+    def is_guarded(self, lines: Lines, address: str) -> str:
+        """Add the same for writes, of what begins at an address.
+
+        Parameters
+        ----------
+        lines, address
+            As `look` takes them.
+
+        Returns
+        -------
+        str
+            An `i1`.
+
+        Examples
+        --------
+        >>> from virtlab.machine.translation.llvm_values import Lines
+        >>> lines = Lines()
+        >>> Flat(1 << 20).is_guarded(lines, "%a"), lines.text[0]
+        ('%v6', '  %v1 = lshr i32 %a, 12')
+        """
+        value = lines.value
+        page = value(f"zext i32 {value(f'lshr i32 {address}, 12')} to i64")
+        limits = value(f"getelementptr i8, ptr %base, i64 {layout.LIMITS}")
+        entry = value(f"getelementptr i32, ptr {limits}, i64 {page}")
+        limit = value(f"load i32, ptr {entry}, align 4{_IN_TABLE}")
+        return value(f"icmp uge i32 {address}, {limit}")
+
+    def at(self, lines: Lines, address: str, distance: int = 0) -> str:
+        """Add what finds the place of an address that is RAM, or of one not far from it.
+
+        Parameters
+        ----------
+        lines, address
+            As `look` takes them.
+        distance
+            From there, in bytes.
+
+        Returns
+        -------
+        str
+            Name of the place.
+
+        Examples
+        --------
+        See `look`.
+        """
+        wide = lines.value(f"zext i32 {address} to i64")
+        place = lines.value(f"getelementptr i8, ptr %base, i64 {wide}")
+        return lines.value(f"getelementptr i8, ptr {place}, i64 {layout.RAM + distance}")

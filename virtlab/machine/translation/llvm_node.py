@@ -129,8 +129,12 @@ class Values:
             if self._stored is not moment:
                 self._stored = None
         if op.code == "STORE":
-            self._stored = moment
+            self.has_stored(moment)
         return self._way_out
+
+    def has_stored(self, moment: Moment) -> None:
+        """Let nothing go back further than to this instruction from now on."""
+        self._stored = moment
 
 
 class Recipes:

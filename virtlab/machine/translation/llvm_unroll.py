@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from virtlab.machine.translation.control import Shape
     from virtlab.machine.translation.lifting import Graph, Key, Node
 
-__all__ = ["ROUNDS", "unrolled"]
+__all__ = ["COPY", "ROUNDS", "unrolled"]
 
 ROUNDS = 4
 _LONGEST = 64  # instructions of all rounds of a loop
-_COPY = 1 << 16  # added to a key's second number: more than an instruction has operations
+COPY = 1 << 16  # added to a key's second number: more than an instruction has operations
 
 
 def unrolled(graph: Graph, shape: Shape, entries: Collection[Key] = ()) -> Graph:
@@ -87,7 +87,7 @@ def _unroll(graph: Graph, head: Key, body: set[Key], rounds: int) -> None:
 
 
 def _named(key: Key, number: int) -> Key:
-    return key[0], key[1] + number * _COPY
+    return key[0], key[1] + number * COPY
 
 
 def _copied(node: Node, key: Key, leads_to: Callable[[Key], Key]) -> Node:
