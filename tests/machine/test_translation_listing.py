@@ -291,3 +291,12 @@ def test_words_of_the_state_have_names(tier: str) -> None:
     assert "r418" not in said
     if tier != "llvm":  # there it is the name of a variable
         assert "r418" not in " ".join(line for row in found.rows for line in row.lines)
+
+
+def test_all_of_a_units_llvm_has_no_flags_that_nobody_reads() -> None:
+    code = program_of(bytes.fromhex("01d8 01d8 49 75f9 f4"))  # add, add, dec ecx; jnz; hlt
+    lazy, eager = (
+        unit_code(code, 0x1000, Passes(dead_flags=drop), "llvm") for drop in (True, False)
+    )
+    assert "switch i32" in lazy
+    assert lazy != eager

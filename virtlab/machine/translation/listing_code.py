@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from virtlab.machine.pcode import Op, Var
 from virtlab.machine.translation import layout
-from virtlab.machine.translation.liveness import needs as find_needs
 from virtlab.machine.translation.llvm import LlvmFunction
 from virtlab.machine.translation.llvm_assembly import ENTER, LEAVE, assembly
 from virtlab.machine.translation.llvm_node import label
@@ -132,7 +131,7 @@ def whole_code(
     if tier == "python":
         return PythonFunction(graph, needs, start).source
     if tier == "llvm":
-        return LlvmFunction(graph, start, (0, 0), drop_dead=needs == find_needs(graph)).text
+        return LlvmFunction(graph, start, (0, 0), drop_dead=_drops(graph, needs)).text
     if tier == "assembly":
         return assembly(graph, needs, start, where).text
     if tier == "wasm":
@@ -167,9 +166,7 @@ def _llvm(graph: Graph, needs: dict[Key, Needs], start: Key) -> Code:
     What LLVM's optimizer makes of it is shorter and has no such order. Left out: how the function
     is entered, and cold blocks.
     """
-    function = LlvmFunction(
-        graph, start, (0, 0), drop_dead=needs == find_needs(graph, at_exits=False)
-    )
+    function = LlvmFunction(graph, start, (0, 0), drop_dead=_drops(graph, needs))
     begins = {f"{label(key)}:": key[0] if node.origins else -1 for key, node in graph.items()}
     cold = len("\n".join(function.cold))
     found: list[tuple[int, str]] = []
@@ -216,6 +213,11 @@ def _wasm(graph: Graph, needs: dict[Key, Needs], start: Key, where: Callable[[in
     lines = _with_leaving(_without_making(lines))
     size = len(WasmFunction(graph, needs, start).code)
     return Code([(line.mark, "  " * line.depth + line.text) for line in lines], size)
+
+
+def _drops(graph: Graph, needs: dict[Key, Needs]) -> bool:
+    """Return whether flags are put off."""
+    return any(needs[key].sets != node.sets for key, node in graph.items())
 
 
 def _without_making(lines: list[Line]) -> list[Line]:
