@@ -315,3 +315,24 @@ def test_what_cannot_be_divided_stops() -> None:
         else:
             with pytest.raises(NotDoneError):
                 check(dividend, divisor, 64, 32)
+
+
+@pytest.mark.parametrize("code", sorted(set(SHAPES) & {"INT_AND", "INT_OR"}))
+def test_parts_are_written_once_however_deep_they_are(code: str) -> None:
+    """Written two or three times on each level, forty levels would take for ever."""
+    written: list[Var] = []
+    depth = 40
+    values = [Var(UNIQUE, at, 4) for at in range(depth + 1)]
+
+    def words(var: Var) -> str:
+        written.append(var)
+        at = var.offset
+        if var.space == CONST or at == 0:
+            return f"v{at}"
+        return expression(Op(code, var, (values[at - 1], Var(1, at, 4))), leaf_or, lambda _: None)
+
+    def leaf_or(var: Var) -> str:
+        return words(var) if var.space == UNIQUE else f"r{var.offset}"
+
+    assert words(values[-1]).count("r") == depth
+    assert len(written) == depth + 1

@@ -193,8 +193,9 @@ def _simpler(op: Op, words: Words) -> str:
     known = _constant(last)
     if op.code in ("INT_XOR", "INT_SUB") and first == last:
         return "0"
-    if op.code in ("INT_AND", "INT_OR") and words(first) == words(last):
-        return words(first)
+    if op.code in ("INT_AND", "INT_OR"):  # each part is written once: parts have parts
+        one, other = words(first), words(last)
+        return one if one == other else f"{within(one)} {_PLAIN[op.code]} {within(other)}"
     if op.code == "INT_MULT" and known == 1:
         return words(first)
     if op.code == "INT_SLESS" and known == 0:
