@@ -165,3 +165,20 @@ def test_a_short_instruction_at_the_end_of_the_last_page_there_is() -> None:
     processor.memory.write(0x9FFF, bytes.fromhex("90"))
     processor.registers["EIP"] = 0x6FFF
     assert str(processor.step()) == "NOP"
+
+
+def test_invlpg_forgets_all_of_a_large_page() -> None:
+    processor = paged("90", {})
+    registers, write = processor.registers, processor.memory.write
+    registers["CR4"] |= 1 << 4
+    entry = DIRECTORY + 4 * (0x800000 >> 22)
+    write(entry, (0x83).to_bytes(4, "little"))  # 4 MiB from 0 on: present, to be written, large
+    paging = processor.paging
+    found = [paging.physical(0x800000 + at, write=False, user=False) for at in (0, 0x1000)]
+    assert found == [0, 0x1000]
+    write(entry, (TABLE | 3).to_bytes(4, "little"))  # by the table: page 2 first, then page 3
+    write(TABLE, (0x2000 | 3).to_bytes(4, "little"))
+    write(TABLE + 4, (0x3000 | 3).to_bytes(4, "little"))
+    paging.flush(0x800123)
+    assert paging.physical(0x801000, write=False, user=False) == 0x3000
+    assert paging.physical(0x800000, write=False, user=False) == 0x2000

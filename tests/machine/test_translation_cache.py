@@ -177,3 +177,20 @@ def test_a_decoder_forgets(monkeypatch: pytest.MonkeyPatch) -> None:
     for address in range(35):
         assert str(decoder.decode(address, b"\x90")) == "NOP"
     assert len(decoder._known) <= 10
+
+
+@pytest.mark.parametrize(
+    ("policy", "said"),
+    [
+        (lambda _units: [], "0 units of which 0 are held"),
+        (lambda units: [units[0], units[0]], "2 units of which 1 are held"),
+        (lambda _units: [Unit(UnitKey(5, 0, 63), 1)], "1 units of which 0 are held"),
+    ],
+)
+def test_a_policy_that_chooses_wrongly_is_told(policy: Policy, said: str) -> None:
+    cache = TranslationCache(1, policy)
+    cache.add(Unit(UnitKey(9, 0, 63), 1))
+    with pytest.raises(InvalidInputError, match=f"policy = '{said}"):
+        cache.add(Unit(UnitKey(0x1009, 1, 63), 2))
+    assert [unit.slot for unit in cache.units] == [1]
+    assert cache.counts["evictions"] == 0

@@ -76,6 +76,7 @@ class Paging:
         self.walks = 0
         self.on_change: Callable[[int | None], None] = lambda _linear: None
         self.allowed = True
+        self._large: set[int] = set()  # large pages of which pieces were found
 
     @property
     def on(self) -> bool:
@@ -128,6 +129,9 @@ class Paging:
     def flush(self, linear: int | None = None) -> None:
         """Forget what was found: of one page, or of all.
 
+        A large page is kept here in pieces of 4 KiB, and forgotten whole, as a processor does that
+        keeps it so; others go with it, as they may at any time.
+
         Parameters
         ----------
         linear
@@ -150,9 +154,12 @@ class Paging:
         """
         if self.on and not self.allowed:
             raise InvalidInputError("mmu", value=False, allowed="True: this guest turns paging on")
+        if linear is not None and linear >> 22 in self._large:
+            linear = None
         self.on_change(linear)
         if linear is None:
             self.tlb.clear()
+            self._large.clear()
         else:
             self.tlb.pop(linear >> 12, None)
 
@@ -183,6 +190,7 @@ class Paging:
             bits = bits & entry & (WRITABLE | USER) | entry & (PRESENT | DIRTY)
         elif large:
             base = entry & 0xFFC00000 | linear & 0x3FF000
+            self._large.add(linear >> 22)
         if not bits & PRESENT or not self._right(bits, write=write, user=user):
             self.tlb.pop(linear >> 12, None)
             raise self._fault(linear, bits, write=write, user=user)

@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from virtlab.machine.memory import PAGE
 from virtlab.machine.translation.deprivilege import Rights
-from virtlab.validate import integer
+from virtlab.validate import InvalidInputError, integer
 
 __all__ = ["Policy", "TranslationCache", "Unit", "UnitKey", "flush_all", "least_used", "oldest"]
 
@@ -235,6 +235,11 @@ class TranslationCache:
         list
             What had to go for it.
 
+        Raises
+        ------
+        InvalidInputError
+            If the policy chooses nothing, something twice, or what the cache does not hold.
+
         Examples
         --------
         >>> cache = TranslationCache(limit=1)
@@ -245,7 +250,7 @@ class TranslationCache:
         """
         gone: list[Unit] = []
         if len(self._units) >= self.limit:
-            gone = list(self.policy(self.units))
+            gone = self._chosen()
             self.counts["evictions"] += len(gone)
             self._drop(gone)
         unit.born = unit.used = self.counts.total()
@@ -306,6 +311,17 @@ class TranslationCache:
         self.counts[counted] += len(gone)
         self._drop(gone)
         return gone
+
+    def _chosen(self) -> list[Unit]:
+        """Return what the policy chooses; it may be a student's."""
+        chosen = list(self.policy(self.units))
+        held = {unit.key for unit in chosen if self._units.get(unit.key) is unit}
+        if not chosen or len(held) < len(chosen):
+            said = f"{len(chosen)} units of which {len(held)} are held, each counted once"
+            raise InvalidInputError(
+                "policy", said, "one that returns some of those held, each once"
+            )
+        return chosen
 
     def _drop(self, units: Sequence[Unit]) -> None:
         for unit in units:
