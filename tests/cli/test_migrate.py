@@ -135,7 +135,7 @@ def test_no_such_file(virtlab: Virtlab, tmp_path: Path) -> None:
         (("--cap-mib-s", "0"), "--cap-mib-s = 0"),
         (("--pattern", "zigzag"), "--pattern = 'zigzag'"),
         (("--algorithm", "magic"), "--algorithm = 'magic'"),
-        (("--downtime-limit-ms", "0"), "--downtime-limit-ms = 0"),
+        (("--downtime-limit-ms", "-1"), "--downtime-limit-ms = -1"),
         (("--table", "--measure", "mood"), "--measure = 'mood'"),
         (("--table", "--limits", "100,many"), "--limits[1] = 'many'"),
         (("--table", "--algorithm", "stop"), "--table"),
