@@ -96,3 +96,40 @@ def test_a_loader_that_writes_many_pages_at_once(tier: str) -> None:
         assert computer.processor.registers["EBX"] == expected
     assert computer.translator is not None
     assert computer.translator.cache.counts["invalidations"]
+
+
+# Page tables that are code too. Entries 0x150 and 0x151 as code, before and after the first is
+# marked as written: sub eax, ebx; add al, 0; ret; and imul eax, ebx, 4; add bl, al; ret.
+ENTRIES = "2bc30400 c3c30000"
+ADDRESS = "00001500"  # on the page that the first of them maps
+WRITES = {
+    "add": f"8305 {ADDRESS} 07",
+    "inc": f"ff05 {ADDRESS}",
+    "shl": f"b101 d325 {ADDRESS}",
+    "xadd": f"0fc105 {ADDRESS}",
+    "xchg": f"870d {ADDRESS}",
+    "push": "89e5 bc04001500 50 89ec",
+    "two pages": "8105 feff1400 07000100",
+}
+
+
+@pytest.mark.parametrize("way", WRITES)
+def test_a_write_that_marks_a_page_table_which_is_code_is_done_once(way: str, tier: str) -> None:
+    def prepare(computer: Computer) -> None:
+        map_pages(computer)
+        computer.memory.write(TABLE + 4 * 0x150, bytes.fromhex(ENTRIES))
+        computer.memory.write(0x4C000, b"\1\2\3\4")
+
+    call = f"ba{struct.pack('<I', TABLE + 4 * 0x150).hex()} ffd2"
+    body = f"{call} {WRITES[way]} 4e"  # and dec esi; jnz
+    size = len(bytes.fromhex(body)) + 2
+    begin = "bb05000000 31c0 be04000000"
+    computer, translated = alike(
+        tier, STACK + PAGING_ON + begin + body + f"75{-size & 0xFF:02x} f4", prepare
+    )
+    assert not computer.traps
+    assert translated
+    assert computer.translator is not None
+    assert computer.translator.cache.counts["invalidations"]
+    assert computer.memory.read(TABLE + 4 * 0x150, 1) == b"\x6b"  # it is marked
+    assert computer.memory.read(0x4C000, 4) + computer.memory.read(0x14FFFE, 2) != b"\1\2\3\4\0\0"

@@ -102,11 +102,10 @@ def tlb_of(pages: int, code: range = range(0)) -> SoftTlb:
     view = memoryview(bytearray(RAM + pages * PAGE))
     processor = Processor(Memory(pages * PAGE, view[RAM:]), decoder=DECODER)
     processor.memory.guarded = frozenset(at // PAGE for at in code)
-    return SoftTlb(
-        view,
-        processor,
-        lambda at, size: bool(range(max(at, code.start), min(at + size, code.stop))),
-    )
+    cache = TranslationCache()
+    for at in code:
+        cache.add(Unit(UnitKey(at, at // PAGE, 63), at, ((at % PAGE, 1),)))
+    return SoftTlb(view, processor, cache)
 
 
 @given(

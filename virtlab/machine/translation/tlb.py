@@ -8,6 +8,10 @@ for here; what was looked up is put in, so that the next access to the page need
 A page that code was translated from is never in the table for writes, so each write there comes to
 the VMM, which forgets the translations. A slot that is empty holds an address that would belong in
 another slot.
+
+To look a page up marks it in the page tables, which may hold code themselves: if translations had
+to go for that, what runs may be gone, and the interpreter is to do the access, which has not been
+done.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from virtlab.machine.faults import Fault
 from virtlab.machine.memory import PAGE
+from virtlab.machine.translation.cache import TranslationCache
 from virtlab.machine.translation.layout import (
     LIMITS,
     PORT_MAP,
@@ -50,8 +55,8 @@ class SoftTlb:
         The buffer of `virtlab.machine.translation.layout`.
     processor
         Whose memory it is.
-    is_code
-        Says whether code was translated from some bytes: (physical address, size).
+    cache
+        Knows which bytes code was translated from; an empty one if not given.
 
     Attributes
     ----------
@@ -76,9 +81,10 @@ class SoftTlb:
         self,
         view: memoryview,
         processor: Processor,
-        is_code: Callable[[int, int], bool] = lambda _address, _size: False,
+        cache: TranslationCache | None = None,
     ) -> None:
-        self.view, self.processor, self.is_code, self.asked = view, processor, is_code, 0
+        self.view, self.processor, self.asked = view, processor, 0
+        self.cache = TranslationCache() if cache is None else cache
         self.on_flush: Callable[[int | None], None] = lambda _linear: None
         self.on_guard: Callable[[], None] = lambda: None
         self._limits = view[LIMITS:PORT_MAP].cast("I")
@@ -107,11 +113,13 @@ class SoftTlb:
         """
         self.asked += 1
         processor, address = self.processor, address & 0xFFFFFFFF
-        user = processor.cpl == 3
+        user, generation = processor.cpl == 3, self.cache.generation
         if address + size > _END:  # it would go on at 0: a segment has something to say about that
             return -1
         try:
             places = self._places(address, size, write=False)
+            if self.cache.generation != generation:
+                return -1
             if self._is_device(places) and not self._is_steady(places, size):
                 return -1
             value = processor.read(address, size, user=user)
@@ -141,18 +149,19 @@ class SoftTlb:
         """
         self.asked += 1
         processor, address = self.processor, address & 0xFFFFFFFF
-        user = processor.cpl == 3
+        user, generation = processor.cpl == 3, self.cache.generation
         if address + size > _END:
             return 1
         try:
             places = self._places(address, size, write=True)
         except Fault:
             return 1
-        if self._is_device(places):
+        if self.cache.generation != generation or self._is_device(places):
             return 1
+        is_code = self.cache.has_code
         within = min(size, PAGE - address % PAGE)  # the rest may lie on another page, anywhere
         rest = size - within
-        if self.is_code(places[0], within) or (rest and self.is_code(places[1] - rest + 1, rest)):
+        if is_code(places[0], within) or (rest and is_code(places[1] - rest + 1, rest)):
             return 1
         data = (value & (1 << 8 * size) - 1).to_bytes(size, "little")
         processor.write(address, data, user=user)
@@ -262,14 +271,14 @@ class SoftTlb:
         return bool(page == address & ~(PAGE - 1))
 
 
-def tlb_for(host: Host, processor: Processor, is_code: Callable[[int, int], bool]) -> SoftTlb:
+def tlb_for(host: Host, processor: Processor, cache: TranslationCache) -> SoftTlb:
     """Make what answers a host's code.
 
     Parameters
     ----------
     host
         Where it runs.
-    processor, is_code
+    processor, cache
         As `SoftTlb` takes them.
 
     Returns
@@ -284,10 +293,10 @@ def tlb_for(host: Host, processor: Processor, is_code: Callable[[int, int], bool
     >>> from virtlab.machine.translation.tiers import host_for
     >>> host = host_for("python", 4 * PAGE, lambda at, size: -1, lambda at, size, value: 1)
     >>> processor = Processor(Memory(4 * PAGE, host.view[RAM:]))
-    >>> tlb_for(host, processor, lambda at, size: False).asked
+    >>> tlb_for(host, processor, TranslationCache()).asked
     0
     """
-    tlb = SoftTlb(host.view, processor, is_code)
+    tlb = SoftTlb(host.view, processor, cache)
     if isinstance(host, KeepsPages):
         tlb.on_flush, tlb.on_guard = host.forget_pages, host.forget_writes
     return tlb

@@ -133,7 +133,7 @@ class Translator:
         """
         self.computer, self.processor = computer, computer.processor
         self.maker = Maker(self.host, computer.processor, self.passes)
-        self.tlb = tlb_for(self.host, self.processor, self.cache.has_code)
+        self.tlb = tlb_for(self.host, self.processor, self.cache)
         self.ports = PortMap(self.host.view, computer.bus)
         computer.memory.guarded = self.cache.pages
         self.processor.paging.on_change = self._paging_changed
@@ -164,14 +164,10 @@ class Translator:
         self._linked.clear()
 
     def _load(self, address: int, size: int) -> int:
-        before = self.cache.generation
-        value = self.tlb.load(address, size)
-        return value if self.cache.generation == before else -1
+        return self.tlb.load(address, size)
 
     def _store(self, address: int, size: int, value: int) -> int:
-        before = self.cache.generation
-        failed = self.tlb.store(address, size, value)
-        return failed if self.cache.generation == before else 1
+        return self.tlb.store(address, size, value)
 
     # --- the loop ---------------------------------------------------------------------------------
 
