@@ -123,7 +123,7 @@ def test_a_write_that_marks_a_page_table_which_is_code_is_done_once(way: str, ti
     call = f"ba{struct.pack('<I', TABLE + 4 * 0x150).hex()} ffd2"
     body = f"{call} {WRITES[way]} 4e"  # and dec esi; jnz
     size = len(bytes.fromhex(body)) + 2
-    begin = "bb05000000 31c0 be04000000"
+    begin = "bb05000000 31c0 be03000000"
     computer, translated = alike(
         tier, STACK + PAGING_ON + begin + body + f"75{-size & 0xFF:02x} f4", prepare
     )
