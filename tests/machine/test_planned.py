@@ -131,9 +131,12 @@ def test_calls_push_their_own_return_address() -> None:
 def test_known_bytes_do_not_grow_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decode, "REMEMBERED", 16)
     decode._ANYWHERE.clear()
-    for number in range(40):
-        Decoder().decode(0, b"\xb8" + number.to_bytes(4, "little"))
-    assert 0 < len(decode._ANYWHERE) <= 16
+    decode._FIRST.clear()
+    for opcode in (b"\x69\xc0", b"\xb8"):  # imul, which has no form, and mov, which has
+        for number in range(40):
+            Decoder().decode(0, opcode + number.to_bytes(4, "little"))
+            assert 0 < len(decode._ANYWHERE) <= 16
+            assert len(decode._FIRST) <= 16
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from functools import cached_property
 
 from virtlab.machine.encoding import ES, SS, Encoding, encoding
 from virtlab.machine.faults import Fault
+from virtlab.machine.forms import Form, common, head
 from virtlab.machine.patches import patched
 from virtlab.machine.pcode import RAM, REGISTER, Op, Var
 from virtlab.machine.planned import Plan, plan
@@ -162,7 +163,9 @@ class Decoder:
 
 # --- the same bytes elsewhere ---------------------------------------------------------------------
 
-_ANYWHERE: dict[bytes, Instruction] = {}  # by its bytes, one that means the same at each address
+# By its bytes, one that means the same at each address; by those before a number, its form.
+_ANYWHERE: dict[bytes, Instruction | Form] = {}
+_FIRST: dict[bytes, Instruction] = {}  # the first one with a head: what the next is compared with
 
 
 def _moved(address: int, code: bytes) -> Instruction | None:
@@ -173,6 +176,8 @@ def _moved(address: int, code: bytes) -> Instruction | None:
     for length in range(1, len(code) + 1):
         found = _ANYWHERE.get(code[:length])
         if found is not None:
+            if type(found) is Form:
+                return found.made(address, code)
             moved = object.__new__(Instruction)
             vars(moved).update(vars(found), address=address)
             return moved
@@ -182,7 +187,15 @@ def _moved(address: int, code: bytes) -> Instruction | None:
 def _remember(instruction: Instruction) -> None:
     if len(_ANYWHERE) >= REMEMBERED:
         _ANYWHERE.clear()
+        _FIRST.clear()
     _ANYWHERE[instruction.code] = instruction
+    begin = head(instruction)
+    if begin is None:
+        return
+    first = _FIRST.setdefault(begin, instruction)
+    form = None if first is instruction else common(first, instruction)
+    if form is not None:
+        _ANYWHERE[begin] = form
 
 
 def _stands_anywhere(instruction: Instruction) -> bool:
