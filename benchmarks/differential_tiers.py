@@ -127,7 +127,7 @@ class TierDifferential:
         if translator is None:
             raise ValueError(f"{self.tier} does not translate")
         self.translator = translator
-        translator.hot = 1
+        translator.heat.hot = 1
         if isinstance(translator.host, LlvmHost):
             translator.host.in_background = False
         self.ours.loaded, self.at = True, CODE

@@ -129,7 +129,7 @@ def begun(program: str, tier: str) -> tuple[Computer, Noted]:
             back(computer, noted)
             computer.pit.next = computer.clock.now + after
             computer.run(STRETCH[program] + 2 * BEYOND)
-        computer.translator.hot = 1 << 60  # enough is known now
+        computer.translator.heat.hot = 1 << 60  # enough is known now
         computer.translator.counts.clear()
     return computer, noted
 

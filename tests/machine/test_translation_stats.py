@@ -63,7 +63,7 @@ def test_each_instruction_in_the_cache_has_one_class() -> None:
 
 def eager(computer: Computer) -> Computer:
     assert computer.translator is not None
-    computer.translator.hot = 1
+    computer.translator.heat.hot = 1
     return computer
 
 

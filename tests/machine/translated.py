@@ -55,7 +55,7 @@ def interpreted(path: Path, tick: int = INSTRUCTIONS_PER_TICK) -> dict[str, Any]
 def eager(computer: Computer) -> Computer:
     """Let a computer translate whatever it sees, the first time."""
     assert computer.translator is not None
-    computer.translator.hot = 1
+    computer.translator.heat.hot = 1
     return computer
 
 

@@ -180,7 +180,7 @@ def _ended(name: str, passes: Passes) -> tuple[object, ...]:
     """Run a small program with some passes; return all that can be seen at its end."""
     computer = Computer(16, history=0, tier="wasm", passes=passes)
     assert computer.translator is not None  # noqa: S101 - it was made so
-    computer.translator.hot = 1
+    computer.translator.heat.hot = 1
     computer.load(load(guest(name).path(), 16 << 20))
     run = computer.run(400_000)
     return run.output, run.instructions, bytes(computer.processor.registers.data[:SIZE])
@@ -212,7 +212,7 @@ def translations_with(policy: Policy, limit: int = LIMIT) -> int:
     computer = Computer(4, history=0, tier="wasm", passes=ESX)
     translator = computer.translator
     assert translator is not None  # noqa: S101 - it was made so
-    translator.hot, translator.cache = 1, TranslationCache(limit, policy)
+    translator.heat.hot, translator.cache = 1, TranslationCache(limit, policy)
     translator.attach(computer)
     computer.load(load(kernel(), 4 << 20))
     computer.run(_INSTRUCTIONS)
@@ -322,7 +322,7 @@ def _eax(code: bytes, tier: str, *, blind: bool = False) -> int | str:
     computer = Computer(2, history=0, tier=tier, passes=ESX)
     computer.load_code(code)
     if computer.translator is not None:
-        computer.translator.hot = 1
+        computer.translator.heat.hot = 1
         if blind:
             computer.memory.on_guarded = _do_nothing
     run = computer.run(20_000)

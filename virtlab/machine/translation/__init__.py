@@ -16,7 +16,8 @@ In the order in which code goes through it:
                (`wasm_node`: a node's values; `wasm_values`: each operation; `wasm_edges`: how it
                is entered and left; `wasm_flags`: flags that are made on the way out; `wasm_code`:
                bytes)
-    wasm_host  memory, table and driver, in wasmtime
+    wasm_host  which code is where, and what leads to it; `wasm_store`: memory, table and driver, in
+               wasmtime
     python     the same as Python to be read (`python_node`, `python_plan`: statements of a node;
                `python_values`, `python_conditions`: expressions; `python_control`,
                `python_shape`: `while` and `if`)
@@ -28,6 +29,7 @@ In the order in which code goes through it:
                a unit; `llvm_code`: llvmlite; `llvm_driver`: what calls code); others go to
                `wasm_host`
     links      which exit leads straight to which unit
+    heat       which code is worth it
     cache      what was translated, by address and page; what has to go
     tlb        fills the tables that translated code looks pages up in
     translator the loop that decides: look up, translate, or let the interpreter do a step

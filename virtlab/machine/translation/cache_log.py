@@ -250,7 +250,7 @@ def record_cache(
     if translator is None:
         raise InvalidInputError("tier", tier, "one that translates")
     translator.cache = cache = _Recorder(limit, rule, computer)
-    translator.hot, translator.host = 1, cast("Host", _OneAtATime(translator.host))
+    translator.heat.hot, translator.host = 1, cast("Host", _OneAtATime(translator.host))
     translator.attach(computer)
     if program == ITSELF:
         computer.load_code(_itself(), _START)

@@ -203,7 +203,7 @@ def fragments(number: int = 49, *, passes: Passes = ESX, tier: str = "wasm") -> 
     translator = computer.translator
     if translator is None:
         raise InvalidInputError("tier", tier, "one that translates")
-    translator.hot = 1
+    translator.heat.hot = 1
     computer.run(_MOST)
     taken, blocks = _taken(number), _blocks(computer.processor.decoder)
     units = sorted(translator.cache.units, key=lambda unit: unit.born)

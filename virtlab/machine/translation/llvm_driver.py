@@ -1,8 +1,8 @@
 """What calls machine code: a loop around a hash table, and ways back to Python (S18).
 
-The same as `virtlab.machine.translation.wasm_host.driver`, as LLVM's text. Machine code that misses
-in the TLB calls `load` or `store` here, by a convention (`preserve_mostcc`) that leaves registers
-alone: so a miss, which is rare, costs nothing where it does not happen.
+The same as `virtlab.machine.translation.wasm_store.driver`, as LLVM's text. Machine code that
+misses in the TLB calls `load` or `store` here, by a convention (`preserve_mostcc`) that leaves
+registers alone: so a miss, which is rare, costs nothing where it does not happen.
 """
 
 from __future__ import annotations

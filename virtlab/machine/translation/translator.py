@@ -25,12 +25,13 @@ import weakref
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from virtlab.machine.decode import LONGEST, REMEMBERED
+from virtlab.machine.decode import LONGEST
 from virtlab.machine.encoding import CS
 from virtlab.machine.faults import Fault
 from virtlab.machine.memory import PAGE
 from virtlab.machine.translation.cache import TranslationCache, Unit, UnitKey
 from virtlab.machine.translation.deprivilege import Rights, rights_of
+from virtlab.machine.translation.heat import HOT, Heat
 from virtlab.machine.translation.layout import CHAINED, KEPT, LEFT, PENDING, RECIPE
 from virtlab.machine.translation.lifting import FLAG_CELLS
 from virtlab.machine.translation.making import Maker
@@ -39,7 +40,7 @@ from virtlab.machine.translation.passes import Passes
 from virtlab.machine.translation.port_map import PortMap
 from virtlab.machine.translation.tiers import EMPTY, FAULT, MISSING, SLICE, TIERS, host_for
 from virtlab.machine.translation.tlb import tlb_for
-from virtlab.validate import InvalidInputError, integer, one_of
+from virtlab.validate import InvalidInputError, one_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -47,9 +48,8 @@ if TYPE_CHECKING:
     from virtlab.machine.computer import Computer
     from virtlab.machine.segments import Segment
 
-__all__ = ["HOT", "Translator", "translator_for"]
+__all__ = ["Translator", "translator_for"]
 
-HOT = 4  # visits after which code is translated
 _MOST = 400_000_000  # instructions between two looks at Ctrl-C
 _LOOK = 200  # steps in which to come by code, if execution was stopped in the middle of a unit
 _OFTEN = 16  # times that code may leave before it is made anew
@@ -65,7 +65,7 @@ class Translator:
     cache
         For its translations.
     hot
-        After how many visits code is translated.
+        After how many visits code is translated (`virtlab.machine.translation.heat`).
     tier
         What it is translated to (`virtlab.machine.translation.tiers.TIERS`).
     passes
@@ -77,7 +77,7 @@ class Translator:
     ----------
     host
         Runs what was translated; has the buffer that the computer is to work on.
-    cache, tlb, maker, ports, modes
+    cache, tlb, maker, ports, heat, modes
         Its parts; `modes` only with `Passes(direct=True)`.
     counts
         'entries' into translated code; exits into other code along a link, 'chained', or by the
@@ -109,8 +109,7 @@ class Translator:
         ask = _weakly(self._load), _weakly(self._store)
         self.host = host_for(tier, ram_bytes, *ask, mmu=mmu)
         self.cache = TranslationCache() if cache is None else cache
-        self.hot, self.counts = integer("hot", hot, minimum=1), Counter[str]()
-        self._visits: Counter[UnitKey] = Counter()
+        self.heat, self.counts = Heat(hot), Counter[str]()
         self._misses: Counter[int] = Counter()
         self._mode, self._flat, self._left_out = (False, Rights.KERNEL), 0, False
         self._segments: tuple[Segment, ...] = ()
@@ -150,7 +149,9 @@ class Translator:
         """Forget what was made from bytes that have changed."""
         if self.cache.has_code(address, size):
             for page in range(address // PAGE, (address + size - 1) // PAGE + 1):
-                self._remove(self.cache.forget_page(page))
+                gone = self.cache.forget_page(page)
+                self.heat.changed(unit.key for unit in gone)
+                self._remove(gone)
 
     def _remove(self, units: Sequence[Unit]) -> None:
         for unit in units:
@@ -276,14 +277,10 @@ class Translator:
         unit = self.cache.find(key)
         if unit is None and self.host.knows(key.address):
             return True
-        if unit is None and not self._looking:
-            if len(self._visits) >= REMEMBERED:
-                self._visits.clear()
-            self._visits[key] += 1
-            if self._visits[key] >= self.hot:
-                begun = time.perf_counter_ns()
-                unit = self._translate(key)
-                self.counts["translating_ns"] += time.perf_counter_ns() - begun
+        if unit is None and not self._looking and self.heat.is_hot(key):
+            begun = time.perf_counter_ns()
+            unit = self._translate(key)
+            self.counts["translating_ns"] += time.perf_counter_ns() - begun
         if unit is not None:
             self._link(unit)
         return unit is not None
@@ -317,7 +314,7 @@ class Translator:
         """Translate from an address on, and put it into the cache."""
 
         def ran(address: int) -> bool:
-            return self.hot == 1 or key._replace(address=address) in self._visits
+            return self.heat.has_run(key._replace(address=address))
 
         in_cache = self.passes.in_cache and not (self.modes and self.modes.now.direct)
         unit = self.maker.make(key, ran, in_cache=in_cache)

@@ -53,13 +53,14 @@ if TYPE_CHECKING:
 
     Go = Callable[[Key, int], bytes]
 
-__all__ = ["FUNCTIONS", "TABLE", "WasmFunction", "wasm_module"]
+__all__ = ["FUNCTIONS", "MEMORY", "TABLE", "WasmFunction", "wasm_module"]
 
 _BR, _BR_TABLE = b"\x0c", b"\x0e"
 _PORT_LOAD, _PORT_STORE = b"\x2f\x00", b"\x36\x00"  # 16 and 32 bits
 _UNREACHABLE = b"\x00"
 _REGION, _ASKED = ((), (I32,)), [((I32, I32), (I64,)), ((I32, I32, I64), (I32,))]
-_MEMORY, _ASK = ("memory", b"\x02\x00\x01"), [("load", b"\x00\x01"), ("store", b"\x00\x02")]
+_ASK = [("load", b"\x00\x01"), ("store", b"\x00\x02")]
+MEMORY = ("memory", b"\x02\x03\x01" + unsigned_leb(65536))  # to be shared between stores
 FUNCTIONS = 8192  # of the table, that of all; a known size saves a check
 TABLE = (
     "table",
@@ -91,8 +92,8 @@ def wasm_module(functions: Iterable[WasmFunction]) -> bytes:
     functions = list(functions)
     bodies = [(function.locals, function.code) for function in functions]
     if any(function.way.asks for function in functions):
-        return module([_REGION, *_ASKED], [*_ASK, _MEMORY], bodies, of_type=0, first=2)
-    return module([_REGION], [_MEMORY], bodies, of_type=0, first=0)
+        return module([_REGION, *_ASKED], [*_ASK, MEMORY], bodies, of_type=0, first=2)
+    return module([_REGION], [MEMORY], bodies, of_type=0, first=0)
 
 
 class WasmFunction(Edges):

@@ -276,7 +276,9 @@ def _import(source: _Bytes, module: Module) -> None:
         module.imports.append((name, f"(global {f'(mut {of_type})' if changes else of_type})"))
         return
     of_type = " funcref" if kind == "table" and source.byte() else ""
-    bounds = [source.number() for _ in range(1 + source.byte())]
+    limits = source.byte()  # whether there is a maximum; whether stores may share it
+    bounds = [source.number() for _ in range(1 + (limits & 1))]
+    of_type += " shared" if limits & 2 else ""
     module.imports.append((name, f"({kind} {' '.join(map(str, bounds))}{of_type})"))
 
 
