@@ -21,6 +21,7 @@ import re
 import sys
 import time
 from collections import Counter
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ WITHOUT_SECTIONS = ("00-the-talk",)  # the map has no model
 SECONDS = 120  # a notebook takes under a minute on 2 cores; a loaded machine may take twice that
 
 _WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+_IN_HTML = re.compile(r"(?<=data:image/png;base64,)[A-Za-z0-9+/=]+")
 _CHECKED = re.compile(r"\bask\.(\w+)\.check\(")
 _SOLVED = re.compile(r"\bask\.(\w+)\.solution\(")
 _OWN_PATHS = re.compile(
@@ -204,14 +206,19 @@ def strip(notebook: Any) -> None:
 
 
 def _make_small(data: Any) -> None:
-    """Halve a stored image, in both places where it stands: 256 colours are all a figure has."""
-    before = data["image/png"].strip()
-    image = Image.open(io.BytesIO(base64.b64decode(before))).convert("RGB")
+    """Halve stored images, wherever they stand."""
+    data["image/png"] = _smaller(data["image/png"].strip())
+    if "text/html" in data:
+        data["text/html"] = _IN_HTML.sub(lambda found: _smaller(found[0]), data["text/html"])
+
+
+@cache
+def _smaller(encoded: str) -> str:
+    """Write an image with 256 colours: a figure has no more."""
+    image = Image.open(io.BytesIO(base64.b64decode(encoded))).convert("RGB")
     buffer = io.BytesIO()
     image.quantize(256, dither=Image.Dither.NONE).save(buffer, "png", optimize=True)
-    data["image/png"] = base64.b64encode(buffer.getvalue()).decode()
-    if "text/html" in data:
-        data["text/html"] = data["text/html"].replace(before, data["image/png"])
+    return base64.b64encode(buffer.getvalue()).decode()
 
 
 def report(name: str) -> int:

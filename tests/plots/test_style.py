@@ -7,9 +7,11 @@ colours are compared in CIELAB (CIE76; about 2.3 is just noticeable).
 
 from __future__ import annotations
 
+import base64
 import itertools
 import logging
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
@@ -228,3 +230,41 @@ def test_finish_needs_a_plate() -> None:
 
     with pytest.raises(TypeError, match="make the figure with plate"):
         style.finish(Figure().subplots(), "a", "b")
+
+
+def image_sizes(html: str) -> list[tuple[int, int]]:
+    found = []
+    for encoded in re.findall(r"base64,([A-Za-z0-9+/=]+)", html):
+        header = base64.b64decode(encoded)[16:24]
+        found.append((int.from_bytes(header[:4], "big"), int.from_bytes(header[4:], "big")))
+    return found
+
+
+def test_a_phone_gets_its_own_layout() -> None:
+    html = text_figure("one")._repr_mimebundle_()[0]["text/html"]
+    assert html.startswith('<picture><source media="(max-width: 599px)"')
+    assert image_sizes(html) == [(570, 712), (1440, 810)]  # 1.5 times 380 x 475 and 960 x 540
+
+
+def test_a_view_is_laid_out_for_a_phone_with_what_it_shows_now() -> None:
+    class Words:
+        def __init__(self, figure: style.Plate) -> None:
+            self.axes = figure.subplots()
+            self.still: object = None
+            self.layers: list[Any] = []
+
+        def show(self, result: str) -> None:
+            style.finish(self.axes, result, f"It says {result}.")
+
+    figure = style.show_on(None, Words, "before")
+    style.show_on(figure, Words, "after")
+    assert figure.again is not None
+    other = style.draw_on(style.plate(380), figure.again)
+    assert (other.alt, other.narrow) == ("It says after.", True)
+    assert len(image_sizes(figure._repr_mimebundle_()[0]["text/html"])) == 2
+
+
+def test_what_is_narrow_or_empty_has_one_picture() -> None:
+    assert len(image_sizes(style.plate()._repr_mimebundle_()[0]["text/html"])) == 1
+    narrow = style.draw_on(style.plate(380), lambda figure: figure.subplots())
+    assert len(image_sizes(narrow._repr_mimebundle_()[0]["text/html"])) == 1

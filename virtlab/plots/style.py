@@ -8,7 +8,6 @@ draws again. The colours come from `virtlab.plots.palette` and are at hand here 
 from __future__ import annotations
 
 import base64
-import html
 import textwrap
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
@@ -20,6 +19,7 @@ from matplotlib.figure import Figure
 from virtlab.plots import png
 from virtlab.plots.look import DPI, PX, RC, SMALL, register_fonts
 from virtlab.plots.palette import HARDWARE, HOST, OUTCOMES, PAGES, VMS, Mark, vm_mark
+from virtlab.plots.picture import picture_html
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -39,7 +39,6 @@ __all__ = [
     "View",
     "draw_on",
     "finish",
-    "picture_html",
     "plate",
     "show_on",
     "vm_mark",
@@ -103,6 +102,8 @@ class Plate(Figure):
         Width it is laid out for: 960 for a projector, less for a phone.
     view
         What is drawn on it, if that can show another result without being drawn anew.
+    again
+        Draws the same on another plate; None if nothing is drawn yet.
 
     Examples
     --------
@@ -115,6 +116,7 @@ class Plate(Figure):
     alt: str = ""
     width_px: int = WIDE_PX
     view: View[Any] | None = None
+    again: Callable[[Plate], object] | None = None
     _pictures: list[tuple[object, Any]]  # of the axes and each layer on them, and what they show
 
     @property
@@ -214,41 +216,17 @@ class Plate(Figure):
         png = self.png()
         encoded = base64.b64encode(png).decode()
         bundle = {
-            "text/html": picture_html(png, self.alt, self.width_px),
+            "text/html": picture_html(png, self.alt, self.width_px, self._for_a_phone()),
             "image/png": encoded,
             "text/plain": self.alt,
         }
         return bundle, {"image/png": {"alt": self.alt, "width": self.width_px}}
 
-
-def picture_html(png: bytes, alt: str, width_px: int = WIDE_PX) -> str:
-    """Return an HTML image with its alt text.
-
-    Parameters
-    ----------
-    png
-        A PNG file.
-    alt
-        What it shows, in words.
-    width_px
-        Width in layout pixels; it shrinks where the page is narrower.
-
-    Returns
-    -------
-    str
-        One img element that needs no other file.
-
-    Examples
-    --------
-    >>> picture_html(b"PNG", 'two "bars"', 380)
-    '<img alt="two &quot;bars&quot;" width="380" style="max-width:100%;height:auto" \
-src="data:image/png;base64,UE5H">'
-    """
-    encoded = base64.b64encode(png).decode()
-    return (
-        f'<img alt="{html.escape(alt)}" width="{width_px}" style="max-width:100%;height:auto" '
-        f'src="data:image/png;base64,{encoded}">'
-    )
+    def _for_a_phone(self) -> bytes | None:
+        """Draw the same, laid out for a phone; None if this is, or cannot be drawn again."""
+        if self.narrow or self.again is None:
+            return None
+        return draw_on(plate(NARROW_PX), self.again).png()
 
 
 def plate(width_px: int = WIDE_PX, height_px: int | None = None) -> Plate:
@@ -287,7 +265,7 @@ def plate(width_px: int = WIDE_PX, height_px: int | None = None) -> Plate:
     return figure
 
 
-def draw_on(figure: Plate | None, draw: Callable[[Plate], None]) -> Plate:
+def draw_on(figure: Plate | None, draw: Callable[[Plate], object]) -> Plate:
     """Clear `figure` (or make a new one) and draw on it in the house style.
 
     Every plot function ends in this call, so that a widget can draw again on the figure it has.
@@ -313,7 +291,7 @@ def draw_on(figure: Plate | None, draw: Callable[[Plate], None]) -> Plate:
     for axes in figure.axes:
         figure.delaxes(axes)  # clear() alone would first furnish each with new axes: 15 ms
     figure.clear()
-    figure.view = None
+    figure.view, figure.again = None, draw
     with mpl.rc_context(RC):
         draw(figure)
     return figure
@@ -361,6 +339,7 @@ def show_on(figure: Plate | None, view: type[View[R_contra]], result: R_contra) 
         text.remove()  # the title, which `finish` writes anew
     with mpl.rc_context(RC):
         cast("View[R_contra]", figure.view).show(result)
+    figure.again = lambda other: show_on(other, view, result)
     return figure
 
 
