@@ -19,6 +19,18 @@ _DONE = (
     "() => document.querySelector('.virtlab-cache canvas[data-progress]')?.dataset.progress"
     " === '1.00'"
 )
+_SPY = """() => {
+  window.drawn = { words: [], blocks: [] };
+  const [write, rect] = [CanvasRenderingContext2D.prototype.fillText, Path2D.prototype.rect];
+  CanvasRenderingContext2D.prototype.fillText = function (words, x, y) {
+    window.drawn.words.push([words, x, y, this.measureText(words).width]);
+    return write.call(this, words, x, y);
+  };
+  Path2D.prototype.rect = function (...box) {
+    window.drawn.blocks.push(box);
+    return rect.apply(this, box);
+  };
+}"""
 _PIXELS = """() => {
   const canvas = document.querySelector('.virtlab-cache-body canvas');
   const data = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
@@ -135,3 +147,22 @@ def test_another_run_has_other_units(show: Shows, log: CacheLog) -> None:
     name = page.get_by_role("status").inner_text().split(",")[0]
     assert name == view.units[0]["name"]
     assert "fibonacci" in page.locator(".virtlab-pagemap-title").inner_text()
+
+
+@pytest.mark.parametrize("width", [960, 380, 292])  # a page, a phone, JupyterLab on a phone
+@pytest.mark.parametrize("program", ["itself", "kernel", "quicksort"])
+def test_a_page_s_name_lies_on_no_block(show: Shows, program: str, width: int) -> None:
+    view = CacheView()
+    view.show(record_cache(program).at(9))
+    page = show(view, width, reduced_motion="reduce")
+    page.evaluate(_SPY)
+    page.evaluate("state => model.take(state)", state(view))
+    drawn = page.evaluate("window.drawn")
+    names = [one for one in drawn["words"] if one[0].startswith("page ")]
+    assert len(names) == len(view.rows)
+    for words, x, y, wide in names:
+        for left, top, across, high in drawn["blocks"]:
+            if top < 20:  # of the key, on canvases of its own
+                continue
+            apart = x + wide < left or x > left + across or y + 7 < top or y - 7 > top + high
+            assert apart, (words, x, y, left, top)

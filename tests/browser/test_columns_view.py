@@ -9,6 +9,7 @@ import pytest
 
 from tests.browser.alone import Shows, state
 from virtlab.widgets.translation import ColumnsApp, columns
+from virtlab.widgets.translation_costs import costs_app
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -137,3 +138,23 @@ def test_a_class_has_a_sign_and_not_only_a_colour(show: Shows) -> None:
         "all => all.map(one => getComputedStyle(one).borderTopStyle)"
     )
     assert styles == ["solid", "double", "dashed"]
+
+
+@pytest.mark.parametrize("width", [366, 292])  # Voila on a phone, and JupyterLab there
+@pytest.mark.parametrize("tier", ["wasm", "python"])
+def test_on_a_phone_nothing_scrolls_sideways(
+    show: Shows, app: ColumnsApp, tier: str, width: int
+) -> None:
+    app.set(function="the kernel writes a byte", tier=tier)
+    for view, box in ((app.view, ".virtlab-columns-box"), (app.answer, ".virtlab-table")):
+        page = show(view, width)
+        page.wait_for_selector(box)
+        wide = page.locator(box).evaluate("one => [one.scrollWidth, one.clientWidth]")
+        assert wide[0] <= wide[1], (box, wide)
+
+
+@pytest.mark.parametrize("width", [366, 292])
+def test_on_a_phone_the_costs_fit_too(show: Shows, width: int) -> None:
+    page = show(costs_app().answer, width)
+    wide = page.locator(".virtlab-table").evaluate("one => [one.scrollWidth, one.clientWidth]")
+    assert wide[0] <= wide[1]

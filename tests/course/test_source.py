@@ -9,6 +9,7 @@ import pytest
 
 from virtlab import results, validate
 from virtlab.course import show_source
+from virtlab.course.source import show_lines
 from virtlab.resources import allocate
 from virtlab.results import Result
 from virtlab.validate import InvalidInputError
@@ -76,3 +77,11 @@ def test_what_has_no_source_or_no_such_line_is_refused(thing: object) -> None:
     else:
         with pytest.raises(InvalidInputError, match="written in Python"):
             show_source(thing)
+
+
+def test_lines_stay_lines_on_a_page_and_text_elsewhere() -> None:
+    shown = show_lines("a < b\n  c")
+    assert repr(shown) == "a < b\n  c"
+    assert "white-space:pre;overflow-x:auto" in shown._repr_html_()
+    assert 'tabindex="0"' in shown._repr_html_()  # keys can scroll it
+    assert shown._repr_html_().endswith(">a &lt; b\n  c</pre>")

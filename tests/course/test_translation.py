@@ -167,7 +167,7 @@ def test_other_bytes_get_a_hint(code: object, hint: str) -> None:
 def test_right_answers_by_hand() -> None:
     assert ask.dead.right_answer == [11, 6]
     assert ask.pieces.right_answer == [4, 2]
-    assert ask.break_even.right_answer == pytest.approx(0.09 / (1 / 40e3 - 1 / 600e6))
+    assert ask.break_even.right_answer == pytest.approx(0.09 / (1 / 100e3 - 1 / 2e9))
     assert ask.tier.right_answer == "wasm"
     assert ask.who.right_answer == "b"
 
@@ -222,3 +222,26 @@ def test_all_of_them_stand_on_the_sheet() -> None:
     names = [question.name for question in ask.sheet]
     assert len(names) == len(set(names)) == 12
     assert {question.kind for question in ask.sheet} == {"number", "choice", "code"}
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "hint"),
+    [
+        (ask.dead, [11, 11], "Is each of them ever read?"),
+        (ask.dead, [11, 5], "does not write all of them"),
+        (ask.dead, [11, 1], "Whoever leaves the loop"),
+        (ask.dead, [11, 0], "Does the jump read none"),
+        (ask.pieces, [5, 2], "Is each of them reached?"),
+        (ask.break_even, 180e6, "has to do them meanwhile"),
+        (ask.forkwait, 6.02, "Work in cycles of one round"),
+        (ask.forkwait, 30.96, "That is what is added"),
+        (ask.forkwait, 41.5, "in the 6.02 s already"),
+        (ask.forkwait, 106.4, "costs of the other monitor"),
+        (ask.events, lambda: {"page fault": 500}, "which cost nothing natively"),
+        (ask.surprise, lambda: "ebfe", "after 20,000 instructions it reached the limit"),
+    ],
+)
+def test_a_typical_mistake_gets_its_own_hint(question: Any, answer: object, hint: str) -> None:
+    verdict = question.check(answer)
+    assert not verdict.is_right
+    assert hint in " ".join(str(verdict).split())

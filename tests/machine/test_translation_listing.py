@@ -197,7 +197,7 @@ def fixed_end() -> int:
 
 def test_one_column_is_what_a_disassembler_writes() -> None:
     text = one_column(of("isprime", "isPrime"))
-    assert "  100221  >  7d 0e                          JGE prime" in text.splitlines()
+    assert "  100221  >  7d 0e           JGE prime" in text.splitlines()
     assert text.splitlines()[0] == "isPrime:"
 
 
@@ -300,3 +300,26 @@ def test_all_of_a_units_llvm_has_no_flags_that_nobody_reads() -> None:
     )
     assert "switch i32" in lazy
     assert lazy != eager
+
+
+def test_each_class_and_each_flag_is_counted() -> None:
+    found = listing(program_of(bytes.fromhex("01d8 fa f4")))
+    rows = found.by_class().to_dict("records")
+    assert [(row["class"], row["how many"]) for row in rows] == [
+        ("IDENT", 1),
+        ("in-cache", 1),
+        ("callout", 1),
+    ]
+    for state in ("done", "put off", "dead"):
+        assert sum(row[state] for row in rows) == found.count(state)
+    assert sorted(flag for at, flag in found.flags() if at == 0x1000) == sorted(
+        ["CF", "PF", "AF", "ZF", "SF", "OF"]
+    )
+
+
+def test_without_the_pass_the_last_writer_of_each_flag_computes_it() -> None:
+    code = program_of(bytes.fromhex("01d8 40 ebfb"))  # add; inc; jmp back
+    assert "done" not in listing(code).flags().values()
+    found = listing(code, None, Passes(dead_flags=False)).flags()
+    done = sorted(flag for (_, flag), state in found.items() if state == "done")
+    assert done == sorted(["CF", "PF", "AF", "ZF", "SF", "OF"])

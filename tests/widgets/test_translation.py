@@ -142,3 +142,11 @@ def test_what_llvm_makes_of_it_is_a_choice() -> None:
     assert any(line.split()[1:2] == ["idiv"] for line in lines)
     assert app.view.counts["bytes"] > 0
     assert "assembly in columns" in app.view.alt
+
+
+def test_the_answer_counts_by_class_for_the_rows_stand_above() -> None:
+    app = columns("a kernel sets its flags")
+    for words in ("how many", "IDENT", "in-cache", "control"):
+        assert words in app.answer.table
+    assert "address" not in app.answer.table
+    assert app.answer.table.count("<tr>") == 4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import html
 import inspect
 import textwrap
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from pathlib import Path
 import virtlab
 from virtlab.validate import InvalidInputError, integer
 
-__all__ = ["Source", "show_source"]
+__all__ = ["Lines", "Source", "show_lines", "show_source"]
 
 _ROOT = Path(virtlab.__file__).resolve().parent.parent
 
@@ -128,3 +129,45 @@ def _short(file: str | None) -> str:
         return path.resolve().relative_to(_ROOT).as_posix()
     except ValueError:
         return "your own code"
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Text in columns, shown as it is: a phone scrolls it sideways, and does not break its lines.
+
+    Attributes
+    ----------
+    text
+        The lines.
+    """
+
+    text: str
+
+    def __repr__(self) -> str:
+        """Give the text."""
+        return self.text
+
+    def _repr_html_(self) -> str:
+        style = "margin:0;padding:0;white-space:pre;overflow-x:auto"
+        return f'<pre tabindex="0" style="{style}">{html.escape(self.text)}</pre>'
+
+
+def show_lines(text: str) -> Lines:
+    """Show text whose columns have to stay columns, such as a disassembler's.
+
+    Parameters
+    ----------
+    text
+        The lines.
+
+    Returns
+    -------
+    Lines
+        Shows itself.
+
+    Examples
+    --------
+    >>> show_lines("100218  =  89 f9  MOV ECX,EDI")
+    100218  =  89 f9  MOV ECX,EDI
+    """
+    return Lines(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from virtlab.course import translation_costs as costs
@@ -103,6 +104,13 @@ _JUMPS = {"jmp": "eb", "jz": "74", "jc": "72"}
 _FLAGS = ("CF", "PF", "AF", "ZF", "SF", "OF")
 
 
+def _written(lines: tuple[str, ...]) -> list[int]:
+    """Return how many flags each instruction writes that writes any."""
+    code = bytes.fromhex("".join(_LINES[one] for one in lines[:-1]))
+    found = Counter(address for address, _ in listing(program_of(code)).flags())
+    return [found[address] for address in sorted(found)] or [0]
+
+
 def _dead(lines: tuple[str, ...] = ("add eax, ebx", "inc eax", "mov ecx, eax", "jc")) -> Numeric:
     """Ask how often a loop would write a flag, and how often it has to."""
 
@@ -129,7 +137,19 @@ def _dead(lines: tuple[str, ...] = ("add eax, ebx", "inc eax", "mov ecx, eax", "
         why="A flag is needed if some way leads to a reader before a writer, and whoever leaves "
         "the region may read all. So of several writers of a flag at most the last one counts, "
         "and in a loop that is never left, not even that one.",
-        mistakes=[Mistake(lambda: [solve()[0], solve()[0]], "Is each of them ever read?")],
+        mistakes=[
+            Mistake(lambda: [solve()[0], solve()[0]], "Is each of them ever read?"),
+            Mistake(
+                lambda: [solve()[0], int(lines[-1] != "jmp")],
+                "Whoever leaves the loop may read all flags, not only the one that the jump reads.",
+            ),
+            Mistake(
+                lambda: [solve()[0], _written(lines)[-1]],
+                "The last instruction that writes flags does not write all of them. Who writes "
+                "the others last?",
+            ),
+            Mistake(lambda: [solve()[0], 0], "Does the jump read none, and who stands behind it?"),
+        ],
         hint="Go back from the end. Who writes each flag last, and can it be read from there on "
         "before it is written? A branch that can fall through leaves the region.",
         variant=draw,
@@ -163,19 +183,19 @@ def _pieces(number: int = 49) -> Numeric:
     )
 
 
-def _break_even(start_ms: int = 90, million: int = 600, thousand: int = 40) -> Numeric:
+def _break_even(start_ms: int = 90, million: int = 2000, thousand: int = 100) -> Numeric:
     """Ask from which length on it pays to translate."""
 
     def draw(rng: np.random.Generator) -> Numeric:
         return _break_even(
-            int(rng.integers(10, 300)), int(rng.integers(50, 2000)), int(rng.integers(20, 120))
+            int(rng.integers(10, 300)), int(rng.integers(50, 3000)), int(rng.integers(20, 120))
         )
 
     slow, fast = 1e3 * thousand, 1e6 * million
     return Numeric(
         name="break_even",
         text=f"An interpreter does {thousand},000 instructions a second. A translator does "
-        f"{million} million, but only after it has spent **{start_ms} ms** on translating. From "
+        f"{million:,} million, but only after it has spent **{start_ms} ms** on translating. From "
         "how many instructions on is the translator the better choice?",
         solve=lambda: start_ms / 1e3 / (1 / slow - 1 / fast),
         relative=0.02,
@@ -190,10 +210,10 @@ def _break_even(start_ms: int = 90, million: int = 600, thousand: int = 40) -> N
 
 
 _TIERS = {  # (seconds before the first instruction is fast, instructions a second)
-    "interpreter": (0.0, 4e4),
-    "python": (0.05, 2e6),
-    "wasm": (0.1, 6e8),
-    "llvm": (0.9, 1.4e9),
+    "interpreter": (0.0, 1e5),
+    "python": (0.05, 1.5e7),
+    "wasm": (0.1, 2e9),
+    "llvm": (0.9, 3e9),
 }
 
 

@@ -327,7 +327,8 @@ def _eax(code: bytes, tier: str, *, blind: bool = False) -> int | str:
             computer.memory.on_guarded = _do_nothing
     run = computer.run(20_000)
     if run.ended != "halted" and not blind:
-        return f"It does not come to `hlt`: {run.explain()}"
+        how = run.explain().partition("; ")[2]
+        return f"It does not come to `hlt`: after {run.instructions:,} instructions {how}"
     return int(computer.processor.registers["EAX"]) if run.ended == "halted" else -1
 
 

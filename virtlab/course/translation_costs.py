@@ -72,6 +72,11 @@ def forkwait(
     def seconds(way: str) -> float:
         return FORKS * (round_cycles()["native"] + cycles(way)) / _HZ
 
+    def natively() -> float:
+        costs = published()
+        times = {**events, "syscall": 3}
+        return sum(n * costs["P4", name, "native"][0] for name, n in times.items())
+
     other = {"bt": "hw", "hw": "bt"}[way]
     said = {"bt": "a translating monitor", "hw": "a monitor on VT-x of 2005"}[way]
     return Numeric(
@@ -86,7 +91,13 @@ def forkwait(
         solve=lambda: seconds(way),
         why="Each event adds its cost beyond the native one. Hidden faults weigh most: natively "
         "there are none.",
+        hint="Work in cycles of one round: natively 6.02 s times 3.8e9, by 40,000. To this each "
+        "event adds what it costs more than natively.",
         mistakes=[
+            Mistake(
+                lambda: seconds(way) + FORKS * natively() / _HZ,
+                "What an event costs natively is in the 6.02 s already.",
+            ),
             Mistake(lambda: FORKS * cycles(way) / _HZ, "That is what is added. To what?"),
             Mistake(lambda: seconds(other), "Those are the costs of the other monitor."),
             Mistake(
@@ -324,6 +335,8 @@ def events() -> Code:
         "36.95 s translated and 106.4 s with VT-x, and what happens natively too must fit "
         "into 6.02 s.",
         test=_try_events,
+        hint="Which events cost VT-x more than translation, which cost translation alone, and "
+        "which cost nothing natively? A table of `fit_costs().cost(event, way)` tells.",
         why="Yours is one of many: see `fork_events()` for how few and how many of each there can "
         "be. None is without hidden faults.",
     )

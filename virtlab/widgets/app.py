@@ -40,6 +40,8 @@ from virtlab.widgets.picture import Picture
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    import pandas as pd
+
     from virtlab.plots.style import Plate
 
 __all__ = ["Answer", "App", "table_of"]
@@ -58,11 +60,11 @@ class Answer(anywidget.AnyWidget):
     table = traitlets.Unicode("").tag(sync=True)
     version = traitlets.Int(0).tag(sync=True)
 
-    def say(self, result: Result) -> None:
-        """Show what a result says, in one message."""
+    def say(self, result: Result, rows: pd.DataFrame | None = None) -> None:
+        """Show what a result says, in one message; with other rows than its own if given."""
         with self.hold_sync():
             self.sentence = result.explain()
-            self.table = table_of(result)
+            self.table = table_of(result, rows)
             self.version += 1
 
 
@@ -75,13 +77,15 @@ def _in_words(value: float) -> str:
     return f"{value:.1f}".removesuffix(".0")
 
 
-def table_of(result: Result) -> str:
+def table_of(result: Result, rows: pd.DataFrame | None = None) -> str:
     """Write the rows of a result, for eyes and for copying.
 
     Parameters
     ----------
     result
         What to write.
+    rows
+        Other rows than `result.to_frame()`.
 
     Returns
     -------
@@ -94,7 +98,7 @@ def table_of(result: Result) -> str:
     >>> "<table" in table_of(allocate(160, [1000, 1000]))
     True
     """
-    frame = result.to_frame()
+    frame = result.to_frame() if rows is None else rows.copy()
     frame.columns = [_title(name) for name in frame.columns]
     return table_html(frame, max_rows=12, number_format=_in_words)
 

@@ -145,17 +145,19 @@ class Cache {
     const boxes = [];
     const labels = [];
     let [x, y] = [0, ROW_PX];
+    let headed = true; // there is room for words above this line
     const letters = 8.2;
     this.rows.forEach((row) => {
       const wide = (k) => Math.max(15, this.units[k].size * scale);
       let length = 0;
       for (let k = row.first; k < row.first + row.size; k++) length += wide(k) + 6;
       const needs = Math.max(length, letters * row.label.length + 14);
-      if (x > 0 && (alone || x + needs > room)) [x, y] = [0, y + BLOCK_PX + LINE_PX + ROW_PX];
+      if (x > 0 && (alone || !headed || x + needs > room)) [x, y] = [0, y + BLOCK_PX + LINE_PX + ROW_PX];
+      headed = true;
       labels.push({ text: row.label, x, y: y - 27 });
       const start = x;
       for (let k = row.first; k < row.first + row.size; k++) {
-        if (x > 0 && x + wide(k) > room) [x, y] = [0, y + BLOCK_PX + LINE_PX];
+        if (x > 0 && x + wide(k) > room) [x, y, headed] = [0, y + BLOCK_PX + LINE_PX, false];
         boxes.push({ x, y, w: wide(k) });
         x += wide(k) + 6;
       }

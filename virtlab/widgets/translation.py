@@ -181,7 +181,7 @@ class ColumnsApp(widgets.VBox):
     def _show(self) -> None:
         chosen = self._chosen()
         self.view.show(self.result, lambda: _whole(*chosen))
-        self.answer.say(self.result)
+        self.answer.say(self.result, self.result.by_class())  # the rows themselves stand above
 
     def __repr__(self) -> str:
         """Say what it shows, in words."""

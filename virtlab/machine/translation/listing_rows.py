@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from virtlab.machine.image import Image, Segment
+from virtlab.machine.registers import FLAGS
 from virtlab.results import Result
 
 if TYPE_CHECKING:
@@ -169,6 +170,59 @@ class Listing(Result):
             for row in self.rows
         ]
         return pd.DataFrame(rows)
+
+    def flags(self) -> dict[tuple[int, str], str]:
+        """Return what becomes of each flag that an instruction writes.
+
+        Returns
+        -------
+        dict
+            By address and flag: 'done', 'put off' or 'dead'.
+
+        Examples
+        --------
+        >>> from virtlab.machine.translation.listing import listing
+        >>> found = listing(program_of(bytes.fromhex("01d8 40 74fb"))).flags()
+        >>> found[0x1000, "ZF"], found[0x1002, "ZF"]
+        ('dead', 'done')
+        """
+        return {
+            (row.address, target): one.state
+            for row in self.rows
+            for one in row.operations
+            if (target := one.text.partition(" = ")[0]) in FLAGS
+        }
+
+    def by_class(self) -> pd.DataFrame:
+        """Return a row for each class of instruction that it has.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns 'class', 'how many', 'done', 'put off' and 'dead': of operations.
+
+        Examples
+        --------
+        >>> from virtlab.machine.translation.listing import listing
+        >>> listing(program_of(bytes.fromhex("01d8 01c8 ebfe"))).by_class()
+             class  how many  done  put off  dead
+        0    IDENT         2     2       ...
+        1  control         1     1        0     0
+        """
+        import pandas as pd
+
+        states = ("done", "put off", "dead")
+        found = [
+            {
+                "class": kind,
+                "how many": len(rows),
+                **{state: sum(one.state == state for row in rows for one in row.operations)
+                   for state in states},
+            }
+            for kind in CLASSES
+            if (rows := [row for row in self.rows if row.kind == kind])
+        ]  # fmt: skip
+        return pd.DataFrame(found, columns=["class", "how many", *states])
 
     def summary(self) -> dict[str, float | int | str]:
         """Return its numbers."""

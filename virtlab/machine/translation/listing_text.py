@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["STATES", "one_column", "side_by_side"]
 
 STATES = {"done": " ", "put off": "~", "dead": "x"}  # what stands before an operation
-_SIGNS = "= IDENT   > control   + done in the cache   ! callout: for the VMM"
+_SIGNS = "= IDENT   > control   + in the cache   ! callout"
 _LEGEND = "~ not done: a recipe is left   x not done at all"
 _FIXED = (8, 1, 17, 22)  # address, class, bytes, instruction
 _GAP = "  "
@@ -38,17 +38,18 @@ def one_column(listing: Listing) -> str:
     >>> from virtlab.machine.translation.listing import listing
     >>> from virtlab.machine.translation.listing_rows import program_of
     >>> print(one_column(listing(program_of(bytes.fromhex("01d8 f4 ebfe")))))
-        1000  =  01 d8                          ADD EAX,EBX
-        1002  !  f4                             HLT
-        1003  >  eb fe                          JMP 0x1003
+        1000  =  01 d8  ADD EAX,EBX
+        1002  !  f4     HLT
+        1003  >  eb fe  JMP 0x1003
     <BLANKLINE>
-    = IDENT   > control   + done in the cache   ! callout: for the VMM
+    = IDENT   > control   + in the cache   ! callout
     """
     lines: list[str] = []
+    wide = max((3 * len(row.code) - 1 for row in listing.rows), default=0)
     for row in listing.rows:
         lines += [f"{row.name}:"] if row.name else []
         code = row.code.hex(" ")
-        lines.append(f"{row.address:8x}  {row.sign}  {code:29}  {row.text}")
+        lines.append(f"{row.address:8x}  {row.sign}  {code:{wide}}  {row.text}")
     return "\n".join([*lines, "", _SIGNS])
 
 
