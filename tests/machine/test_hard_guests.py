@@ -98,6 +98,42 @@ def test_a_loader_that_writes_many_pages_at_once(tier: str) -> None:
     assert computer.translator.cache.counts["invalidations"]
 
 
+COMPARES = {
+    "dword": "0fb10d {}",
+    "word, at a pointer": "be{} 660fb10e",
+    "byte": "0fb00d {}",
+    "locked": "be{} f00fb10e",
+    "qword": "0fc70d {}",
+    "qword, at a pointer": "be{} 0fc70e",
+}
+
+
+@pytest.mark.parametrize("entry", [0x150003, 0x150001])
+@pytest.mark.parametrize("way", COMPARES)
+def test_a_comparison_that_fails_writes_what_was_there(way: str, entry: int, tier: str) -> None:
+    """Intel SDM, CMPXCHG: the operand is written "without regard to the result"."""
+
+    def prepare(computer: Computer) -> None:
+        map_pages(computer)
+        computer.memory.write(TABLE + 4 * 0x150, struct.pack("<I", entry))
+        computer.memory.write(0x150000, b"\x55" * 8)
+
+    protect = "0f20c0 0d00000100 0f22c0"  # CR0.WP
+    code = STACK + PAGING_ON + protect + "b811111111 ba11111111" + COMPARES[way].format("00001500")
+    computer, translated = alike(tier, code + "f4", prepare)
+    assert translated
+    assert computer.memory.read(0x150000, 8) == b"\x55" * 8
+    (mark,) = computer.memory.read(TABLE + 4 * 0x150, 1)
+    if entry & 2:
+        assert mark & 0x60 == 0x60  # accessed and dirty
+        assert computer.processor.registers["EAX"] & 0xFF == 0x55
+    else:
+        assert computer.traps == {("#PF", "exception"): 1}
+        registers = computer.processor.registers
+        assert registers["CR2"] == 0x150000
+        assert registers["ESI"] == 3  # a write, to a page that is there
+
+
 # Page tables that are code too. Entries 0x150 and 0x151 as code, before and after the first is
 # marked as written: sub eax, ebx; add al, 0; ret; and imul eax, ebx, 4; add bl, al; ret.
 ENTRIES = "2bc30400 c3c30000"

@@ -161,6 +161,31 @@ def _store_first(instruction: Instruction) -> Iterator[Op]:
     yield Op("COPY", register, (kept,))
 
 
+def _compares_in_memory(instruction: Instruction) -> bool:
+    parts = instruction.encoding
+    compares = parts.opcode in (0x0FB0, 0x0FB1) or (parts.opcode == 0x0FC7 and parts.reg == 1)
+    return compares and not parts.is_register
+
+
+def _store_in_any_case(instruction: Instruction) -> Iterator[Op]:
+    """Write what was there if it differs: that needs the same right, and marks the page."""
+    found = next(op.out for op in instruction.ops if op.code == "COPY" and op.out)
+    writes = (
+        op for op in instruction.ops if op.code == "STORE" or (op.out and op.out.space == RAM)
+    )
+    store = next(writes)
+    if store.code != "STORE":
+        store = store._replace(code="COPY")
+    for op in instruction.ops:
+        if op.code == "BRANCH":
+            yield store._replace(ins=(*store.ins[: store.code == "STORE"], found))
+        if op.code == "CBRANCH":  # over one more
+            target = op.ins[0]
+            yield op._replace(ins=(target._replace(offset=target.offset + 1), op.ins[1]))
+        else:
+            yield op
+
+
 def _rotates_through_carry(instruction: Instruction) -> bool:
     parts = instruction.encoding
     return parts.opcode in (0xC0, 0xC1, 0xD2, 0xD3) and parts.reg in (2, 3)
@@ -297,6 +322,12 @@ PATCHES: tuple[Patch, ...] = (
         "the register changes before its address is used",
         _exchanges_in_memory,
         _store_first,
+    ),
+    Patch(
+        "CMPXCHG",
+        "memory that differs is not written: no fault where it may not be, and no mark",
+        _compares_in_memory,
+        _store_in_any_case,
     ),
     Patch(
         "RCL, RCR",
