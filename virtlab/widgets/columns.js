@@ -155,7 +155,7 @@ class Columns {
     if (!row) return;
     const left = element("div", "", this.detail);
     const right = element("div", "", this.detail);
-    element("div", "head", left).textContent = `${row.at}  ${row.text}: ${row.all.length} operations`;
+    element("div", "head", left).textContent = `${row.at}  ${row.text}: ${row.all.length} operation${row.all.length === 1 ? "" : "s"}`;
     for (const [text, state] of row.all) {
       const line = element("div", "line", left);
       words(line, "mark", MARKS[state]);

@@ -264,7 +264,8 @@ class Slowdown(Result):
         frame = self.to_frame()
         slower = "hw" if hw > bt else "bt"
         most = frame["event"].iloc[int(frame[f"{slower}_s"].argmax())]
-        why = f"The slower one loses most at each {most}."
+        each = f"`{most}`" if most == "in" else most
+        why = f"The slower one loses most at each {each}."
         if self.cross != self.cross:
             always = "free exits would not help VT-x" if hw > bt else "no exit is dear enough"
             return f"{both} {why} They do not cross: {always}."
