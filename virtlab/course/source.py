@@ -148,7 +148,7 @@ class Lines:
         return self.text
 
     def _repr_html_(self) -> str:
-        style = "margin:0;padding:0;white-space:pre;overflow-x:auto"
+        style = "margin:0;padding:0;font:14px monospace;white-space:pre;overflow-x:auto"
         return f'<pre tabindex="0" style="{style}">{html.escape(self.text)}</pre>'
 
 
