@@ -1,4 +1,4 @@
-"""Flags that were put off and are made where a region of the wasm tier is left."""
+"""Flags that were put off and are made where a region is left, of the wasm or python tier."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from tests.machine.translated import needs_wasmtime
 from virtlab.machine.computer import Computer
 from virtlab.machine.decode import Decoder, Instruction
 from virtlab.machine.translation.lifting import FLAG_CELLS, Graph, Key, lift
-from virtlab.machine.translation.liveness import Needs, needs
+from virtlab.machine.translation.liveness import Needs, needs, waiting
 from virtlab.machine.translation.passes import Passes
 from virtlab.machine.translation.regions import find_region
 from virtlab.machine.translation.wasm import WasmFunction
-from virtlab.machine.translation.wasm_flags import waiting
 
 if TYPE_CHECKING:
     from virtlab.machine.translation.liveness import Recipe
@@ -107,7 +106,9 @@ def test_flags_are_there_wherever_a_loop_is_left(
     loop = body + "fec9" + "75" + bytes([-(size + 1) & 0xFF]).hex()
     code = loop + HALT
     values = {"EAX": 0x7FFFFFF0, "EBX": 0x8000000F, "ECX": turns + 20}
-    assert run(code, "wasm", **values) == run(code, "interpreter", **values)
+    expected = run(code, "interpreter", **values)
+    assert run(code, "wasm", **values) == expected
+    assert run(code, "python", **values) == expected
 
 
 @settings(deadline=None, max_examples=20)
@@ -117,4 +118,6 @@ def test_so_are_they_when_it_is_stopped_in_the_middle(one: str, other: str, limi
     back = bytes([-(len(bytes.fromhex(body)) + 2) & 0xFF]).hex()
     code = body + "eb" + back
     values = {"EAX": 5, "EBX": 0xFFFFFFFE}
-    assert run(code, "wasm", limit, **values) == run(code, "interpreter", limit, **values)
+    expected = run(code, "interpreter", limit, **values)
+    assert run(code, "wasm", limit, **values) == expected
+    assert run(code, "python", limit, **values) == expected

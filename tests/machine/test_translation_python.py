@@ -270,7 +270,9 @@ def test_what_several_ways_lead_to_is_written_once() -> None:
     loops = graph_of("49 75fd c3")
     from virtlab.machine.translation.control import Shape
 
-    parts = arranged(Shape(loops, (START, 0)), lambda _node: ([], ("c",)), lambda _: "return")
+    parts = arranged(
+        Shape(loops, (START, 0)), lambda _node: ([], ("c",)), lambda _to, _key: ["return"]
+    )
     assert isinstance(parts[0], Loop)
     assert any(isinstance(part, Choice) for part in parts[0].inside)
 

@@ -30,12 +30,12 @@ from virtlab.machine.translation.lifting import CELLS, FLAG_CELLS, SYSTEM, Indir
 from virtlab.machine.translation.regions import FAULTING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from virtlab.machine.pcode import Op, Var
     from virtlab.machine.translation.lifting import Graph, Key, Node
 
-__all__ = ["Needs", "Recipe", "live_out", "needs"]
+__all__ = ["Needs", "Recipe", "live_out", "needs", "waiting"]
 
 _FLAGS = frozenset(FLAG_CELLS)
 _ALL = frozenset(CELLS)
@@ -182,6 +182,43 @@ def needs(graph: Graph, *, drop_dead: bool = True, at_exits: bool = True) -> dic
         return {key: _of_node(node, live) for key, node in graph.items()}
     flow = _Flow(graph, at_exits=at_exits)
     return {key: flow.of_node(key, live)[0] for key, live in flow.live_out().items()}
+
+
+def waiting(graph: Graph, needs: Mapping[Key, Needs], start: Key) -> dict[Key, set[int]]:
+    """Return which recipe may be kept at the end of each node.
+
+    Parameters
+    ----------
+    graph, needs, start
+        Of a region.
+
+    Returns
+    -------
+    dict
+        By key of the node: `id` of each recipe, 0 if no flag may be put off there.
+
+    Examples
+    --------
+    >>> from virtlab.machine.translation.lifting import Leave, Node
+    >>> graph = {(0, 0): Node((0, 0), end=Leave(5))}
+    >>> waiting(graph, needs(graph), (0, 0))
+    {(0, 0): {0}}
+    """
+    own = {
+        key: {id(needs[key].recipe) if needs[key].recipe else 0}
+        for key, node in graph.items()
+        if not _FLAGS.isdisjoint(node.sets)
+    }
+    found: dict[Key, set[int]] = {key: set() for key in graph}
+    todo = [(start, {0})]
+    while todo:
+        key, come = todo.pop()
+        out = own.get(key, come)
+        if out <= found[key]:
+            continue
+        found[key] = out | found[key]
+        todo += ((after, found[key]) for after in graph[key].follow)
+    return found
 
 
 class _Flow:

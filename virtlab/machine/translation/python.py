@@ -32,6 +32,7 @@ from virtlab.machine.translation.control import Shape
 from virtlab.machine.translation.lifting import CELLS
 from virtlab.machine.translation.links import direct_exits
 from virtlab.machine.translation.python_control import Block, Choice, Loop, Way, negated
+from virtlab.machine.translation.python_exits import Exits
 from virtlab.machine.translation.python_node import NodeWriter, Place, Statement, name_of
 from virtlab.machine.translation.python_shape import arranged
 from virtlab.machine.translation.tiers import Purpose
@@ -115,7 +116,8 @@ class PythonFunction:
             self._text.append("    recipe = (0,)")
         for cell in sorted(_read(graph)):
             self._text.append(f"    {name_of(cell)} = register({cell.offset:#x}, {cell.size})")
-        self._print(arranged(Shape(graph, start), self._write, _leave), 1)
+        self._exits = Exits(graph, needs, start, self.made)
+        self._print(arranged(Shape(graph, start), self._write, self._leave), 1)
         self.source = "\n".join(self._text) + "\n"
 
     @cached_property
@@ -130,7 +132,12 @@ class PythonFunction:
             number = self._numbers.get(id(need.recipe), 0) if self.made else None
             writer = NodeWriter(node, need, number)
             self._written[node.key] = [*_count(node), *writer.statements], writer.ending
+            if writer.kept is not None:
+                self._exits.kept[node.key] = writer.kept
         return self._written[node.key]
+
+    def _leave(self, target: str, key: Key) -> list[str]:
+        return [*self._exits.lines(key), f"return {target}, {_REST}"]
 
     def _print(self, parts: Block, depth: int) -> None:
         """Write parts, each at its depth."""
@@ -193,7 +200,3 @@ def _count(node: Node) -> list[Statement]:
     if node.count:
         counted.append(Statement(f"left -= {node.count}", address))
     return counted
-
-
-def _leave(target: str) -> str:
-    return f"return {target}, {_REST}"

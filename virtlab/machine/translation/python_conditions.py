@@ -30,6 +30,7 @@ _TOGETHER = {
     ("BOOL_OR", "less", "same"): ("INT_SLESSEQUAL", False),
     ("BOOL_AND", "not less", "not same"): ("INT_SLESS", True),
 }
+_MEANT = frozenset(code for code, *_ in _TOGETHER)  # all that can mean a comparison
 _NOTHING: Meaning = ("", ())
 
 
@@ -75,7 +76,7 @@ class Conditions:
         --------
         See the class.
         """
-        if len(op.ins) != len("ab"):
+        if op.code not in _MEANT:
             return op
         (one, pair), (other, same_pair) = (self._says(var) for var in op.ins)
         found = _TOGETHER.get((op.code, min(one, other), max(one, other)))

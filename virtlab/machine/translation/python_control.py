@@ -94,14 +94,14 @@ class Arrangement:
     write
         Gives a node's statements, and the words for what its end reads.
     leave
-        Gives the words that leave for an address.
+        Gives the lines that leave for an address, at the end of a node.
 
     Examples
     --------
     See `virtlab.machine.translation.python.PythonFunction`.
     """
 
-    def __init__(self, shape: Shape, write: Write, leave: Callable[[str], str]) -> None:
+    def __init__(self, shape: Shape, write: Write, leave: Callable[[str, Key], list[str]]) -> None:
         self.shape, self.write, self.leave = shape, write, leave
         self.around: list[_Around] = []
         self.bodies = {start: _body(shape, start) for start in shape.loops}
@@ -208,7 +208,7 @@ class Arrangement:
             more, falls, following = self._branch(node.end, ending[0], is_last=is_last)
             return parts + more, falls, following
         if isinstance(node.end, Leave):
-            return [*parts, self._left(number(node.end.address), key)], {}, None
+            return [*parts, *self._left(number(node.end.address), key)], {}, None
         more, falls = self._sites(node.end, ending[0], key)
         return parts + more, falls, None
 
@@ -242,11 +242,11 @@ class Arrangement:
             inner.append(choice)
             if more:
                 inner = choice.no
-        inner.append(self._left(target, key))
+        inner += self._left(target, key)
         return parts, falls
 
-    def _left(self, target: str, key: Key) -> Statement:
-        return Statement(self.leave(target), key[0])
+    def _left(self, target: str, key: Key) -> Block:
+        return [Statement(words, key[0]) for words in self.leave(target, key)]
 
     def _is_met(self, key: Key) -> bool:
         """Return whether a node is written where it is met."""
@@ -261,7 +261,7 @@ class Arrangement:
     def _go(self, to: Key) -> tuple[Block, Falls]:
         if self._is_exit(to):
             end = self.shape.graph[to].end
-            return [self._left(number(end.address if isinstance(end, Leave) else 0), to)], {}
+            return self._left(number(end.address if isinstance(end, Leave) else 0), to), {}
         if self._is_met(to):
             return self.tree(to)
         way = Way(self.shape.number[to])

@@ -15,7 +15,6 @@ import struct
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
-from virtlab.machine.pcode import signed
 from virtlab.machine.translation.layout import CHAINED, EIP, LEFT, PORT_MAP, RAM, RING, RING_SIZE
 from virtlab.machine.translation.lifting import CELLS
 from virtlab.machine.translation.links import Exits, Links
@@ -95,8 +94,6 @@ class PythonHost:
             "set_register": self._set_register,
             "port_map": self.view[PORT_MAP:RING].cast("H"),
             "ring": self.view[RING : RING + 4 * RING_SIZE].cast("I"),
-            "check_quotient": _check_quotient,
-            "check_signed_quotient": _check_signed_quotient,
             "Empty": EmptyError,
         }
 
@@ -385,15 +382,3 @@ class PythonHost:
         >>> host.forget_writes()
         """
         self.memory.forget_writes()
-
-
-def _check_quotient(dividend: int, divisor: int, _bits: int, of: int) -> None:
-    """Stop if there is no quotient, or it has too many bits."""
-    if divisor == 0 or dividend // divisor >> of:
-        raise NotDoneError
-
-
-def _check_signed_quotient(dividend: int, divisor: int, bits: int, of: int) -> None:
-    one, other = signed(dividend, bits // 8), signed(divisor, bits // 8)
-    if other == 0 or not -(1 << of - 1) <= HELPERS["quotient"](one, other) < 1 << of - 1:
-        raise NotDoneError

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from virtlab.machine.pcode import CONST, PORTS, REGISTER, Var
 from virtlab.machine.registers import FLAGS, PLACES
 from virtlab.machine.translation.layout import ANSWERED, WAITING
-from virtlab.machine.translation.lifting import CELLS, FLAG_CELLS, is_cell
+from virtlab.machine.translation.lifting import CELLS, FLAG_CELLS, Indirect, Leave, is_cell
 from virtlab.machine.translation.liveness import Recipe
 from virtlab.machine.translation.python_plan import NodePlan
 from virtlab.machine.translation.python_values import added, expression, number, within
@@ -33,6 +33,7 @@ _NAMES = {Var(REGISTER, at, size): name.lower() for name, (at, size) in PLACES.i
 _NAMES |= {Var(REGISTER, at, 1): name.lower() for name, (at, _, _) in FLAGS.items()}
 _NAMES[Var(REGISTER, FLAGS["IF"][0], 1)] = "if_"
 _NAMES |= {Var(REGISTER, ANSWERED, 4): "answered", Var(REGISTER, WAITING, 4): "waiting"}
+_DIVIDED = ("INT_SDIV", "INT_SREM")
 _ALIGNED = {1: (0xFFFFF000, 0, 0xFFF), 2: (0xFFFFF001, 1, 0x7FF), 4: (0xFFFFF003, 2, 0x3FF)}
 
 
@@ -115,6 +116,8 @@ class NodeWriter(NodePlan):
     ----------
     statements
         All but its end.
+    kept
+        Words for the leaves of its recipe, if the region is left at its end.
 
     Examples
     --------
@@ -124,6 +127,7 @@ class NodeWriter(NodePlan):
     def __init__(self, node: Node, needs: Needs, recipe: int | None) -> None:
         super().__init__(node, needs, recipe)
         self.holder: dict[Var, str] = {}
+        self.kept: tuple[str, ...] | None = None
         self.statements: list[Statement] = []
         self.names, self.asks = 0, False  # whether the line that is being written reads memory
         self._write(recipe)
@@ -144,8 +148,13 @@ class NodeWriter(NodePlan):
         self.at = float(len(self.ops))
         if recipe is not None and any(cell in self.node.sets for cell in FLAG_CELLS):
             leaves = self.needs.recipe.leaves if recipe and self.needs.recipe else ()
-            values = "".join(f", {self.words(leaf)}" for leaf in leaves)
-            self._say(f"recipe = {recipe}{values}" if leaves else f"recipe = ({recipe},)")
+            values = tuple(self.words(leaf) for leaf in leaves)
+            if recipe and self._leaves:
+                self.kept = values
+            elif values:
+                self._say(f"recipe = {recipe}, {', '.join(values)}")
+            else:
+                self._say(f"recipe = ({recipe},)")
         rest = {c: v for c, v in self.needs.sets.items() if c not in CELLS}
         self.ending = tuple(self.words(var) for var in self.node.ending)
         if rest and self.ending:
@@ -155,6 +164,12 @@ class NodeWriter(NodePlan):
         for var in (var for var in rest if var.space == REGISTER):
             self._say(f"set_register({var.offset:#x}, {var.size}, {name_of(var)})")
 
+    @property
+    def _leaves(self) -> bool:
+        """Whether the region is left at its end, whatever is so then."""
+        end = self.node.end
+        return isinstance(end, Leave) or (isinstance(end, Indirect) and not end.sites)
+
     def _say(self, words: str, *, may_fail: bool = False) -> None:
         place = self._place() if may_fail or self.asks else None
         self.statements.append(Statement(words, self.moment.address, place))
@@ -162,9 +177,8 @@ class NodeWriter(NodePlan):
 
     def _operation(self, at: int) -> None:
         op, mode = self.ops[at], self.modes.get(at)
-        if mode == "name":
-            self.names += 1
-            name = f"t{self.names}"
+        if mode == "name" and op.out not in self.holder:
+            name = self._new_name()
             self._say(f"{name} = {self._made(at)}")
             self.holder[op.result] = name
         elif op.code == "STORE":
@@ -178,17 +192,31 @@ class NodeWriter(NodePlan):
                 where = self._memory("write", address, size, "to")
                 self._say(f"{where} = {value}", may_fail=True)
         elif mode == "stands":
-            one, other, quotient = op.ins
-            sign = "_signed" if op.code == "CHECK_SIGNED_DIVIDE" else ""
-            bits = f"{8 * one.size}, {8 * quotient.offset}"
-            values = f"{self.words(one)}, {self.words(other)}, {bits}"
-            self._say(f"check{sign}_quotient({values})", may_fail=True)
+            self._checked(op)
+
+    def _new_name(self) -> str:
+        self.names += 1
+        return f"t{self.names}"
+
+    def _checked(self, op: Op) -> None:
+        """Stop if there is no quotient; a signed one, which is long to compute, is kept."""
+        one, other, quotient = op.ins
+        bits = f"{8 * one.size}, {8 * quotient.offset}"
+        values = f"({self.words(one)}, {self.words(other)}, {bits})"
+        if op.code != "CHECK_SIGNED_DIVIDE":
+            self._say(f"check_quotient{values}", may_fail=True)
+            return
+        names = [self._new_name() for _ in _DIVIDED]
+        self._say(f"{', '.join(names)} = divided{values}", may_fail=True)
+        for made in self.ops:
+            if made.code in _DIVIDED and made.ins == (one, other):
+                self.holder[made.result] = names[_DIVIDED.index(made.code)]
 
     def _keep(self, cells: list[Var]) -> None:
         """Keep values under another name that are needed after their register changes."""
         for cell in cells:
             name = name_of(cell)
-            held = [v for v in self.last if self._named(v) == name and self.last[v] > self.at]
+            held = [v for v, last in self.last.items() if last > self.at and self._named(v) == name]
             if held:
                 self.names += 1
                 kept = f"old_{name}_{self.names}"
@@ -196,7 +224,8 @@ class NodeWriter(NodePlan):
                 self.holder.update(dict.fromkeys(held, kept))
 
     def _named(self, var: Var) -> str | None:
-        return self.holder.get(var, name_of(var) if is_cell(var) else None)
+        found = self.holder.get(var)
+        return name_of(var) if found is None and is_cell(var) else found
 
     def _assign(self, left: dict[Var, Var]) -> None:
         """Give cells their new values, each once no other needs its old one."""

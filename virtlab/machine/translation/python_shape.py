@@ -27,7 +27,9 @@ _INLINE = 6  # how deep nodes of a graph that is not reducible lie within one an
 class _Flat(Arrangement):
     """All nodes in one loop that asks where to go."""
 
-    def __init__(self, shape: Shape, write: Write, leave: Callable[[str], str], deep: int) -> None:
+    def __init__(
+        self, shape: Shape, write: Write, leave: Callable[[str, Key], list[str]], deep: int
+    ) -> None:
         super().__init__(shape, write, leave)
         self.deep, self.depth = deep, 0
         self.labels = [
@@ -76,7 +78,7 @@ def _halved(blocks: list[Block], first: int) -> Block:
     ]
 
 
-def arranged(shape: Shape, write: Write, leave: Callable[[str], str]) -> Block:
+def arranged(shape: Shape, write: Write, leave: Callable[[str, Key], list[str]]) -> Block:
     """Write the nodes of a graph as `while` and `if`.
 
     Parameters
@@ -86,7 +88,7 @@ def arranged(shape: Shape, write: Write, leave: Callable[[str], str]) -> Block:
     write
         Gives a node's statements, and the words for what its end reads.
     leave
-        Gives the words that leave for an address.
+        Gives the lines that leave for an address, at the end of a node.
 
     Returns
     -------
@@ -99,24 +101,31 @@ def arranged(shape: Shape, write: Write, leave: Callable[[str], str]) -> Block:
     >>> from virtlab.machine.translation.lifting import Jump, Node
     >>> graph = {(0, 0): Node((0, 0), end=Jump((0, 0)))}
     >>> write = lambda node: ([Statement("pass", 0)], ())
-    >>> [type(part).__name__ for part in arranged(Shape(graph, (0, 0)), write, str)]
+    >>> leave = lambda address, key: [f"return {address}"]
+    >>> [type(part).__name__ for part in arranged(Shape(graph, (0, 0)), write, leave)]
     ['Loop']
     """
     if shape.is_reducible:
         try:
             parts, _ = Arrangement(shape, write, leave).tree(shape.start)
-            if _deepest(parts) < _DEEPEST and _deepest(parts, loops=True) < _LOOPS:
+            deepest, loops = _deepest(parts)
+            if deepest < _DEEPEST and loops < _LOOPS:
                 return parts
         except RecursionError:
             pass
     for deep in (_INLINE, 0):
         parts = flat(shape, write, leave, deep)
-        if _deepest(parts) < _DEEPEST:
+        if _deepest(parts)[0] < _DEEPEST:
             break
     return parts
 
 
-def flat(shape: Shape, write: Write, leave: Callable[[str], str], deep: int = _INLINE) -> Block:
+def flat(
+    shape: Shape,
+    write: Write,
+    leave: Callable[[str, Key], list[str]],
+    deep: int = _INLINE,
+) -> Block:
     """Write the nodes of any graph in one loop that asks where to go.
 
     Parameters
@@ -137,20 +146,22 @@ def flat(shape: Shape, write: Write, leave: Callable[[str], str], deep: int = _I
     >>> from virtlab.machine.translation.lifting import Jump, Node
     >>> graph = {(0, 0): Node((0, 0), end=Jump((0, 0)))}
     >>> write = lambda node: ([Statement("pass", 0)], ())
-    >>> [type(part).__name__ for part in flat(Shape(graph, (0, 0)), write, str)]
+    >>> leave = lambda address, key: [f"return {address}"]
+    >>> [type(part).__name__ for part in flat(Shape(graph, (0, 0)), write, leave)]
     ['Way', 'Loop']
     """
     return _Flat(shape, write, leave, deep).written()
 
 
-def _deepest(parts: Block, *, loops: bool = False) -> int:
-    """Return how deeply parts are nested; only loops are counted, if so wished."""
-    deepest, todo = 0, [(part, 1) for part in parts]
+def _deepest(parts: Block) -> tuple[int, int]:
+    """Return how deeply parts are nested, and how deeply loops."""
+    deepest, loops, todo = 0, 0, [(parts, 1, 1)]
     while todo:
-        part, depth = todo.pop()
-        deepest = max(deepest, depth)
-        if isinstance(part, Loop):
-            todo += [(inner, depth + 1) for inner in part.inside]
-        elif isinstance(part, Choice):
-            todo += [(inner, depth + (not loops)) for inner in (*part.yes, *part.no)]
-    return deepest
+        block, depth, around = todo.pop()
+        deepest, loops = max(deepest, depth), max(loops, around)
+        for part in block:
+            if isinstance(part, Loop):
+                todo.append((part.inside, depth + 1, around + 1))
+            elif isinstance(part, Choice):
+                todo += ((inner, depth + 1, around) for inner in (part.yes, part.no) if inner)
+    return deepest, loops

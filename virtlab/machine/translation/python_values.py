@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from virtlab.machine.pcode import COMPUTED, CONST
+from virtlab.machine.pcode import COMPUTED, CONST, signed
+from virtlab.machine.translation.python_memory import NotDoneError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -259,6 +260,9 @@ def _piece(op: Op, words: Words, inner: Inner) -> str:
         known = _constant(made.ins[1])
         if known is not None and known < 1 << 8 * op.result.size:
             return words(whole)
+    if made is not None and made.code == "INT_SEXT" and skipped == made.ins[0].size:
+        sign = f"{within(words(made.ins[0]))} >> {8 * skipped - 1}"  # all bits are the sign's
+        return f"-({sign}) & {_mask(op.result.size)}"
     moved = f"{within(words(whole))} >> {8 * skipped}" if skipped else words(whole)
     if skipped + op.result.size >= whole.size:
         return moved
@@ -327,4 +331,27 @@ def _remainder(one: int, other: int) -> int:
     return one - other * _quotient(one, other)
 
 
-HELPERS: dict[str, Callable[[int, int], int]] = {"quotient": _quotient, "remainder": _remainder}
+def _check_quotient(dividend: int, divisor: int, _bits: int, of: int) -> None:
+    """Stop if there is no quotient, or it has too many bits."""
+    if divisor == 0 or dividend // divisor >> of:
+        raise NotDoneError
+
+
+def _both_of(dividend: int, divisor: int, bits: int, of: int) -> tuple[int, int]:
+    """Return quotient and remainder of signed numbers, or stop as above."""
+    one, other = signed(dividend, bits // 8), signed(divisor, bits // 8)
+    if other == 0:
+        raise NotDoneError
+    quotient = _quotient(one, other)
+    if not -(1 << of - 1) <= quotient < 1 << of - 1:
+        raise NotDoneError
+    mask = (1 << bits) - 1
+    return quotient & mask, one - other * quotient & mask
+
+
+HELPERS: dict[str, Callable[..., object]] = {
+    "quotient": _quotient,
+    "remainder": _remainder,
+    "check_quotient": _check_quotient,
+    "divided": _both_of,
+}

@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 TIERS = ("interpreter", "python", "wasm", "llvm")
-MAKES_FLAGS = ("wasm", "llvm")  # whose code makes flags that were put off where it leaves for good
+MAKES_FLAGS = TIERS[1:]  # whose code makes flags that were put off where it leaves for good
 
 # Why translated code comes back: go on at EIP; let the interpreter do one; too few instructions are
 # left; no code is known for EIP; the host wanted to see where it stands, anywhere in a unit.

@@ -21,6 +21,7 @@ from virtlab.machine.pcode import PORTS
 from virtlab.machine.translation import layout
 from virtlab.machine.translation.control import Shape
 from virtlab.machine.translation.lifting import FLAG_CELLS, Branch, Indirect, Jump, Leave
+from virtlab.machine.translation.liveness import waiting
 from virtlab.machine.translation.regions import FAULTING
 from virtlab.machine.translation.tiers import DONE, EMPTY, FAULT, Purpose
 from virtlab.machine.translation.wasm_code import (
@@ -34,7 +35,6 @@ from virtlab.machine.translation.wasm_code import (
     unsigned_leb,
 )
 from virtlab.machine.translation.wasm_edges import Edges
-from virtlab.machine.translation.wasm_flags import waiting
 from virtlab.machine.translation.wasm_memory import Paged, load_code, store_code
 from virtlab.machine.translation.wasm_node import Values
 from virtlab.machine.translation.wasm_values import (

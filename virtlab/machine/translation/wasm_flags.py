@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from virtlab.machine.pcode import CONST
-from virtlab.machine.translation.lifting import FLAG_CELLS
 from virtlab.machine.translation.wasm_code import constant, local_get, local_set
 from virtlab.machine.translation.wasm_values import computed, times_used
 
@@ -19,50 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from virtlab.machine.pcode import Var
-    from virtlab.machine.translation.lifting import Graph, Key
-    from virtlab.machine.translation.liveness import Needs, Recipe
+    from virtlab.machine.translation.liveness import Recipe
 
-__all__ = ["made", "waiting"]
-
-_FLAGS = frozenset(FLAG_CELLS)
-
-
-def waiting(graph: Graph, needs: Mapping[Key, Needs], start: Key) -> dict[Key, set[int]]:
-    """Return which recipe may be kept at the end of each node.
-
-    Parameters
-    ----------
-    graph, needs, start
-        Of a region.
-
-    Returns
-    -------
-    dict
-        By key of the node: `id` of each recipe, 0 if no flag may be put off there.
-
-    Examples
-    --------
-    >>> from virtlab.machine.translation.lifting import Leave, Node
-    >>> from virtlab.machine.translation.liveness import needs
-    >>> graph = {(0, 0): Node((0, 0), end=Leave(5))}
-    >>> waiting(graph, needs(graph), (0, 0))
-    {(0, 0): {0}}
-    """
-    own = {
-        key: {id(needs[key].recipe) if needs[key].recipe else 0}
-        for key, node in graph.items()
-        if not _FLAGS.isdisjoint(node.sets)
-    }
-    found: dict[Key, set[int]] = {key: set() for key in graph}
-    todo = [(start, {0})]
-    while todo:
-        key, come = todo.pop()
-        out = own.get(key, come)
-        if out <= found[key]:
-            continue
-        found[key] = out | found[key]
-        todo += ((after, found[key]) for after in graph[key].follow)
-    return found
+__all__ = ["made"]
 
 
 def made(
@@ -92,6 +50,7 @@ def made(
     Examples
     --------
     >>> from virtlab.machine.pcode import Op, Var
+    >>> from virtlab.machine.translation.lifting import FLAG_CELLS
     >>> from virtlab.machine.translation.liveness import Recipe
     >>> zf, a, is_zero, zero = FLAG_CELLS[3], Var(2, -1, 4), Var(2, -2, 1), Var(CONST, 0, 4)
     >>> recipe = Recipe({zf: is_zero}, (a,), (Op("INT_EQUAL", is_zero, (a, zero)),))
