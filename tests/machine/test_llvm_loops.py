@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 from virtlab.machine.pcode import CONST, Var
 from virtlab.machine.translation.control import Shape
 from virtlab.machine.translation.lifting import Branch, Graph, Jump, Key, Leave, Node
-from virtlab.machine.translation.llvm_loops import checked, head_of, longest_ways, only
+from virtlab.machine.translation.llvm_loops import (
+    checked,
+    head_of,
+    inner_loops,
+    longest_ways,
+    only,
+)
 
 TRUTH = Var(CONST, 1, 1)
 
@@ -112,3 +118,15 @@ def test_the_smallest_of_two_loops_is_taken() -> None:
     part = only(shape, (2, 0))
     assert [key for key in graph if part[key] is graph[key]] == [(1, 0), (2, 0), (3, 0)]
     assert part[4, 0].end == Leave(4)
+
+
+@settings(max_examples=200, deadline=None)
+@given(graph=graphs())
+def test_a_node_is_in_a_loop_if_one_comes_back_to_it(graph: Graph) -> None:
+    shape = Shape(graph, (0, 0))
+    inner = inner_loops(shape)
+    for key, body in inner.items():
+        assert key in body
+        assert any(head in body and head in reached(graph, key or head) for head in shape.loops)
+    if shape.is_reducible:
+        assert set(inner) == {key for key in shape.order if key in reached(graph, key)}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,9 +15,11 @@ from virtlab.machine.computer import Computer
 from virtlab.machine.translation.control import Shape
 from virtlab.machine.translation.lifting import Branch, Graph, Jump, Key, Node, lift
 from virtlab.machine.translation.llvm import LlvmFunction
+from virtlab.machine.translation.llvm_code import PASSES, llvm
 from virtlab.machine.translation.llvm_loops import checked
-from virtlab.machine.translation.llvm_memory import Flat
+from virtlab.machine.translation.llvm_memory import TYPES, Flat
 from virtlab.machine.translation.llvm_unroll import ROUNDS, unrolled
+from virtlab.machine.translation.llvm_values import DECLARATIONS
 from virtlab.machine.translation.regions import find_region
 
 
@@ -110,3 +114,34 @@ def test_memory_that_is_often_out_of_reach_is_asked_for_later() -> None:
         if computer.translator is not None:
             assert computer.translator.counts["steps"] < 100
     assert results[0] == results[1]
+
+
+def blocks_of(text: str) -> dict[str, list[str]]:
+    """Return a function's blocks after all passes, by label."""
+    module = llvm().binding.parse_assembly(DECLARATIONS + text + TYPES)
+    binding, machine = llvm().binding, llvm()._machine
+    options = binding.create_pipeline_tuning_options(2)
+    llvm().optimize(module, binding.create_pass_builder(machine, options), PASSES)
+    found: dict[str, list[str]] = {}
+    for line in str(module).split("define i32 @region")[1].splitlines()[1:]:
+        if line[:1].isalnum():
+            lines = found.setdefault(line.split(":")[0], [])
+        elif line.startswith("  ") and found:
+            lines.append(line.strip())
+    return found
+
+
+@needs_llvmlite
+def test_what_only_who_leaves_a_loop_needs_is_done_there() -> None:
+    code = bytes.fromhex("0306" + "83c604" + "39fe" + "75f7" + "ebfe")  # add eax,[esi]; up to edi
+    graph = lift(find_region(0, lambda at: DECODER.decode(at, code[at:] + bytes(15))))
+    text = LlvmFunction(unrolled(graph, Shape(graph, (0, 0))), (0, 0), (0, 0), Flat(1 << 20)).text
+    blocks = blocks_of(text)
+    rounds = [blocks[name] for name in blocks if re.fullmatch(r"at_0(_\d+)?|v\d+", name)]
+    inside = [lines for lines in rounds if not any(" asm " in line for line in lines)]
+    counted = [line for lines in inside for line in lines if re.search(r"add .*%left", line)]
+    assert len(counted) == 1  # all rounds at once
+    assert counted[0].endswith(f"-{4 * ROUNDS}")
+    to_out = [lines for lines in blocks.values() if lines[-1:] == ["br label %out"]]
+    assert len(to_out) == text.count("br label %out")
+    assert all(" asm " in lines[0] for lines in to_out)

@@ -27,12 +27,20 @@ from typing import TYPE_CHECKING
 from virtlab.machine.pcode import PORTS, REGISTER
 from virtlab.machine.translation import layout
 from virtlab.machine.translation.control import Shape
-from virtlab.machine.translation.lifting import FLAG_CELLS, Branch, Jump, Leave, is_cell
+from virtlab.machine.translation.lifting import FLAG_CELLS, Branch, Jump, Leave
 from virtlab.machine.translation.liveness import needs
 from virtlab.machine.translation.llvm_ahead import Ahead
-from virtlab.machine.translation.llvm_loops import checked, longest_ways
-from virtlab.machine.translation.llvm_memory import IN_RAM, RARELY, Flat, Paged
-from virtlab.machine.translation.llvm_node import Recipes, Values, label, made_by, variable
+from virtlab.machine.translation.llvm_loops import checked, inner_loops, longest_ways
+from virtlab.machine.translation.llvm_memory import IN_RAM, RARELY, Flat, Paged, port
+from virtlab.machine.translation.llvm_node import (
+    APART,
+    Recipes,
+    Values,
+    cells_of,
+    label,
+    made_by,
+    variable,
+)
 from virtlab.machine.translation.llvm_values import Lines, cannot_divide
 from virtlab.machine.translation.regions import FAULTING
 from virtlab.machine.translation.tiers import DONE, EMPTY, FAULT
@@ -101,8 +109,9 @@ class LlvmFunction:
         self.ways = longest_ways(self.shape, entries)
         self.entries = sorted({start, *entries})
         flat = self.way if isinstance(self.way, Flat) and not self.way.asks else None
+        self.inner = inner_loops(self.shape)
         self.ahead = Ahead(self.shape, self.entries, flat)
-        self.cells = sorted(_cells_of(self.nodes))
+        self.cells = sorted(cells_of(self.nodes))
         self.kept = [cell for cell in self.cells if cell.space == REGISTER]
         self.changed = {cell for node in self.nodes for cell in node.sets}
         for node in self.nodes:
@@ -151,6 +160,7 @@ class LlvmFunction:
         LLVM less than a block of stores for each.
         """
         values, lines = values or {}, self.lines
+        lines.add(APART)
         for cell, value in values.items():
             lines.add(f"store {_kind(cell)} {value}, ptr %{variable(cell)}")
         if back:
@@ -288,7 +298,8 @@ class LlvmFunction:
             lines.add(f"br label %{label(end.to)}")
         elif isinstance(end, Branch):
             yes = lines.value(f"icmp ne i8 {ending[0]}, 0")
-            lines.add(f"br i1 {yes}, label %{label(end.yes)}, label %{label(end.no)}")
+            ways = ", ".join(f"label %{self._towards(node, to)}" for to in (end.yes, end.no))
+            lines.add(f"br i1 {yes}, {ways}")
         elif isinstance(end, Leave):
             self._leave(str(end.address), DONE)
         else:
@@ -297,6 +308,19 @@ class LlvmFunction:
             lines.add(f"switch i32 {ending[0]}, label %{out} [{cases}]")
             lines.text.append(f"{out}:")
             self._leave(ending[0], DONE)
+
+    def _towards(self, node: Node, to: Key) -> str:
+        """Return the label of what leads on: out of a loop, a block in which LLVM can put things.
+
+        What only those need who leave it (how many instructions were done, in this very round) then
+        is not computed in each round.
+        """
+        if to in self.inner.get(node.key, {to}):
+            return label(to)
+        with self.aside() as edge:
+            self.lines.add(APART)
+            self.lines.add(f"br label %{label(to)}")
+        return edge
 
     # --- what may fault ---------------------------------------------------------------------------
 
@@ -308,7 +332,7 @@ class LlvmFunction:
             return
         if op.segment == PORTS:
             values.apart(moment)
-            self._port(op, values)
+            values.known |= port(op, values.of, self.lines)
             return
 
         def leave(moment: Moment, state: dict[Var, str]) -> None:
@@ -333,22 +357,6 @@ class LlvmFunction:
             what = f"i{8 * op.ins[1].size} {values.of(op.ins[1])}"
             self.lines.add(f"store {what}, ptr {place}, align 1{IN_RAM}")
             values.has_stored(moment)
-
-    def _port(self, op: Op, values: Values) -> None:
-        """Reach a table of ports: an index is never beyond its end."""
-        value, index = self.lines.value, values.of(op.ins[0])
-        if op.code == "LOAD":
-            table, wide = layout.PORT_MAP, value(f"zext i16 {index} to i64")
-        else:
-            last = value(f"and i32 {index}, {layout.RING_SIZE - 1}")
-            table, wide = layout.RING, value(f"zext i32 {last} to i64")
-        kind = "i16" if op.code == "LOAD" else "i32"
-        first = value(f"getelementptr i8, ptr %base, i64 {table}")
-        place = value(f"getelementptr {kind}, ptr {first}, i64 {wide}")
-        if op.code == "LOAD":
-            values.known[op.result] = value(f"load i16, ptr {place}")
-        else:
-            self.lines.add(f"store i32 {values.of(op.ins[1])}, ptr {place}")
 
     def _load(self, address: str, size: int, out: str) -> str:
         lines, kind = self.lines, f"i{8 * size}"
@@ -389,12 +397,3 @@ class LlvmFunction:
 
 def _kind(var: Var) -> str:
     return f"i{8 * var.size}"
-
-
-def _cells_of(nodes: list[Node]) -> set[Var]:
-    found: set[Var] = set()
-    for node in nodes:
-        found.update(node.sets, node.sets.values(), node.ending)
-        found.update(var for op in node.ops for var in op.ins)
-        found.update(*(moment.values for moment in node.moments.values()))
-    return {var for var in found if is_cell(var)}

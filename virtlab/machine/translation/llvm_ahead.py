@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from virtlab.machine.memory import PAGE
 from virtlab.machine.pcode import CONST, PORTS, REGISTER
 from virtlab.machine.translation.lifting import is_cell
+from virtlab.machine.translation.llvm_loops import inner_loops
 from virtlab.machine.translation.llvm_unroll import COPY
 
 if TYPE_CHECKING:
@@ -181,7 +182,7 @@ def groups_of(
     accesses: dict[tuple[Key, int], tuple[Key, Sum]] = {}
     begins: dict[Key, Key] = {}
     after: dict[Key, Known] = {}
-    inner, everything = _inner(shape), set(shape.order)
+    inner, everything = inner_loops(shape), set(shape.order)
     for key in shape.order:
         node = shape.graph[key]
         before = {begins.get(one) for one in shape.before[key]}
@@ -201,27 +202,6 @@ def groups_of(
             accesses[key, at] = begin, address
         after[key] = known
     return groups, accesses
-
-
-def _inner(shape: Shape) -> dict[Key | None, set[Key]]:
-    """Return by node the smallest loop around it: what comes after that is another stretch.
-
-    A loop is here what leads to one jump back: if two have the same start, code that was entered
-    in an inner loop has an outer one with the same.
-    """
-    found: dict[Key | None, set[Key]] = {}
-    for head in shape.loops:
-        for last in shape.before[head]:
-            if shape.goes_back(last, head):
-                body, todo = {head}, [last]
-                while todo:
-                    key = todo.pop()
-                    if key not in body:
-                        body.add(key)
-                        todo += shape.before[key]
-                for key in body:
-                    found[key] = min(found.get(key, body), body, key=len)
-    return found
 
 
 def _met(ways: list[Known]) -> Known:

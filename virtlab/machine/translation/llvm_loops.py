@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from virtlab.machine.translation.control import Shape
     from virtlab.machine.translation.lifting import Graph, Key
 
-__all__ = ["checked", "head_of", "longest_ways", "only"]
+__all__ = ["checked", "head_of", "inner_loops", "longest_ways", "only"]
 
 
 def checked(shape: Shape, entries: Collection[Key] = ()) -> set[Key]:
@@ -124,6 +124,45 @@ def body_of(shape: Shape, head: Key) -> set[Key]:
         if key not in found:
             found.add(key)
             todo += shape.before[key]
+    return found
+
+
+def inner_loops(shape: Shape) -> dict[Key | None, set[Key]]:
+    """Return by node the smallest loop around it.
+
+    A loop is here what leads to one jump back: if two have the same start, code that was entered
+    in an inner loop has an outer one with the same.
+
+    Parameters
+    ----------
+    shape
+        Of a graph.
+
+    Returns
+    -------
+    dict
+        Keys of the loop's nodes; nothing for a node in no loop.
+
+    Examples
+    --------
+    >>> from virtlab.machine.translation.control import Shape
+    >>> from virtlab.machine.translation.lifting import Branch, Var
+    >>> inner = Node((5, 0), end=Branch(Var(0, 1, 1), (5, 0), (9, 0)))
+    >>> inner_loops(Shape({(5, 0): inner, (9, 0): Node((9, 0))}, (5, 0)))
+    {(5, 0): {(5, 0)}}
+    """
+    found: dict[Key | None, set[Key]] = {}
+    for head in shape.loops:
+        for last in shape.before[head]:
+            if shape.goes_back(last, head):
+                body, todo = {head}, [last]
+                while todo:
+                    key = todo.pop()
+                    if key not in body:
+                        body.add(key)
+                        todo += shape.before[key]
+                for key in body:
+                    found[key] = min(found.get(key, body), body, key=len)
     return found
 
 

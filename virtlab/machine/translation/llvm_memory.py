@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Protocol
 from virtlab.machine.translation import layout
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from virtlab.machine.pcode import Op, Var
     from virtlab.machine.translation.llvm_values import Lines
 
-__all__ = ["IN_RAM", "RARELY", "TYPES", "Flat", "Paged", "Way"]
+__all__ = ["IN_RAM", "RARELY", "TYPES", "Flat", "Paged", "Way", "port"]
 
 RARELY, _IN_TABLE, IN_RAM = ", !prof !0", ", !tbaa !4", ", !tbaa !5"
 TYPES = """
@@ -227,3 +230,44 @@ class Flat:
         wide = lines.value(f"zext i32 {address} to i64")
         place = lines.value(f"getelementptr i8, ptr %base, i64 {wide}")
         return lines.value(f"getelementptr i8, ptr {place}, i64 {layout.RAM + distance}")
+
+
+def port(op: Op, of: Callable[[Var], str], lines: Lines) -> dict[Var, str]:
+    """Reach a table of ports: an index is never beyond its end.
+
+    Parameters
+    ----------
+    op
+        LOAD, of what a port answers; or STORE, into the ring of writes that wait.
+    of
+        Gives a value's name.
+    lines
+        Where lines are added.
+
+    Returns
+    -------
+    dict
+        The name of what was read.
+
+    Examples
+    --------
+    >>> from virtlab.machine.pcode import PORTS, Op, Var
+    >>> from virtlab.machine.translation.llvm_values import Lines
+    >>> lines, where, what = Lines(), Var(2, -1, 2), Var(2, -2, 2)
+    >>> port(Op("LOAD", what, (where,), segment=PORTS), lambda var: "%port", lines)
+    {Var(space=2, offset=-2, size=2): '%v4'}
+    >>> lines.text[-1]
+    '  %v4 = load i16, ptr %v3'
+    """
+    value, index, is_read = lines.value, of(op.ins[0]), op.code == "LOAD"
+    if is_read:
+        table, kind, wide = layout.PORT_MAP, "i16", value(f"zext i16 {index} to i64")
+    else:
+        last = value(f"and i32 {index}, {layout.RING_SIZE - 1}")
+        table, kind, wide = layout.RING, "i32", value(f"zext i32 {last} to i64")
+    first = value(f"getelementptr i8, ptr %base, i64 {table}")
+    place = value(f"getelementptr {kind}, ptr {first}, i64 {wide}")
+    if is_read:
+        return {op.result: value(f"load i16, ptr {place}")}
+    lines.add(f"store i32 {of(op.ins[1])}, ptr {place}")
+    return {}
