@@ -10,13 +10,15 @@ from hypothesis import strategies as st
 
 from tests.machine.llvm_pool import at_once
 from tests.machine.small_guests import CODE, DECODER
+from tests.machine.test_llvm_loops import TRUTH
 from tests.machine.translated import needs_llvmlite, seen
 from virtlab.machine.computer import Computer
+from virtlab.machine.memory import PAGE
 from virtlab.machine.pcode import CONST, PORTS, RAM, UNIQUE, Op, Var
 from virtlab.machine.translation.control import Shape
 from virtlab.machine.translation.lifting import CELLS, Branch, Jump, Leave, Moment, Node
 from virtlab.machine.translation.llvm import LlvmFunction
-from virtlab.machine.translation.llvm_ahead import Group, Sum, groups_of
+from virtlab.machine.translation.llvm_ahead import EVERYWHERE, Group, Sum, groups_of
 from virtlab.machine.translation.llvm_memory import Flat, Paged
 from virtlab.machine.translation.llvm_unroll import COPY, unrolled
 
@@ -204,6 +206,25 @@ def test_three_reads_have_one_check_unless_memory_is_asked_for() -> None:
     assert checks(Paged()) == 3
 
 
+def test_a_frame_that_nobody_moves_is_checked_where_the_function_is_entered() -> None:
+    frame, rest = loads(ESP, 4, 12), loads(ESP, 8)
+    loop = put(frame, (0, 0), Jump((5, 0))) | put(rest, (5, 0), Branch(TRUTH, (5, 0), (9, 0)))
+    last = Node((9, 0), end=Leave(9))
+    groups, accesses = groups_of(Shape(loop | {(9, 0): last}, (0, 0)), [(0, 0)])
+    assert [(begin, group.low, group.high) for (begin, _), group in groups.items()] == [
+        (EVERYWHERE, 4, 16)
+    ]
+    assert {begin for begin, _ in accesses.values()} == {EVERYWHERE}
+    last.sets[ESP] = constant(0)  # the same, but somewhere the pointer is moved
+    groups, _ = groups_of(Shape(loop | {(9, 0): last}, (0, 0)), [(0, 0)])
+    assert {begin for begin, _ in groups} == {(0, 0), (5, 0)}
+
+
+def test_one_access_to_a_frame_is_reason_enough() -> None:
+    assert Group((), [(4, 4)], [], [(5, 0)]).is_worth(EVERYWHERE)
+    assert not Group((), [], [(0, 4), (PAGE, 4)], [(5, 0)]).is_worth(EVERYWHERE)
+
+
 # --- the same as in the interpreter ---------------------------------------------------------------
 
 FRAME = "6089e85051525d5b5a61"  # pusha; mov eax,ebp; push eax, ecx, edx; pop ebp, ebx, edx; popa
@@ -211,6 +232,7 @@ FRAME_LOOP = FRAME + "4975f3"  # dec ecx; jnz back
 READS = "8b068b4e048b56088b5e0c4d75f2"  # four reads from [esi] on; dec ebp; jnz
 STRIDE = "030681c6a00800004d75f5"  # add eax,[esi]; add esi,2208; dec ebp; jnz
 WRITES = "8907895ffc8957084d75f5"  # mov [edi],eax; [edi-4],ebx; [edi+8],edx; dec ebp; jnz
+STACKED = "038424080100008b142489542404" + "4d75ef"  # add eax,[esp+264]; ...; dec ebp; jnz
 INDEXED = "8b448efc89048f414d75f5"  # mov eax,[esi+4*ecx-4]; mov [edi+4*ecx],eax; inc ecx; dec; jnz
 HALT = "ebfe"
 
@@ -254,3 +276,9 @@ def test_reads_up_to_the_end_of_memory(code: str, start: int) -> None:
 def test_writes_beside_code_and_on_it(start: int) -> None:
     same(WRITES, {"EDI": start, "EAX": 0x90909090, "EBX": 1, "EDX": 2, "EBP": 6}, [3, 10, 60])
     same(INDEXED, {"ESI": start, "EDI": start + 8 & 0xFFFFFFFF, "ECX": 3, "EBP": 6}, [3, 10, 60])
+
+
+@needs_llvmlite
+@pytest.mark.parametrize("start", [*STARTS, END - 268, END - 267, CODE - 4, CODE - 5], ids=hex)
+def test_a_frame_that_is_checked_once(start: int) -> None:
+    same(STACKED, {"ESP": start, "EBP": 40}, [1, 7, 23, 120, 1000])

@@ -116,6 +116,18 @@ def test_memory_that_is_often_out_of_reach_is_asked_for_later() -> None:
     assert results[0] == results[1]
 
 
+def test_a_loop_of_one_node_is_put_down_again_though_a_larger_one_begins_there() -> None:
+    graph = {
+        (1, 0): Node((1, 0), count=3, end=Branch(TRUTH, (1, 0), (2, 0))),
+        (2, 0): Node((2, 0), count=90, end=Branch(TRUTH, (1, 0), (4, 0))),
+        (4, 0): Node((4, 0), count=8),
+    }
+    found = unrolled(graph, Shape(graph, (1, 0)))
+    assert sorted(map(once, found.keys() - graph.keys())) == [(1, 0)] * (ROUNDS - 1)
+    assert found[2, 0].follow == ((1, 0), (4, 0))
+    assert [node.follow[1] for key, node in found.items() if once(key) == (1, 0)] == [(2, 0)] * 4
+
+
 def blocks_of(text: str) -> dict[str, list[str]]:
     """Return a function's blocks after all passes, by label."""
     module = llvm().binding.parse_assembly(DECLARATIONS + text + TYPES)

@@ -29,18 +29,10 @@ from virtlab.machine.translation import layout
 from virtlab.machine.translation.control import Shape
 from virtlab.machine.translation.lifting import FLAG_CELLS, Branch, Jump, Leave
 from virtlab.machine.translation.liveness import needs
-from virtlab.machine.translation.llvm_ahead import Ahead
-from virtlab.machine.translation.llvm_loops import checked, inner_loops, longest_ways
+from virtlab.machine.translation.llvm_ahead import EVERYWHERE, Ahead
+from virtlab.machine.translation.llvm_loops import cells_of, checked, inner_loops, longest_ways
 from virtlab.machine.translation.llvm_memory import IN_RAM, RARELY, Flat, Paged, port
-from virtlab.machine.translation.llvm_node import (
-    APART,
-    Recipes,
-    Values,
-    cells_of,
-    label,
-    made_by,
-    variable,
-)
+from virtlab.machine.translation.llvm_node import APART, Recipes, Values, label, made_by, variable
 from virtlab.machine.translation.llvm_values import Lines, cannot_divide
 from virtlab.machine.translation.regions import FAULTING
 from virtlab.machine.translation.tiers import DONE, EMPTY, FAULT
@@ -149,6 +141,7 @@ class LlvmFunction:
         others = (key for key in self.entries if key != self.shape.start)
         cases = "".join(f" i32 {key[0]}, label %{label(key)}" for key in others)
         at = self.lines.value("load i32, ptr %p_eip")
+        self._check(EVERYWHERE, at)
         add(f"switch i32 {at}, label %{label(self.shape.start)} [{cases}]")
 
     def _leave(
@@ -253,13 +246,17 @@ class LlvmFunction:
             with self.aside() as empty:
                 self._leave(address, EMPTY)
             self._unless(too_few, empty)
-        if amiss := self.ahead.check(node.key, lines, self.get):
-            with self.aside() as out:
-                self._leave(address, FAULT)
-            self._unless(amiss, out)
+        self._check(node.key, address)
         if node.count:
             fewer = lines.value(f"sub i32 {left}, {node.count}")
             lines.add(f"store i32 {fewer}, ptr %left")
+
+    def _check(self, key: Key, address: str) -> None:
+        """See whether what a stretch reaches that begins here is RAM, and leave if not."""
+        if amiss := self.ahead.check(key, self.lines, self.get):
+            with self.aside() as out:
+                self._leave(address, FAULT)
+            self._unless(amiss, out)
 
     def _unless(self, condition: str, rare: str) -> str:
         """Go on in a new block, unless something rare is true; return its label."""

@@ -13,6 +13,9 @@ constant. Accesses with the same registers make a **group**. It may have one tha
 way that is taken: then more is asked than had to be, which is right, only not always worth it.
 Where code often meets what is no RAM the translator makes other code (`Purpose.asks`).
 
+Where no code of a function moves the stack pointer, its frame is checked once, where the function
+is entered: for all loops, and for all accesses in it.
+
 Writes are checked by page: a group that spans less than a page touches at most two of them.
 
 Source: Gupta, "Optimizing Array Bound Checks Using Flow Analysis" (LOPLAS 1993), for checks that
@@ -27,7 +30,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from virtlab.machine.memory import PAGE
 from virtlab.machine.pcode import CONST, PORTS, REGISTER
-from virtlab.machine.translation.lifting import is_cell
+from virtlab.machine.translation.lifting import CELLS, is_cell
 from virtlab.machine.translation.llvm_loops import inner_loops
 from virtlab.machine.translation.llvm_unroll import COPY
 
@@ -43,9 +46,12 @@ if TYPE_CHECKING:
     Terms = tuple[tuple[Var, int], ...]
     Known = dict[Var, "Sum | None"]
 
-__all__ = ["Ahead", "Group", "Sum", "groups_of"]
+__all__ = ["EVERYWHERE", "Ahead", "Group", "Sum", "groups_of"]
+
+EVERYWHERE = (-1, 0)  # where a stretch would begin that is all of a function
 
 _MASK = 0xFFFFFFFF
+_ESP = CELLS[4]
 _SPAN = 1 << 16  # bytes that a group's reads may be apart
 
 
@@ -142,7 +148,8 @@ class Group:
         >>> Group((), [(8, 4), (4, 4)], [], [(5, 0), (5, 0)]).is_worth((0, 0))
         True
         """
-        if self.high - self.low > _SPAN or (len(self.nodes) == 1 and self.nodes[0] != begin):
+        is_sure = len(self.nodes) > 1 or begin in (self.nodes[0], EVERYWHERE)
+        if self.high - self.low > _SPAN or not is_sure:
             return False
         places = [at for at, _ in self.writes]
         return not places or max(places) - min(places) < PAGE
@@ -183,6 +190,8 @@ def groups_of(
     begins: dict[Key, Key] = {}
     after: dict[Key, Known] = {}
     inner, everything = inner_loops(shape), set(shape.order)
+    ends = {shape.graph[key].sets.get(_ESP, _ESP) for key in shape.order}
+    frame = ((_ESP, 1),) if ends == {_ESP} else None
     for key in shape.order:
         node = shape.graph[key]
         before = {begins.get(one) for one in shape.before[key]}
@@ -193,13 +202,14 @@ def groups_of(
         known = _met([after[one] for one in shape.before[key]]) if goes_on else {}
         for at, address in _followed(node, known):
             op = node.ops[at]
-            group = groups.setdefault((begin, address.terms), Group(address.terms))
+            where = EVERYWHERE if address.terms == frame else begin
+            group = groups.setdefault((where, address.terms), Group(address.terms))
             distance = (address.constant ^ 1 << 31) - (1 << 31)
             is_read = op.code == "LOAD"
             size = op.result.size if is_read else op.ins[1].size
             (group.reads if is_read else group.writes).append((distance, size))
             group.nodes.append(key)
-            accesses[key, at] = begin, address
+            accesses[key, at] = where, address
         after[key] = known
     return groups, accesses
 
@@ -342,10 +352,10 @@ class Ahead:
         >>> from virtlab.machine.translation.lifting import CELLS, Leave, Node
         >>> from virtlab.machine.translation.llvm_memory import Flat
         >>> from virtlab.machine.translation.llvm_values import Lines
-        >>> node = Node((0, 0), [Op("LOAD", Var(2, -2, 4), (CELLS[4],))], end=Leave(9))
+        >>> node = Node((0, 0), [Op("LOAD", Var(2, -2, 4), (CELLS[3],))], end=Leave(9))
         >>> ahead = Ahead(Shape({(0, 0): node}, (0, 0)), [(0, 0)], Flat(1 << 20))
         >>> lines = Lines()
-        >>> ahead.check((0, 0), lines, lambda cell: "%esp"), ahead.place((0, 0), 0, lines)
+        >>> ahead.check((0, 0), lines, lambda cell: "%ebx"), ahead.place((0, 0), 0, lines)
         ('%v2', '%v5')
         >>> lines.text[1]
         '  %v2 = icmp uge i32 %v1, 1048573'

@@ -12,15 +12,43 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from virtlab.machine.translation.lifting import Leave, Node
+from virtlab.machine.translation.lifting import Leave, Node, is_cell
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from virtlab.machine.pcode import Var
     from virtlab.machine.translation.control import Shape
     from virtlab.machine.translation.lifting import Graph, Key
 
-__all__ = ["checked", "head_of", "inner_loops", "longest_ways", "only"]
+__all__ = ["cells_of", "checked", "head_of", "inner_loops", "longest_ways", "only"]
+
+
+def cells_of(nodes: list[Node]) -> set[Var]:
+    """Return the cells that nodes read or set.
+
+    Parameters
+    ----------
+    nodes
+        Of a function.
+
+    Returns
+    -------
+    set
+        Registers, flags, and what is kept from one node to another.
+
+    Examples
+    --------
+    >>> from virtlab.machine.translation.lifting import CELLS, Node
+    >>> cells_of([Node((0, 0), sets={CELLS[1]: CELLS[0]})]) == {CELLS[0], CELLS[1]}
+    True
+    """
+    found: set[Var] = set()
+    for node in nodes:
+        found.update(node.sets, node.sets.values(), node.ending)
+        found.update(var for op in node.ops for var in op.ins)
+        found.update(*(moment.values for moment in node.moments.values()))
+    return {var for var in found if is_cell(var)}
 
 
 def checked(shape: Shape, entries: Collection[Key] = ()) -> set[Key]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from virtlab.machine.pcode import CONST, REGISTER, UNIQUE, Var
-from virtlab.machine.translation.lifting import is_cell
 from virtlab.machine.translation.llvm_values import computed, number
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
     Leave = Callable[[Moment, dict[Var, str]], None]  # adds lines that leave a function
 
-__all__ = ["APART", "Recipes", "Values", "cells_of", "label", "made_by", "variable"]
+__all__ = ["APART", "Recipes", "Values", "label", "made_by", "variable"]
 
 # No instruction at all, but LLVM must not take its block away: else what is chosen on the way
 # there (why a function is left, and where) is put into registers on the way that is hot.
@@ -240,33 +239,6 @@ def made_by(recipe: Recipe, lines: Lines) -> dict[Var, str]:
     for op in recipe.ops:
         names[op.result] = computed(op, value, lines)
     return {cell: value(var) for cell, var in recipe.cells.items()}
-
-
-def cells_of(nodes: list[Node]) -> set[Var]:
-    """Return the cells that nodes read or set.
-
-    Parameters
-    ----------
-    nodes
-        Of a function.
-
-    Returns
-    -------
-    set
-        Registers, flags, and what is kept from one node to another.
-
-    Examples
-    --------
-    >>> from virtlab.machine.translation.lifting import CELLS, Node
-    >>> cells_of([Node((0, 0), sets={CELLS[1]: CELLS[0]})]) == {CELLS[0], CELLS[1]}
-    True
-    """
-    found: set[Var] = set()
-    for node in nodes:
-        found.update(node.sets, node.sets.values(), node.ending)
-        found.update(var for op in node.ops for var in op.ins)
-        found.update(*(moment.values for moment in node.moments.values()))
-    return {var for var in found if is_cell(var)}
 
 
 def variable(cell: Var) -> str:

@@ -5,6 +5,9 @@ are left, to count them, to keep what the flags would be made of. Its body is pu
 in a row, each leading on to the next and the last back to the first. Then there is one look for all
 of them, what they count is added up by LLVM, and flags are kept for the last alone.
 
+Where a larger loop begins at the same place as a loop of one node, that node alone is put down
+again: the larger one goes back to the first.
+
 Here that is done to the graph, before LLVM sees it, and not by LLVM's own `loop-unroll`: LLVM must
 not take a look at the count away, while we know that one for several rounds is as good. If fewer
 instructions are left than all rounds may take, another tier does the rest, as it does always.
@@ -63,7 +66,7 @@ def unrolled(graph: Graph, shape: Shape, entries: Collection[Key] = ()) -> Graph
     heads = {key for key in shape.loops if key[1] == 0}
     entered = {shape.start, *entries, *heads}
     for head in (key for key in heads if graph.get(key) is shape.graph[key]):
-        body = body_of(shape, head)
+        body = {head} if head in shape.before[head] else body_of(shape, head)
         before = {k for key in body - {head} for k in shape.before[key]}
         if entered & body == {head} and before <= body:
             size = sum(graph[key].count for key in body)
