@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -29,6 +30,8 @@ from virtlab.machine.processor import Processor
 from virtlab.machine.registers import ARITHMETIC, GENERAL
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.random import Generator
 
 __all__ = ["Differential", "Tally", "main", "random_instruction"]
@@ -92,6 +95,11 @@ def _repairs(opcode: int, prefixes: bytes, rest: bytearray, rng: Generator) -> b
     return b"" if undefined else prefixes
 
 
+def _one_of(choices: Sequence[int], rng: Generator) -> int:
+    """Draw one; `rng.choice` would make an array of them each time."""
+    return choices[int(rng.integers(len(choices)))]
+
+
 def random_instruction(rng: Generator) -> bytes:
     """Return the bytes of an instruction, and more than enough after it.
 
@@ -111,10 +119,10 @@ def random_instruction(rng: Generator) -> bytes:
     20
     """
     two = rng.random() < 0.3
-    opcode = int(rng.choice(_TWO if two else _ONE))
+    opcode = _one_of(_TWO if two else _ONE, rng)
     prefixes = b"\x66" if rng.random() < 0.2 else b""
     if opcode in _STRINGS and not two and rng.random() < 0.4:
-        prefixes += bytes([int(rng.choice([0xF2, 0xF3]))])
+        prefixes += bytes([_one_of((0xF2, 0xF3), rng)])
     if rng.random() < 0.02:
         prefixes += b"\x67"
     rest = bytearray(rng.integers(0, 256, 20, dtype=np.uint8).tobytes())
@@ -173,6 +181,7 @@ class Differential:
         self.theirs.hook_add(unicorn.UC_HOOK_INTR, self._interrupted)
         self.ids = {name: getattr(x86_const, f"UC_X86_REG_{name}") for name in GENERAL}
         self.eip, self.eflags = x86_const.UC_X86_REG_EIP, x86_const.UC_X86_REG_EFLAGS
+        self.compared = [*self.ids.values(), self.eip, self.eflags]
         self.ours = Processor(Memory(RAM), decoder=decoder or Decoder())
         filling = self.rng.integers(0, 256, RAM, dtype=np.uint8).tobytes()
         self.ours.memory.data[:] = filling
@@ -199,7 +208,7 @@ class Differential:
             elif kind < 0.6:
                 state[name] = int(rng.integers(0, 40))
             elif kind < 0.7:
-                state[name] = int(rng.choice([0, 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF]))
+                state[name] = _one_of((0, 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF), rng)
             else:
                 state[name] = int(rng.integers(0, 1 << 32))
         state["EFLAGS"] = int(rng.integers(0, 1 << 12)) & _FLAGS | 2
@@ -274,11 +283,7 @@ class Differential:
             self.theirs.emu_start(address, 0xFFFFFFF0, count=1)
         except uc.UcError as error:
             self.theirs.context_restore(kept)
-            nowhere = (
-                uc.UC_ERR_READ_UNMAPPED,
-                uc.UC_ERR_WRITE_UNMAPPED,
-                uc.UC_ERR_FETCH_UNMAPPED,
-            )
+            nowhere = (uc.UC_ERR_READ_UNMAPPED, uc.UC_ERR_WRITE_UNMAPPED, uc.UC_ERR_FETCH_UNMAPPED)
             return "skip" if error.errno in nowhere else "#UD"
         if self.vector >= 0:
             self.theirs.context_restore(kept)
@@ -297,12 +302,12 @@ class Differential:
             said = "" if ours < 0 else "#UD" if ours == 6 else f"vector {ours}"
             return "" if said == error else f"ours {said or 'ran'}, theirs {error or 'ran'}"
         found = []
-        for name in (*GENERAL, "EIP"):
-            theirs = self.theirs.reg_read(self.eip if name == "EIP" else self.ids[name])
+        *general, eflags = self.theirs.reg_read_batch(self.compared)
+        for name, theirs in zip((*GENERAL, "EIP"), general, strict=True):
             if theirs != self.ours.registers[name]:
                 found.append(f"{name} {self.ours.registers[name]:#x}, theirs {theirs:#x}")
         mask = _FLAGS & ~self._undefined(code, count)
-        mine, theirs = self.ours.registers.eflags, self.theirs.reg_read(self.eflags)
+        mine, theirs = self.ours.registers.eflags, eflags
         if (mine ^ theirs) & mask:
             found.append(f"flags {mine & mask:#x}, theirs {theirs & mask:#x}")
         # What is undefined goes on as the judge has it, or the next instruction would differ.
@@ -332,7 +337,7 @@ class Differential:
             flags |= 0x1 if count >= 8 * size and parts.reg >= 4 else 0  # CF
         return flags
 
-    def run(self, seconds: float, limit: int = 10) -> Tally:
+    def run(self, seconds: float = math.inf, limit: int = 10, count: float = math.inf) -> Tally:
         """Try until the time is over, half of it blocks of 24, or until too much differs.
 
         Parameters
@@ -341,6 +346,8 @@ class Differential:
             How long.
         limit
             How many differences are enough.
+        count
+            How many instructions are enough: the same ones on each machine, however busy it is.
 
         Returns
         -------
@@ -352,12 +359,14 @@ class Differential:
         >>> Differential.run.__name__
         'run'
         """
-        end = time.monotonic() + seconds
-        while time.monotonic() < end and len(self.tally.differences) < limit:
+        end, tally = time.monotonic() + seconds, self.tally
+        while tally.instructions < count and time.monotonic() < end:
+            if len(tally.differences) >= limit:
+                break
             for _ in range(24):
                 self.round()
             self.round(24)
-        return self.tally
+        return tally
 
 
 def main() -> None:
