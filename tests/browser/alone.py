@@ -59,6 +59,12 @@ def packed(widget: anywidget.AnyWidget) -> list[str]:
     ]
 
 
+def stop_clock(page: Page) -> None:
+    """Stop the page's clock: it goes on by `page.clock.run_for`, however busy the machine is."""
+    page.clock.install(time=0)
+    page.clock.pause_at(60_000)
+
+
 class Shows:
     """Opens views, each in a page of its own."""
 

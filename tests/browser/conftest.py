@@ -11,11 +11,11 @@ import nbformat
 import pytest
 
 from tests.browser.alone import Shows
-from tests.browser.reader import FLAGS, Reader
+from tests.browser.reader import FLAGS, SIZE, Desk, Reader
 from tests.browser.servers import Server, start_lab, start_voila
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from playwright.sync_api import Browser
@@ -79,23 +79,48 @@ def lab(
     server.stop()
 
 
-@pytest.fixture
-def voila(browser: Browser, course: Path, tmp_path: Path) -> Iterator[Callable[[str], Server]]:
-    """Return a function that presents a notebook of the copy."""
-    servers: list[Server] = []
-
-    def present(notebook: str) -> Server:
-        servers.append(start_voila(course / notebook, tmp_path / "voila"))
-        return servers[-1]
-
-    yield present
-    for server in servers:
-        server.stop()
+@pytest.fixture(scope="session")
+def voila(
+    browser: Browser, course: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """Start Voila on the copy."""
+    home = tmp_path_factory.mktemp("voila")
+    server = start_voila(course / "sample.ipynb", home, whole_folder=True)
+    yield server
+    server.stop()
 
 
 @pytest.fixture
-def reader(browser: Browser, root: Path) -> Iterator[Reader]:
-    """Open an empty page as wide as a projector."""
-    context = browser.new_context(viewport={"width": 960, "height": 720})
-    yield Reader(context.new_page(), root / ".artifacts" / "screenshots")
+def presented_sample(browser: Browser, course: Path, tmp_path: Path) -> Iterator[Server]:
+    """Present the sample alone, by the course's own command."""
+    server = start_voila(course / "sample.ipynb", tmp_path / "voila")
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def shots(root: Path) -> Path:
+    """Return where pictures of pages are kept."""
+    return root / ".artifacts" / "screenshots"
+
+
+@pytest.fixture
+def reader(browser: Browser, shots: Path) -> Iterator[Reader]:
+    """Open an empty page."""
+    context = browser.new_context(viewport=SIZE)
+    yield Reader(context.new_page(), shots)
     context.close()
+
+
+@pytest.fixture(scope="session")
+def desk(browser: Browser, shots: Path) -> Iterator[Desk]:
+    """Keep a page on which JupyterLab is loaded once."""
+    desk = Desk(browser, shots)
+    yield desk
+    desk.close()
+
+
+@pytest.fixture
+def lab_reader(desk: Desk) -> Reader:
+    """Return a reader whose page may have JupyterLab already; a test that succeeds leaves it."""
+    return desk.reader()

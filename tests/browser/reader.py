@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from playwright.sync_api import ElementHandle, Page
+    from playwright.sync_api import Browser, ElementHandle, Page, ViewportSize
 
     from tests.browser.servers import Server
 
 WAIT_MS = 60_000  # CI's two cores are shared; a working page needs a few seconds
+SIZE: ViewportSize = {"width": 960, "height": 720}  # as wide as a projector
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -47,6 +48,15 @@ _SETTLED = """() =>
     return one.dataset.version && one.complete && Math.abs(one.naturalWidth - place) < 0.03 * place;
   }) && [...document.querySelectorAll('.virtlab-pagemap')].every(
     one => one.dataset.version && Number(one.dataset.width) === one.clientWidth)"""
+# The session ends before its document: a document whose session is gone complains.
+_LEAVE = """async () => {
+  const notebook = window.jupyterapp.shell.currentWidget;
+  await notebook.context.sessionContext.shutdown();
+  notebook.dispose();
+}"""
+_OPEN = """async (path) => {
+  await window.jupyterapp.commands.execute("docmanager:open", { path });
+}"""
 _UNNAMED = """() => [...document.querySelectorAll(
     '.jp-OutputArea input, .jp-OutputArea select, .jp-OutputArea button, .jp-OutputArea [role]')]
   .filter(one => one.checkVisibility() && !one.closest('[aria-hidden=true]'))
@@ -65,6 +75,8 @@ class Reader:
         self.shots = shots
         self.complaints: list[str] = []
         self.outside: list[str] = []
+        self.kernels: set[str] = set()
+        self.has_left = False
         page.set_default_timeout(WAIT_MS)
         page.on("console", self._hear)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
@@ -76,6 +88,8 @@ class Reader:
             self.complaints.append(f"{message.text} ({message.location.get('url', '')})")
 
     def _note(self, url: str) -> None:
+        if found := re.search(r"/api/kernels/([^/]+)/channels", url):
+            self.kernels.add(found[1])
         if _OUTSIDE.match(url):
             self.outside.append(url)
 
@@ -84,14 +98,40 @@ class Reader:
         route.abort()
 
     def open_lab(self, server: Server, notebook: str) -> None:
-        """Open a notebook in JupyterLab and wait until its kernel can hear the page."""
-        self.page.goto(f"{server.url}/doc/tree/{notebook}?token={server.token}&reset")
+        """Open a notebook in JupyterLab and wait until its kernel can hear the page.
+
+        A page that was left stays loaded: it opens the next notebook.
+        """
+        if self.has_left:
+            self.complaints, self.outside, self.has_left = [], [], False
+            self.page.set_viewport_size(SIZE)
+            self.page.evaluate(_OPEN, notebook)
+        else:
+            self.page.goto(f"{server.url}/doc/tree/{notebook}?token={server.token}&reset")
         self.page.locator(".jp-Notebook .jp-Cell").first.wait_for()
         server.wait(lambda: server.ready_kernel(notebook), f"the kernel of {notebook}")
 
-    def open_voila(self, server: Server) -> None:
+    def leave_lab(self, server: Server) -> None:
+        """End the notebook's kernel, which would go on beside the next test, and close it."""
+        self.page.evaluate(_LEAVE)
+        self._wait_for_end(server)
+        self.has_left = True
+
+    def leave_voila(self, server: Server) -> None:
+        """Go to another page, as a reader does: Voila's page ends its kernel then."""
+        self.page.goto("about:blank")
+        self._wait_for_end(server)
+
+    def _wait_for_end(self, server: Server) -> None:
+        server.wait(
+            lambda: not any(server.has_kernel(one) for one in self.kernels), "the kernel's end"
+        )
+        self.kernels.clear()
+
+    def open_voila(self, server: Server, path: str = "/") -> None:
         """Open a presented notebook and wait until its widgets are there."""
-        self.page.goto(server.url, timeout=2 * WAIT_MS)  # the whole notebook runs before it comes
+        # The whole notebook runs before it comes.
+        self.page.goto(f"{server.url}{path}", timeout=2 * WAIT_MS)
         self.page.locator("#rendered_cells").wait_for(state="visible")
         self.page.wait_for_function("() => document.querySelector('.jp-OutputArea-output')")
         self.settle()
@@ -193,8 +233,34 @@ class Reader:
         """Keep a picture of the page's start, and one of each widget."""
         self.shots.mkdir(parents=True, exist_ok=True)
         self.page.screenshot(path=self.shots / f"{name}.png")
-        size = self.page.viewport_size or {"width": 960, "height": 720}
+        size = self.page.viewport_size or SIZE
         self.page.set_viewport_size({"width": size["width"], "height": 2400})  # whole widgets
         for number, app in enumerate(self.page.query_selector_all(".virtlab-app")):
             app.screenshot(path=self.shots / f"{name}-widget-{number}.png")
         self.page.set_viewport_size(size)
+
+
+class Desk:
+    """A place for readers: each gets the page that the one before has left, or a new one.
+
+    JupyterLab takes seconds to load, so its page is used again; after a test that failed, it isn't.
+    """
+
+    def __init__(self, browser: Browser, shots: Path) -> None:
+        self._browser = browser
+        self._shots = shots
+        self._reader: Reader | None = None
+
+    def reader(self) -> Reader:
+        """Return who reads now."""
+        if self._reader is None or not self._reader.has_left:
+            self.close()
+            page = self._browser.new_context(viewport=SIZE).new_page()
+            self._reader = Reader(page, self._shots)
+        return self._reader
+
+    def close(self) -> None:
+        """Close the page."""
+        if self._reader is not None:
+            self._reader.page.context.close()
+            self._reader = None

@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from tools import notebooks
@@ -75,6 +76,16 @@ class Server:
         tail = self.log.read_text(encoding="utf-8", errors="replace")[-3000:]
         raise TimeoutError(f"waited for {what}; the server said:\n{tail}")
 
+    def has_kernel(self, kernel: str) -> bool:
+        """Return whether a kernel of this id is there."""
+        try:
+            self.ask(f"/api/kernels/{kernel}")
+        except urllib.error.HTTPError as error:
+            if error.code == HTTPStatus.NOT_FOUND:
+                return False
+            raise
+        return True
+
     def ready_kernel(self, notebook: str) -> bool:
         """Return whether the page's websocket is up and the kernel idle.
 
@@ -131,13 +142,15 @@ def start_lab(folder: Path, home: Path) -> Server:
     return server
 
 
-def start_voila(notebook: Path, home: Path) -> Server:
-    """Start Voila on a notebook, by the command that the course uses."""
+def start_voila(notebook: Path, home: Path, *, whole_folder: bool = False) -> Server:
+    """Start Voila on a notebook, by the command that the course uses; or on its whole folder."""
     from virtlab.course import present
 
     port = free_port()
     options = ("--no-browser", f"--port={port}", "--Voila.port_retries=0", f"--base_url={os.sep}")
     command = present.command(notebook, *options)
+    if whole_folder:
+        command[command.index(str(notebook))] = str(notebook.parent)
     process = start(command, present.environment(), home, notebook.parent)
     server = Server(f"http://127.0.0.1:{port}", "", process, home / "log.txt")
 

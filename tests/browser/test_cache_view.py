@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser.alone import Shows, state
+from tests.browser.alone import Shows, state, stop_clock
 from virtlab.machine.translation.cache_log import record_cache
 from virtlab.widgets.cacheview import CacheView
 
@@ -60,11 +60,13 @@ def test_a_step_is_seen_to_happen(show: Shows, log: CacheLog, width: int) -> Non
     page = show(view, width)
     page.wait_for_function(_DONE)
     before = page.evaluate(_PIXELS)
+    stop_clock(page)
     view.show(log.at(4))
     page.evaluate("state => model.take(state)", state(view))
-    page.wait_for_timeout(90)
+    page.clock.run_for(90)
     growing = page.evaluate(_PIXELS)
-    page.wait_for_function(_DONE)
+    page.clock.run_for(2000)
+    assert page.evaluate(_DONE)
     after = page.evaluate(_PIXELS)
     assert len({before, growing, after}) == 3
     assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")

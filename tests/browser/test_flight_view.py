@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser.alone import Shows, state
+from tests.browser.alone import Shows, state, stop_clock
 from virtlab.widgets.flight import FlightView, Moment
 
 if TYPE_CHECKING:
@@ -49,11 +49,13 @@ def test_pages_fly_and_arrive(show: Shows, view: FlightView, width: int) -> None
     page = show(view, width)
     finished(page)
     before = page.evaluate(_PIXELS)
+    stop_clock(page)
     view.show(copied(40))
     at_once = page.evaluate(f"state => {{ model.take(state); return ({_DONE})(); }}", state(view))
-    page.wait_for_timeout(60)
+    page.clock.run_for(60)
     flying = page.evaluate(_PIXELS)
-    finished(page)
+    page.clock.run_for(2000)
+    assert page.evaluate(_DONE)
     after = page.evaluate(_PIXELS)
     assert len({before, flying, after}) == 3
     assert at_once is True  # nothing was drawn yet: the last picture still stands

@@ -19,8 +19,8 @@ CHAPTERS = sorted(path.name for path in _FOLDER.glob("*.ipynb"))
 
 
 @pytest.mark.parametrize("notebook", [*CHAPTERS, "sample.ipynb"])
-def test_notebook(reader: Reader, lab: Server, notebook: str) -> None:
-    name = Path(notebook).stem
+def test_notebook(lab_reader: Reader, lab: Server, notebook: str) -> None:
+    name, reader = Path(notebook).stem, lab_reader
     reader.open_lab(lab, notebook)
     if notebook in CHAPTERS:  # what is stored is there before anything has run
         reader.page.locator(".jp-OutputArea img").first.wait_for()
@@ -43,10 +43,12 @@ def test_notebook(reader: Reader, lab: Server, notebook: str) -> None:
     assert reader.errors_shown() == []
     assert reader.complaints == []
     assert reader.outside == []
+    reader.leave_lab(lab)
 
 
-def test_dark_theme_can_be_read(reader: Reader, lab: Server) -> None:
+def test_dark_theme_can_be_read(lab_reader: Reader, lab: Server) -> None:
     """Words stand out from the page by 4.5 to 1, and a picture stays on white."""
+    reader = lab_reader
     reader.open_lab(lab, "sample.ipynb")
     set_theme = "name => window.jupyterapp.commands.execute('apputils:change-theme', {theme: name})"
     reader.page.evaluate(set_theme, "JupyterLab Dark")
@@ -69,7 +71,9 @@ def test_dark_theme_can_be_read(reader: Reader, lab: Server) -> None:
         )
     finally:
         reader.page.evaluate(set_theme, "JupyterLab Light")
+    reader.page.locator("body[data-jp-theme-light=true]").wait_for(state="attached")
     assert reader.complaints == []
+    reader.leave_lab(lab)
 
 
 def contrast(one: str, other: str) -> float:

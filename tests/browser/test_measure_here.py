@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from tests.browser.servers import Server
 
 
-def test_a_program_is_measured_where_it_stands(reader: Reader, lab: Server) -> None:
+def test_a_program_is_measured_where_it_stands(lab_reader: Reader, lab: Server) -> None:
+    reader = lab_reader
     reader.open_lab(lab, "01-what-is-virtualization.ipynb")
     reader.run_all()
     app = reader.widgets()[0]
@@ -27,3 +28,4 @@ def test_a_program_is_measured_where_it_stands(reader: Reader, lab: Server) -> N
     reader.page.locator("button:has-text('Show the stored run'):enabled").wait_for()
     assert "stored" in reader.press(app, again, "Enter")["words"]
     assert reader.complaints == []
+    reader.leave_lab(lab)

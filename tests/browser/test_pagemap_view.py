@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.browser.alone import Shows, state
+from tests.browser.alone import Shows, state, stop_clock
 from virtlab.plots import style
 from virtlab.widgets.pagemap import PageMap
 
@@ -121,8 +121,7 @@ def test_the_legend_picks_out_a_state(show: Shows, pages: PageMap) -> None:
 def test_a_change_fades_in_and_ends_in_the_new_colour(show: Shows, pages: PageMap) -> None:
     page = show(pages)
     before = count(page, style.PAGES["shared"].colour)
-    page.clock.install(time=0)
-    page.clock.pause_at(60_000)
+    stop_clock(page)
     pages.change(range(20), 2)
     page.evaluate("state => model.take(state)", state(pages))
     page.clock.run_for(100)

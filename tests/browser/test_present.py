@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import nbformat
@@ -12,18 +11,29 @@ from tests.browser.hands import move_sliders
 from tests.browser.test_lab import CHAPTERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from pathlib import Path
 
     from tests.browser.reader import Reader
     from tests.browser.servers import Server
 
 
-@pytest.mark.parametrize("notebook", [*CHAPTERS, "sample.ipynb"])
-def test_presented(
-    reader: Reader, voila: Callable[[str], Server], course: Path, notebook: str
+@pytest.mark.parametrize("notebook", CHAPTERS)
+def test_presented(reader: Reader, voila: Server, course: Path, notebook: str) -> None:
+    reader.open_voila(voila, f"/voila/render/{notebook}")
+    read(reader, course / notebook)
+    reader.leave_voila(voila)
+
+
+def test_the_course_s_command_presents_one(
+    reader: Reader, presented_sample: Server, course: Path
 ) -> None:
-    name = Path(notebook).stem
-    reader.open_voila(voila(notebook))
+    reader.open_voila(presented_sample)
+    read(reader, course / "sample.ipynb")
+
+
+def read(reader: Reader, notebook: Path) -> None:
+    """Look at a presented notebook, on a projector and on a phone."""
+    name = notebook.stem
     reader.page.locator(".virtlab-app").first.wait_for()
     reader.settle()
     for app in reader.widgets()[:1]:
@@ -31,7 +41,7 @@ def test_presented(
     assert reader.errors_shown() == []
     assert reader.images_without_alt() == []
     assert reader.page.locator(".jp-InputArea-editor:visible").count() == 0, "code is shown"
-    cells = nbformat.read(course / notebook, as_version=4).cells
+    cells = nbformat.read(notebook, as_version=4).cells
     solutions = [cell for cell in cells if "solution" in cell.metadata.get("tags", [])]
     shown = reader.page.locator("#rendered_cells [cell-index]").count()
     assert shown == len(cells) - len(solutions)

@@ -30,6 +30,13 @@ def go(page: Page, walk: Walk, number: int) -> str:
     return str(page.evaluate(_SEEN))
 
 
+def moving(page: Page, walk: Walk, number: int) -> int:
+    """Let the kernel go to a step, and return how many parts begin to move."""
+    walk.set(step=number)
+    taken = f"state => {{ model.take(state); return ({_RUNNING})(); }}"
+    return int(page.evaluate(taken, state(walk.view)))
+
+
 @pytest.mark.parametrize("width", [960, 380])
 def test_it_shows_ring_code_registers_gate_and_stack(
     show: Shows, kernel: KernelWalk, width: int
@@ -63,18 +70,15 @@ def test_an_arrow_moves_when_the_ring_changes_and_only_then(
 ) -> None:
     kernel.set(step=24_288)
     page = show(kernel.view)
-    go(page, kernel, 24_289)
-    assert page.evaluate(_RUNNING) == 2  # the processor, and the arrow
-    page.wait_for_function("() => document.getAnimations().length === 0", timeout=2000)
-    go(page, kernel, 24_290)
-    assert page.evaluate(_RUNNING) == 0
+    assert moving(page, kernel, 24_289) == 2  # the processor, and the arrow
+    page.wait_for_function("() => document.getAnimations().length === 0")
+    assert moving(page, kernel, 24_290) == 0
 
 
 def test_without_motion_nothing_moves(show: Shows, kernel: KernelWalk) -> None:
     kernel.set(step=24_288)
     page = show(kernel.view, reduced_motion="reduce")
-    go(page, kernel, 24_289)
-    assert page.evaluate(_RUNNING) == 0
+    assert moving(page, kernel, 24_289) == 0
 
 
 @pytest.mark.parametrize("width", [960, 380])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser.alone import Shows, state
+from tests.browser.alone import Shows, state, stop_clock
 from virtlab.widgets.cpu_live import LivePlayer
 
 if TYPE_CHECKING:
@@ -27,7 +27,9 @@ def player() -> LivePlayer:
 
 def opened(show: Shows, player: LivePlayer, width: int = 960, **options: str) -> Page:
     player.view.frame = 90
-    return show(player.view, width, **options)
+    page = show(player.view, width, **options)
+    stop_clock(page)
+    return page
 
 
 @pytest.mark.parametrize("width", [960, 380])
@@ -38,7 +40,7 @@ def test_it_glides_while_it_plays_and_asks_for_nothing(
     pictures = [page.evaluate(_PIXELS)]
     page.evaluate("model.take({ playing: true, interval_ms: 400, frame: 91 })")
     for _ in range(3):
-        page.wait_for_timeout(60)
+        page.clock.run_for(60)
         pictures.append(page.evaluate(_PIXELS))
     assert len(set(pictures)) == 4
     assert page.evaluate("model.sent") == []
@@ -50,7 +52,7 @@ def test_a_step_is_there_at_once(show: Shows, player: LivePlayer) -> None:
     before = page.evaluate(_PIXELS)
     after = page.evaluate(f"() => {{ model.take({{ frame: 91 }}); return ({_PIXELS})(); }}")
     assert after != before
-    page.wait_for_timeout(100)
+    page.clock.run_for(100)
     assert page.evaluate(_PIXELS) == after
 
 
@@ -58,7 +60,7 @@ def test_without_motion_nothing_glides(show: Shows, player: LivePlayer) -> None:
     page = opened(show, player, reduced_motion="reduce")
     take = "model.take({ playing: true, interval_ms: 400, frame: 91 })"
     after = page.evaluate(f"() => {{ {take}; return ({_PIXELS})(); }}")
-    page.wait_for_timeout(100)
+    page.clock.run_for(100)
     assert page.evaluate(_PIXELS) == after
 
 
