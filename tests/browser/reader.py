@@ -118,8 +118,10 @@ class Reader:
         self.has_left = True
 
     def leave_voila(self, server: Server) -> None:
-        """Go to another page, as a reader does: Voila's page ends its kernel then."""
+        """Go to another page, and end the kernel, which would go on beside the next test."""
         self.page.goto("about:blank")
+        for kernel in self.kernels:
+            server.end_presented(kernel)
         self._wait_for_end(server)
 
     def _wait_for_end(self, server: Server) -> None:
