@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -96,6 +97,13 @@ def test_programs_end_alike_with_links_and_without(one: Guest, tier: str) -> Non
     assert chained + rest == hashed > 0
 
 
+@cache
+def plain_kernel() -> dict[str, Any]:
+    plain = Computer(4, history=0, decoder=DECODER)
+    plain.load(load(kernel(), 4 << 20))
+    return seen(plain, plain.run(40_000))
+
+
 @pytest.mark.parametrize("passes", [ESX, Passes()], ids=["blocks", "regions"])
 @pytest.mark.parametrize("policy", [oldest, None], ids=["oldest", "all"])
 def test_the_kernel_with_a_tiny_cache(passes: Passes, policy: Policy | None, tier: str) -> None:
@@ -107,9 +115,7 @@ def test_the_kernel_with_a_tiny_cache(passes: Passes, policy: Policy | None, tie
     computer.translator.cache = small
     computer.translator.attach(computer)
     run = computer.run(40_000)
-    plain = Computer(4, history=0, decoder=DECODER)
-    plain.load(load(kernel(), 4 << 20))
-    assert seen(computer, run) == seen(plain, plain.run(40_000))
+    assert seen(computer, run) == plain_kernel()
     assert small.counts["evictions"] > 3
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import doctest
 import importlib
 import pkgutil
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -33,8 +34,9 @@ def drawing_functions() -> list[tuple[str, str]]:
     return found
 
 
-def calls_of(module_name: str, name: str, monkeypatch: pytest.MonkeyPatch) -> list[Call]:
-    """Run the examples of a function; return its calls, to be made again on another figure."""
+@cache
+def calls_of(module_name: str, name: str) -> list[Call]:
+    """Run the examples of a function once; return its calls, to be made again on other figures."""
     module = importlib.import_module(module_name)
     function = getattr(module, name)
     made: list[Call] = []
@@ -44,11 +46,12 @@ def calls_of(module_name: str, name: str, monkeypatch: pytest.MonkeyPatch) -> li
         made.append(lambda figure: function(*arguments, **given, figure=figure))
         return function(*arguments, **named)
 
-    monkeypatch.setattr(module, name, recording)
-    for test in doctest.DocTestFinder(recurse=False).find(function, name, module=module):
-        test.globs[name] = recording
-        flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-        assert doctest.DocTestRunner(optionflags=flags).run(test).failed == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, name, recording)
+        for test in doctest.DocTestFinder(recurse=False).find(function, name, module=module):
+            test.globs[name] = recording
+            flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+            assert doctest.DocTestRunner(optionflags=flags).run(test).failed == 0
     return made
 
 
@@ -69,10 +72,8 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Text]:
 
 @pytest.mark.parametrize("width", [style.WIDE_PX, style.NARROW_PX])
 @pytest.mark.parametrize(("module", "name"), drawing_functions())
-def test_a_figure_can_be_read(
-    module: str, name: str, width: int, drawn: list[Text], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls = calls_of(module, name, monkeypatch)
+def test_a_figure_can_be_read(module: str, name: str, width: int, drawn: list[Text]) -> None:
+    calls = calls_of(module, name)
     assert calls, "its documentation has no example"
     for call in calls:
         figure = call(style.plate(width))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -12,7 +13,7 @@ from matplotlib.text import Text
 
 from virtlab.memory.claim import check_claim
 from virtlab.memory.ksm.replay import replay_ksm
-from virtlab.memory.programs import share_programs
+from virtlab.memory.programs import ProgramSharing, share_programs
 from virtlab.memory.published import identical_vms
 from virtlab.memory.scan.race import scan_race
 from virtlab.plots import sharing, sharing_published, style
@@ -115,6 +116,17 @@ RESULTS = (
 )
 
 
+@cache
+def result(number: int) -> ProgramSharing:
+    return share_programs(**cast("Any", RESULTS[number]))
+
+
+@cache
+def pictures_of_a_new_figure(number: int, width: int) -> tuple[bytes, bytes, str]:
+    fresh = sharing.draw_programs(result(number), style.plate(width))
+    return fresh.png(scale=1), fresh.png(scale=1.5), fresh.alt
+
+
 @pytest.mark.parametrize("width", [style.WIDE_PX, style.NARROW_PX])
 @pytest.mark.parametrize("after", range(len(RESULTS)))
 @pytest.mark.parametrize("before", range(len(RESULTS)))
@@ -122,15 +134,12 @@ def test_a_figure_shows_the_next_result_as_if_it_were_the_first(
     before: int, after: int, width: int
 ) -> None:
     figure = style.plate(width)
-    first, then = (share_programs(**cast("Any", RESULTS[k])) for k in (before, after))
-    sharing.draw_programs(first, figure).png(scale=1)
+    sharing.draw_programs(result(before), figure).png(scale=1)
     axes = figure.axes[0]
-    shown = sharing.draw_programs(then, figure)
-    fresh = sharing.draw_programs(then, style.plate(width))
+    shown = sharing.draw_programs(result(after), figure)
     assert shown.axes[0] is axes
-    assert shown.png(scale=1) == fresh.png(scale=1)
-    assert shown.png(scale=1.5) == fresh.png(scale=1.5)
-    assert shown.alt == fresh.alt
+    found = shown.png(scale=1), shown.png(scale=1.5), shown.alt
+    assert found == pictures_of_a_new_figure(after, width)
 
 
 def test_another_drawing_on_the_figure_starts_anew() -> None:
