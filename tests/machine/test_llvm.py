@@ -27,7 +27,13 @@ from virtlab.machine.computer import Computer
 from virtlab.machine.devices.pit import INSTRUCTIONS_PER_TICK
 from virtlab.machine.guests import GUESTS, Guest, guest, kernel
 from virtlab.machine.image import load
+from virtlab.machine.pcode import CONST, UNIQUE, Op, Var
 from virtlab.machine.translation import llvm_code
+from virtlab.machine.translation.lifting import FLAG_CELLS, Node, lift
+from virtlab.machine.translation.liveness import Needs, Recipe
+from virtlab.machine.translation.llvm import LlvmFunction
+from virtlab.machine.translation.llvm_node import Recipes
+from virtlab.machine.translation.regions import find_region
 from virtlab.validate import InvalidInputError
 
 if TYPE_CHECKING:
@@ -194,6 +200,56 @@ def test_a_fault_goes_to_the_guest_with_all_flags() -> None:
     assert pushed[0] == pushed[1]
 
 
+def recipes_of(code: str) -> tuple[LlvmFunction, dict[int, Any]]:
+    """Return a function, and the recipes that may hold where it is left for good."""
+    raw = bytes.fromhex(code)
+    region = find_region(0, lambda address: DECODER.decode(address, raw[address:] + bytes(15)))
+    function = LlvmFunction(lift(region), (0, 0), (0, 0), first_recipe=100)
+    return function, function.recipes.at_exits(function.shape.graph, function.entries)
+
+
+def test_code_makes_flags_only_where_it_is_left_for_good() -> None:
+    """Of an addition, a difference and a count down only the last is there when the loop ends."""
+    function, at_exits = recipes_of("01d8 7100 29c8 7100 49 75f5 f4")
+    assert set(function.recipes.by_number) == {100, 101, 102}
+    assert list(at_exits) == [function.recipes.of[8, 0]]
+    assert len(re.findall(r"^recipe\d+:", function.text, re.MULTILINE)) == 1
+
+
+def test_where_code_is_left_by_two_ways_it_makes_the_flags_of_both() -> None:
+    _, at_exits = recipes_of("01d8 7502 29d8 f4")  # add; jnz to hlt; sub; hlt
+    assert len(at_exits) == 2
+
+
+def test_what_is_kept_is_as_long_as_it_has_to_be() -> None:
+    assert set(recipes_of("01d8 49 75fb f4")[0].recipes.keeps) == {4}
+    nodes, needs = [], {}
+    for at, size in enumerate((1, 8, 4)):
+        leaf, flag = Var(UNIQUE, -1, size), Var(UNIQUE, -2, 1)
+        zero = Op("INT_EQUAL", flag, (leaf, Var(CONST, 0, size)))
+        nodes.append(Node((at, 0), sets={FLAG_CELLS[3]: flag}))
+        needs[at, 0] = Needs(frozenset(), {}, Recipe({FLAG_CELLS[3]: flag}, (leaf,), (zero,)))
+    assert Recipes(nodes[:1], needs).keeps == [1]
+    assert Recipes(nodes, needs).keeps == [8]
+
+
+@pytest.mark.parametrize("code", ["01d8", "11d8", "28d8", "c1e003", "f7e3", "0fafc3", "f7d8"])
+@pytest.mark.parametrize("limit", [2, 5, 301, 302, 303])
+def test_flags_that_were_put_off_are_there_wherever_a_run_ends(code: str, limit: int) -> None:
+    found = []
+    for tier in ("llvm", "interpreter"):
+        computer = set_up(history=0, tier=tier)
+        computer.load_code(
+            bytes.fromhex(f"b9d0070000 {code} 49 90 75{0xFC - len(code) // 2:02x} f4")
+        )
+        if tier == "llvm":
+            at_once(computer)
+        for name, value in (("EAX", 0x7FFFFFF3), ("EBX", 0x80000011)):
+            computer.processor.registers[name] = value
+        found.append([seen(computer, computer.run(limit)) for _ in range(4)])
+    assert found[0] == found[1]
+
+
 @pytest.mark.parametrize("tier", ["interpreter", "llvm"])
 def test_a_fault_after_a_store_does_not_store_twice(tier: str) -> None:
     """What is done again after a fault may have been done already only if that changes nothing."""
@@ -260,6 +316,31 @@ def test_an_error_in_the_vmm_comes_out_of_machine_code(monkeypatch: pytest.Monke
     monkeypatch.setattr(computer.translator.tlb, "load", load)
     with pytest.raises(ZeroDivisionError):
         computer.run(100)
+
+
+def at_and_flags(computer: Computer) -> tuple[int, ...]:
+    registers = computer.processor.registers
+    flags = (int(registers.flag(name)) for name in ("CF", "PF", "AF", "ZF", "SF", "OF"))
+    return registers["EIP"], registers["EAX"], *flags
+
+
+def test_after_an_error_in_the_vmm_all_flags_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The branch needs one flag of the addition; the read fails in the node behind it."""
+    code = bytes.fromhex("01c0 7400 a100003000 ebf5")  # add; jz to what follows; mov; again
+    computer = at_once(set_up(history=0, tier="llvm"))
+    computer.load_code(code)
+    assert computer.translator is not None
+    monkeypatch.setattr(computer.translator.tlb, "load", lambda *_: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        computer.run(100)
+    beside = set_up(history=0)
+    beside.load_code(code)
+    beside.run(6)
+    states = set()
+    for _ in range(4):
+        beside.run(1)
+        states.add(at_and_flags(beside))
+    assert at_and_flags(computer) in states
 
 
 def test_a_computer_is_freed_with_all_that_it_holds() -> None:

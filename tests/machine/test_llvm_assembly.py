@@ -145,7 +145,8 @@ def test_a_write_looks_in_the_table_for_writes() -> None:
 def test_names_stand_for_addresses_of_the_guest() -> None:
     image = load(guest("isprime").path(), RAM)
     rows = {row.text: row.lines for row in listing(image, "isPrime", tier="assembly").rows}
-    assert any("offset isPrime" in line for line in rows["MOV ECX,EDI"])
+    assert any("offset nexti" in line for line in rows["IDIV ESI"])
+    assert any("offset notPrime" in line for line in rows["RET"] + rows["XOR EAX,EAX"])
     assert any("idiv" in line for line in rows["IDIV ESI"])
     assert rows["MOV ECX,EDI"][0].startswith("enter: eax, ecx, edx, esp, esi, edi, cf")
     assert rows["RET"][-1].startswith("leave: ")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import struct
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -10,14 +10,13 @@ from hypothesis import strategies as st
 from tests.machine.translated import needs_wasmtime
 from virtlab.machine.computer import Computer
 from virtlab.machine.decode import Decoder, Instruction
+from virtlab.machine.pcode import CONST, UNIQUE, Op, Var
+from virtlab.machine.translation.layout import KEPT, RECIPE
 from virtlab.machine.translation.lifting import FLAG_CELLS, Graph, Key, lift
-from virtlab.machine.translation.liveness import Needs, needs, waiting
+from virtlab.machine.translation.liveness import Needs, Recipe, needs, waiting
 from virtlab.machine.translation.passes import Passes
 from virtlab.machine.translation.regions import find_region
 from virtlab.machine.translation.wasm import WasmFunction
-
-if TYPE_CHECKING:
-    from virtlab.machine.translation.liveness import Recipe
 
 pytestmark = needs_wasmtime
 HALT = "f4"
@@ -84,6 +83,18 @@ def test_a_recipe_waits_until_the_next_is_kept() -> None:
     assert found[4, 0] == {id(needed[0, 0].recipe)}  # mov sets none
     assert found[6, 0] == {id(needed[6, 0].recipe)}
     assert set().union(*found.values()) <= {0, *recipes}
+
+
+def test_the_host_makes_only_flags_that_code_has_not_made() -> None:
+    zero = Op("INT_EQUAL", Var(UNIQUE, -2, 1), (Var(UNIQUE, -1, 4), Var(CONST, 0, 4)))
+    zf, sf = FLAG_CELLS[3], FLAG_CELLS[4]
+    recipe = Recipe({zf: zero.result, sf: zero.result}, (Var(UNIQUE, -1, 4),), (zero,))
+    view = memoryview(bytearray(4096))
+    struct.pack_into("<II", view, RECIPE, 7, 1 << FLAG_CELLS.index(sf))
+    struct.pack_into("<Q", view, KEPT, 0xDEADBEEF_00000000)  # of what was kept, four bytes count
+    recipe.follow(view)
+    assert (view[zf.offset], view[sf.offset]) == (1, 0)
+    assert view[RECIPE : RECIPE + 4] == bytes(4)
 
 
 @needs_wasmtime

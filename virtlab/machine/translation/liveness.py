@@ -22,10 +22,12 @@ Source: any text on compilers; for flags, Bellard, "QEMU, a Fast and Portable Dy
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from virtlab.machine.pcode import COMPUTED, CONST
+from virtlab.machine.translation.layout import KEPT, REAL, RECIPE
 from virtlab.machine.translation.lifting import CELLS, FLAG_CELLS, SYSTEM, Indirect, Leave, is_cell
 from virtlab.machine.translation.regions import FAULTING
 
@@ -95,6 +97,31 @@ class Recipe:
             ins = tuple(value(var) for var in op.ins)
             known[op.result] = int(COMPUTED[op.code](ins, op.ins[0].size, op.result.size))
         return {cell: value(var) for cell, var in self.cells.items()}
+
+    def follow(self, view: memoryview) -> None:
+        """Make the flags that code has put off, of what it has kept in the buffer.
+
+        Parameters
+        ----------
+        view
+            The buffer of `virtlab.machine.translation.layout`.
+
+        Examples
+        --------
+        >>> from virtlab.machine.pcode import Op, Var
+        >>> a, zero = Var(2, -1, 4), Var(CONST, 0, 4)
+        >>> is_zero = Op("INT_EQUAL", Var(2, -2, 1), (a, zero))
+        >>> view = memoryview(bytearray(4096))
+        >>> Recipe({FLAG_CELLS[3]: Var(2, -2, 1)}, (a,), (is_zero,)).follow(view)
+        >>> view[FLAG_CELLS[3].offset]
+        1
+        """
+        (real,) = struct.unpack_from("<I", view, REAL)
+        kept = struct.unpack_from(f"<{len(self.leaves)}Q", view, KEPT)
+        for cell, value in self.flags(kept).items():
+            if not real >> FLAG_CELLS.index(cell) & 1:
+                view[cell.offset] = value
+        struct.pack_into("<I", view, RECIPE, 0)
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,13 @@
 """The llvm tier: a region as one function of LLVM's intermediate representation (S18).
 
 LLVM is what compilers are made of: it takes simple operations in basic blocks and makes good code
-of them, at a price: to compile a region takes as long as to interpret many thousand instructions.
-So only hot code comes here.
+of them, at a price: only hot code comes here.
 
 The graph goes in as it is, a node a block; LLVM has no trouble with loops that have two entrances.
 Cells are variables of the function (`alloca`), which LLVM's first pass puts into registers: they
 are loaded when the function is entered and stored when it is left. What hardly ever happens, a miss
 in the TLB or a fault, is put aside and marked as cold. Flags that were put off are made on the way
-out, by code: so no flag has to be there before.
+out, by code; where it is left early, by the host (`Recipe.follow`): most recipes are for that.
 
 **Counting**. A check at each node, as the wasm tier has it, costs a branch each time. Here it is
 made where a loop begins: if what is left is less than the longest way to the next such place takes,
@@ -63,10 +62,11 @@ class LlvmFunction:
     drop_dead
         Whether flags that nobody reads are put off.
     entries
-        Where the function may be entered besides, by what EIP says. Loops with two entrances are
-        harder to optimise: it costs some percent.
+        Where it may be entered besides, by what EIP says; it costs some percent.
     lines
         What takes the text; plain `Lines` if not given.
+    first_recipe
+        Number of its first recipe.
 
     Attributes
     ----------
@@ -74,6 +74,8 @@ class LlvmFunction:
         Its code.
     entries
         All nodes where it may be entered.
+    recipes
+        For flags that it does not compute.
 
     Examples
     --------
@@ -93,6 +95,7 @@ class LlvmFunction:
         drop_dead: bool = True,
         entries: Collection[Key] = (),
         lines: Lines | None = None,
+        first_recipe: int = 1,
     ) -> None:
         self.asks, self.way, self.shape = asks, way or Paged(), Shape(graph, start)
         self.needs = needs(graph, drop_dead=drop_dead, at_exits=False)
@@ -108,7 +111,7 @@ class LlvmFunction:
         self.changed = {cell for node in self.nodes for cell in node.sets}
         for node in self.nodes:
             self.changed.update(*(moment.values for moment in node.moments.values()))
-        self.recipes = Recipes(self.needs[node.key].recipe for node in self.nodes)
+        self.recipes = Recipes(self.nodes, self.needs, first_recipe)
         self.lines, self.cold = lines or Lines(), [""]
         self._enter()
         for node in self.nodes:
@@ -126,8 +129,8 @@ class LlvmFunction:
         for name in ("left", "recipe", "eip", "reason", "real"):
             add(f"%{name} = alloca i32")
         add("store i32 0, ptr %recipe")
-        for keep in range(self.recipes.keeps):
-            add(f"%keep{keep} = alloca i64")
+        for keep, size in enumerate(self.recipes.keeps):
+            add(f"%keep{keep} = alloca i{8 * size}")
         places = [(f"p_{variable(cell)}", cell.offset) for cell in self.kept]
         for name, offset in [*places, ("p_eip", layout.EIP), ("p_left", layout.LEFT)]:
             add(f"%{name} = getelementptr i8, ptr %base, i64 {offset}")
@@ -149,8 +152,7 @@ class LlvmFunction:
     ) -> None:
         """Leave the function, for an address; `back` instructions were not done after all.
 
-        All ways out end in one block: what is stored there is a choice between values, which costs
-        LLVM less than a block of stores for each.
+        All ways end in one block: a choice between values costs LLVM less than stores for each.
         """
         values, lines = values or {}, self.lines
         lines.add(APART)
@@ -162,28 +164,27 @@ class LlvmFunction:
         real = sum(1 << k for k, cell in enumerate(FLAG_CELLS) if cell in values)
         for name, what in (("eip", address), ("reason", str(reason)), ("real", str(real))):
             lines.add(f"store i32 {what}, ptr %{name}")
-        lines.add("br label %out")
+        lines.add(f"br label %{'out' if reason == DONE else 'early'}")
 
     def _out(self) -> None:
-        """Make the flags that were put off, store what has changed, and return."""
+        """Make the flags that were put off, or say how; store what has changed, and return."""
         lines = self.lines
         lines.origin = -2
         lines.text.append("out:")
-        cases = "".join(f" i32 {n}, label %recipe{n}" for n in self.recipes.by_number)
+        made = self.recipes.at_exits(self.shape.graph, self.entries)
+        cases = "".join(f" i32 {n}, label %recipe{n}" for n in made)
         lines.add(f"switch i32 {lines.value('load i32, ptr %recipe')}, label %store [{cases}]")
-        for number, recipe in self.recipes.by_number.items():
+        for number, recipe in made.items():
             lines.text.append(f"recipe{number}:")
-            real = lines.value("load i32, ptr %real")
-            for cell, made in made_by(recipe, lines).items():
-                bit = lines.value(f"and i32 {real}, {1 << FLAG_CELLS.index(cell)}")
-                is_real = lines.value(f"icmp ne i32 {bit}, 0")
-                value = lines.value(f"select i1 {is_real}, i8 {self.get(cell)}, i8 {made}")
+            for cell, value in made_by(recipe, lines, self.recipes.keeps).items():
                 lines.add(f"store i8 {value}, ptr %{variable(cell)}")
             lines.add("br label %store")
+        lines.text.append("early:")
+        self.recipes.tell(lines)
+        lines.add("br label %store")
         lines.text.append("store:")
-        for cell in self.kept:
-            if cell in self.changed:
-                lines.add(f"store {_kind(cell)} {self.get(cell)}, ptr %p_{variable(cell)}")
+        for cell in (cell for cell in self.kept if cell in self.changed):
+            lines.add(f"store {_kind(cell)} {self.get(cell)}, ptr %p_{variable(cell)}")
         for name in ("left", "eip"):
             lines.add(f"store i32 {lines.value(f'load i32, ptr %{name}')}, ptr %p_{name}")
         lines.add(f"ret i32 {lines.value('load i32, ptr %reason')}")
@@ -228,10 +229,11 @@ class LlvmFunction:
         lines.origin = starts.get(len(node.ops), lines.origin)
         ending = [values.of(var) for var in node.ending]
         stores = [(_kind(cell), values.of(v), variable(cell)) for cell, v in needs.sets.items()]
-        if any(cell in node.sets for cell in FLAG_CELLS):
+        if node.key in self.recipes.of:
             leaves = () if needs.recipe is None else needs.recipe.leaves
-            stores += [("i64", values.wide(leaf), f"keep{k}") for k, leaf in enumerate(leaves)]
-            stores.append(("i32", str(self.recipes.number(needs.recipe)), "recipe"))
+            for k, (leaf, size) in enumerate(zip(leaves, self.recipes.keeps, strict=False)):
+                stores.append((f"i{8 * size}", values.wide(leaf, size), f"keep{k}"))
+            stores.append(("i32", str(self.recipes.of[node.key]), "recipe"))
         for kind, value, name in stores:  # one cell's new value may be another's old one
             lines.add(f"store {kind} {value}, ptr %{name}")
         self._end(node, ending)

@@ -27,6 +27,8 @@ from virtlab.validate import InvalidInputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from virtlab.machine.translation.liveness import Recipe
+
 __all__ = ["PASSES", "Code", "Llvm", "llvm"]
 
 PASSES = (
@@ -47,6 +49,8 @@ class Code:
     ----------
     address
         Of its functions, by name.
+    recipes
+        For flags that it leaves to who called it, by number.
 
     Examples
     --------
@@ -55,6 +59,7 @@ class Code:
 
     def __init__(self, library: Any, names: Sequence[str]) -> None:
         self._library = library
+        self.recipes: dict[int, Recipe] = {}
         self.address: dict[str, int] = {name: library[name] for name in names}
 
 

@@ -32,7 +32,7 @@ from virtlab.machine.translation.layout import EIP, JUMPS, LEFT, RECIPE, SLOTS
 from virtlab.machine.translation.llvm_driver import Driver
 from virtlab.machine.translation.llvm_loops import head_of
 from virtlab.machine.translation.llvm_memory import Flat, Paged
-from virtlab.machine.translation.llvm_region import Region, Visits, compiled
+from virtlab.machine.translation.llvm_region import Region, Visits, compiled, recipe_of
 from virtlab.machine.translation.tiers import EMPTY, MISSING, SLICE
 from virtlab.machine.translation.wasm_host import WasmHost
 
@@ -261,8 +261,8 @@ class LlvmHost:
         self._collect()
         while True:
             reason = self._as_machine_code()
-            if reason not in (EMPTY, MISSING) or self._number(RECIPE):
-                return reason  # flags are to be made first
+            if reason not in (EMPTY, MISSING):
+                return reason
             before = self._number(LEFT)
             reason = self._as_wasm(is_empty=reason == EMPTY)
             goes_on = before != self._number(LEFT) and self._driver.knows(self._number(EIP))
@@ -272,7 +272,12 @@ class LlvmHost:
     def _as_machine_code(self) -> int:
         """Let machine code run; give it up if it often comes back after a few instructions."""
         address, before = self._number(EIP), self._number(LEFT)
-        reason, done = self._driver.run(self.view), before - self._number(LEFT)
+        try:
+            reason = self._driver.run(self.view)
+        finally:
+            if number := self._number(RECIPE):
+                recipe_of(number).follow(self.view)
+        done = before - self._number(LEFT)
         if reason == MISSING and done and self._visits.are_too_short(address, done):
             for _, region in self._linked():
                 for at, code in region.give_up(address).items():

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Protocol
 
 from virtlab.machine.pcode import CONST, REGISTER, UNIQUE, Var
+from virtlab.machine.translation import layout
+from virtlab.machine.translation.lifting import FLAG_CELLS, Indirect, Leave
 from virtlab.machine.translation.llvm_values import computed, number
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from virtlab.machine.pcode import Op
-    from virtlab.machine.translation.lifting import Key, Moment, Node
-    from virtlab.machine.translation.liveness import Recipe
+    from virtlab.machine.translation.lifting import Graph, Key, Moment, Node
+    from virtlab.machine.translation.liveness import Needs, Recipe
     from virtlab.machine.translation.llvm_values import Lines
 
-    Leave = Callable[[Moment, dict[Var, str]], None]  # adds lines that leave a function
 
 __all__ = ["APART", "Recipes", "Values", "label", "made_by", "variable"]
 
@@ -75,11 +77,11 @@ class Values:
             self.known[var] = self.function.get(var) if op is None else self._computed(op)
         return self.known[var]
 
-    def wide(self, var: Var) -> str:
-        """Return a value's name, made eight bytes long."""
-        if var.size == 8 or var.space == CONST:
+    def wide(self, var: Var, size: int) -> str:
+        """Return a value's name, made so many bytes long."""
+        if var.size == size or var.space == CONST:
             return self.of(var)
-        return self.function.lines.value(f"zext i{8 * var.size} {self.of(var)} to i64")
+        return self.function.lines.value(f"zext i{8 * var.size} {self.of(var)} to i{8 * size}")
 
     def _computed(self, op: Op) -> str:
         quotient = self.quotients.get(op.ins, "")
@@ -146,50 +148,100 @@ class Recipes:
 
     Parameters
     ----------
-    recipes
-        Of its nodes.
+    nodes
+        Of the function.
+    needs
+        What is needed of each.
+    first
+        Number of the first recipe.
 
     Attributes
     ----------
     by_number
-        Each, from 1.
+        Each, from `first` on.
+    of
+        Number that holds after a node, by its key; 0 if all flags are there. Of a node that sets no
+        flag there is none.
     keeps
-        How many values have to be kept at most.
+        Bytes of each value that has to be kept.
 
     Examples
     --------
-    >>> Recipes([None, None]).by_number
+    >>> Recipes([], {}).by_number
     {}
     """
 
-    def __init__(self, recipes: Iterable[Recipe | None]) -> None:
+    def __init__(self, nodes: Iterable[Node], needs: Mapping[Key, Needs], first: int = 1) -> None:
         self.by_number: dict[int, Recipe] = {}
-        self._numbers: dict[object, int] = {}
-        for recipe in recipes:
-            if recipe is not None and _kind_of(recipe) not in self._numbers:
-                number = len(self.by_number) + 1
-                self._numbers[_kind_of(recipe)], self.by_number[number] = number, recipe
-        self.keeps = max((len(recipe.leaves) for recipe in self.by_number.values()), default=0)
+        self.of: dict[Key, int] = {}
+        numbers: dict[object, int] = {}
+        for node in nodes:
+            if any(cell in node.sets for cell in FLAG_CELLS):
+                recipe = needs[node.key].recipe
+                kind = None if recipe is None else _kind_of(recipe)
+                if recipe is not None and kind not in numbers:
+                    numbers[kind] = first + len(numbers)
+                    self.by_number[numbers[kind]] = recipe
+                self.of[node.key] = numbers.get(kind, 0)
+        leaves = zip_longest(*(recipe.leaves for recipe in self.by_number.values()))
+        self.keeps = [max(leaf.size for leaf in each if leaf is not None) for each in leaves]
 
-    def number(self, recipe: Recipe | None) -> int:
-        """Return a recipe's number.
+    def at_exits(self, graph: Graph, entries: Iterable[Key]) -> dict[int, Recipe]:
+        """Return those that may hold where the function is left for good.
 
         Parameters
         ----------
-        recipe
-            Which, or None where all flags are there.
+        graph
+            The function's.
+        entries
+            Where it is entered: there all flags are made.
 
         Returns
         -------
-        int
-            From 1; 0 for None.
+        dict
+            Some of `by_number`.
 
         Examples
         --------
-        >>> Recipes([]).number(None)
-        0
+        >>> from virtlab.machine.translation.lifting import Leave, Node
+        >>> Recipes([], {}).at_exits({(0, 0): Node((0, 0), end=Leave(5))}, [(0, 0)])
+        {}
         """
-        return 0 if recipe is None else self._numbers[_kind_of(recipe)]
+        found: set[int] = set()
+        seen: set[tuple[Key, int]] = set()
+        todo = [(key, 0) for key in entries]
+        while todo:
+            key, number = one = todo.pop()
+            if one not in seen:
+                seen.add(one)
+                after = self.of.get(key, number)
+                todo += [(to, after) for to in graph[key].follow]
+                if isinstance(graph[key].end, Leave | Indirect):
+                    found.add(after)
+        return {number: self.by_number[number] for number in sorted(found - {0})}
+
+    def tell(self, lines: Lines) -> None:
+        """Add lines that write down which recipe holds, and what it takes, for `Recipe.follow`.
+
+        Parameters
+        ----------
+        lines
+            Where they are added.
+
+        Examples
+        --------
+        >>> from virtlab.machine.translation.llvm_values import Lines
+        >>> lines = Lines()
+        >>> Recipes([], {}).tell(lines)
+        >>> lines.text
+        []
+        """
+        sizes = enumerate(self.keeps)
+        kept = [(f"keep{k}", f"i{8 * size}", layout.KEPT + 8 * k) for k, size in sizes]
+        told = [("recipe", "i32", layout.RECIPE), ("real", "i32", layout.REAL), *kept]
+        for name, kind, offset in told if self.by_number else ():
+            place = lines.value(f"getelementptr i8, ptr %base, i64 {offset}")
+            lines.add(f"store {kind} {lines.value(f'load {kind}, ptr %{name}')}, ptr {place}")
 
 
 def _kind_of(recipe: Recipe) -> object:
@@ -201,7 +253,7 @@ def _kind_of(recipe: Recipe) -> object:
     return tuple(ops), tuple((cell, names.get(v, v)) for cell, v in recipe.cells.items())
 
 
-def made_by(recipe: Recipe, lines: Lines) -> dict[Var, str]:
+def made_by(recipe: Recipe, lines: Lines, keeps: Sequence[int]) -> dict[Var, str]:
     """Add lines that make flags of what was kept in `%keep0`, `%keep1` and so on.
 
     Parameters
@@ -210,6 +262,8 @@ def made_by(recipe: Recipe, lines: Lines) -> dict[Var, str]:
         For the flags.
     lines
         Where they are added.
+    keeps
+        Bytes of each.
 
     Returns
     -------
@@ -224,7 +278,7 @@ def made_by(recipe: Recipe, lines: Lines) -> dict[Var, str]:
     >>> from virtlab.machine.translation.llvm_values import Lines
     >>> a, is_zero = Var(UNIQUE, -1, 8), Var(UNIQUE, -2, 1)
     >>> zero = Op("INT_EQUAL", is_zero, (a, Var(CONST, 0, 8)))
-    >>> made_by(Recipe({FLAG_CELLS[3]: is_zero}, (a,), (zero,)), Lines())
+    >>> made_by(Recipe({FLAG_CELLS[3]: is_zero}, (a,), (zero,)), Lines(), [8])
     {Var(space=1, offset=518, size=1): '%v3'}
     """
     names: dict[Var, str] = {}
@@ -232,10 +286,10 @@ def made_by(recipe: Recipe, lines: Lines) -> dict[Var, str]:
     def value(var: Var) -> str:
         return number(var.offset, var.size) if var.space == CONST else names[var]
 
-    for at, leaf in enumerate(recipe.leaves):
-        kept = lines.value(f"load i64, ptr %keep{at}")
-        cut = kept if leaf.size == 8 else lines.value(f"trunc i64 {kept} to i{8 * leaf.size}")
-        names[leaf] = cut
+    for at, (leaf, size) in enumerate(zip(recipe.leaves, keeps, strict=False)):
+        kind, kept = f"i{8 * size}", lines.value(f"load i{8 * size}, ptr %keep{at}")
+        is_whole = leaf.size == size
+        names[leaf] = kept if is_whole else lines.value(f"trunc {kind} {kept} to i{8 * leaf.size}")
     for op in recipe.ops:
         names[op.result] = computed(op, value, lines)
     return {cell: value(var) for cell, var in recipe.cells.items()}

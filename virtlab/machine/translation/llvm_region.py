@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import count
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 from virtlab.machine.translation.control import Shape
 from virtlab.machine.translation.llvm import LlvmFunction
@@ -23,8 +25,11 @@ if TYPE_CHECKING:
 
     Made = tuple[Code, list[Key]]
 
-__all__ = ["Region", "Visits", "compiled"]
+__all__ = ["Region", "Visits", "compiled", "recipe_of"]
 
+_RECIPES = 1 << 12  # of a function, at most
+_numbers = count(1)
+_made: WeakValueDictionary[int, Code] = WeakValueDictionary()
 _VISITS = 64  # after which it is seen what they were worth
 _WORTH = 20_000  # instructions of a visit that pay for going there and back
 
@@ -243,5 +248,30 @@ def compiled(
     put_off = any(region.needs[key].sets != node.sets for key, node in region.graph.items())
     entries = () if now else region.loops_in(graph)
     graph = unrolled(graph, region.shape, (key, *entries))
-    function = LlvmFunction(graph, key, asks, way, drop_dead=put_off, entries=entries)
-    return llvm().code(function.text, "region"), function.entries
+    number = next(_numbers) % ((1 << 32) // _RECIPES - 1) + 1
+    function = LlvmFunction(
+        graph, key, asks, way, drop_dead=put_off, entries=entries, first_recipe=number * _RECIPES
+    )
+    code = llvm().code(function.text, "region")
+    code.recipes, _made[number] = function.recipes.by_number, code
+    return code, function.entries
+
+
+def recipe_of(number: int) -> Recipe:
+    """Return the recipe that code left early with; the code is still there.
+
+    Parameters
+    ----------
+    number
+        Of the recipe.
+
+    Returns
+    -------
+    Recipe
+        What makes the flags.
+
+    Examples
+    --------
+    See `virtlab.machine.translation.llvm_host.LlvmHost.enter`, which follows it.
+    """
+    return _made[number // _RECIPES].recipes[number]

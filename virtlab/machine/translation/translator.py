@@ -32,8 +32,7 @@ from virtlab.machine.memory import PAGE
 from virtlab.machine.translation.cache import TranslationCache, Unit, UnitKey
 from virtlab.machine.translation.deprivilege import Rights, rights_of
 from virtlab.machine.translation.heat import HOT, Heat
-from virtlab.machine.translation.layout import CHAINED, KEPT, LEFT, PENDING, RECIPE
-from virtlab.machine.translation.lifting import FLAG_CELLS
+from virtlab.machine.translation.layout import CHAINED, LEFT, PENDING, RECIPE
 from virtlab.machine.translation.making import Maker
 from virtlab.machine.translation.modes import Modes
 from virtlab.machine.translation.passes import Passes
@@ -242,15 +241,9 @@ class Translator:
 
     def _make_flags(self) -> None:
         """Make the flags that were not computed, now that somebody may look."""
-        view = self.host.view
-        number, real = struct.unpack_from("<II", view, RECIPE)
+        (number,) = struct.unpack_from("<I", self.host.view, RECIPE)
         if number:
-            recipe = self.maker.recipes[number]
-            kept = struct.unpack_from(f"<{len(recipe.leaves)}Q", view, KEPT)
-            for cell, value in recipe.flags(kept).items():
-                if not real >> FLAG_CELLS.index(cell) & 1:
-                    view[cell.offset] = value
-            view[RECIPE : RECIPE + 4] = bytes(4)
+            self.maker.recipes[number].follow(self.host.view)
 
     def _step(self) -> None:
         """Let the interpreter do a step; see whether a new piece of code begins after it."""
