@@ -10,6 +10,7 @@ from tests.machine.small_guests import DECODER
 from virtlab.course import translation as ask
 from virtlab.course.translation_code import (
     apply,
+    changing_loop,
     known,
     simplified,
     translations_with,
@@ -245,3 +246,12 @@ def test_a_typical_mistake_gets_its_own_hint(question: Any, answer: object, hint
     verdict = question.check(answer)
     assert not verdict.is_right
     assert hint in " ".join(str(verdict).split())
+
+
+def test_a_loop_that_changes_itself_is_soon_left_to_the_interpreter() -> None:
+    table = changing_loop(turns=300)
+    at_once, later = table.loc["at once"], table.loc["when it is worth it"]
+    assert at_once["instructions"] == later["instructions"] == 5 * 300 + 2
+    assert at_once["translations"] == 300
+    assert 3 < later["translations"] < 12  # the more turns, the fewer of them
+    assert (table["translated"] < 10).all()  # each was for nothing

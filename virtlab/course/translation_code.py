@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import struct
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -20,16 +21,20 @@ from virtlab.machine.translation.cache import (
     least_used,
     oldest,
 )
+from virtlab.machine.translation.heat import HOT
 from virtlab.machine.translation.passes import ESX, Passes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    import pandas as pd
 
     from virtlab.machine.translation.lifting import Graph
 
 __all__ = [
     "LIMIT",
     "apply",
+    "changing_loop",
     "known",
     "simplified",
     "translations_with",
@@ -40,6 +45,7 @@ __all__ = [
 
 LIMIT = 22  # translations that the cache of the exercise holds
 _INSTRUCTIONS = 20_000  # of the kernel, for the exercise on policies
+_LOADED = 0x100000  # where a computer puts code
 _X, _Y = Var(UNIQUE, -1, 4), Var(UNIQUE, -2, 4)
 _OUT = Var(UNIQUE, -3, 4)
 _SAME = ("INT_XOR", "INT_AND", "INT_OR", "INT_SUB")  # of a value and itself: less than that
@@ -220,6 +226,49 @@ def translations_with(policy: Policy, limit: int = LIMIT) -> int:
 
 
 @cache
+def changing_loop(turns: int) -> pd.DataFrame:
+    """Run a loop that adds to a number in its own code, in each turn.
+
+    Parameters
+    ----------
+    turns
+        Of the loop, of five instructions.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for a translator that translates whatever it sees, and one for ours, which waits
+        longer after each change: its translations, and the guest's instructions that ran
+        translated and in all.
+
+    Examples
+    --------
+    >>> changing_loop(turns=40)["translations"].tolist()
+    [40, 4]
+    """
+    import pandas as pd
+
+    code = b"\xb9" + struct.pack("<I", turns)  # mov ecx
+    begin = len(code)
+    code += b"\xff\x05" + struct.pack("<I", _LOADED + begin + 7)  # inc: the next one's number
+    code += b"\xb8" + struct.pack("<I", 0) + bytes.fromhex("01c3 49")  # mov eax; add ebx; dec ecx
+    code += b"\x75" + struct.pack("b", begin - len(code) - 2) + b"\xf4"  # jnz; hlt
+    rows = {}
+    for name, hot in (("at once", 1), ("when it is worth it", HOT)):
+        computer = Computer(2, history=0, tier="wasm")
+        translator = computer.translator
+        if translator is None:
+            raise RuntimeError("a tier that translates has a translator")
+        translator.heat.hot = hot
+        computer.load_code(code)
+        rows[name] = {
+            "instructions": computer.run().instructions,
+            "translated": translator.counts["instructions"],
+            "translations": translator.cache.counts["translations"],
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
 def known() -> dict[str, int]:
     """Return how many translations the policies take that are there already.
 

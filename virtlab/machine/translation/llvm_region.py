@@ -270,8 +270,18 @@ def recipe_of(number: int) -> Recipe:
     Recipe
         What makes the flags.
 
+    Raises
+    ------
+    KeyError
+        If its code is gone.
+
     Examples
     --------
-    See `virtlab.machine.translation.llvm_host.LlvmHost.enter`, which follows it.
+    See `virtlab.machine.translation.llvm_host.LlvmHost.enter`, which follows it. Code has numbers
+    from 4,096 on, so this is nobody's:
+
+    >>> recipe_of(5)
+    Traceback (most recent call last):
+    KeyError: 0
     """
     return _made[number // _RECIPES].recipes[number]

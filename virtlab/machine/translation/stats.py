@@ -67,8 +67,9 @@ class TranslationStats(Result):
     counts
         By `COUNTERS`: 'chained' exits went to the next unit along a link, 'hashed' ones by the hash
         table (`virtlab.machine.translation.links`), both without what LLVM made; 'callouts' were
-        done by the VMM, 'coalesced' are accesses to ports that needed none, 'steps' are the
-        interpreter's, and 'instructions' those that ran translated.
+        done by the VMM, for code that was only interpreted too; 'coalesced' are accesses to ports
+        that needed none, 'steps' are the interpreter's, and 'instructions' those that ran
+        translated.
     classes
         Instructions in the cache by `CLASSES`; callouts are those that a unit ends before.
     modes
@@ -162,6 +163,8 @@ class TranslationStats(Result):
         if self.seconds:
             share = 100 * self.translate_seconds / self.seconds
             text += f" Translating took {share:.0f} % of {self.seconds:.2f} s."
+        if self.counts["callouts"] and not self.classes.get("callout"):
+            text += " All callouts came from code that is not in the cache."
         if self.modes:
             n = self.modes.get("direct", 0)
             part = 100 * n / max(1, sum(self.modes.values()))
