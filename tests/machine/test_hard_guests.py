@@ -105,6 +105,8 @@ COMPARES = {
     "locked": "be{} f00fb10e",
     "qword": "0fc70d {}",
     "qword, at a pointer": "be{} 0fc70e",
+    "dword, where EAX says, which changes": "b8{} 0fb108",
+    "qword, where EDX says, which changes": "ba{} 0fc70a",
 }
 
 

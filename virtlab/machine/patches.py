@@ -177,11 +177,10 @@ def _store_in_any_case(instruction: Instruction) -> Iterator[Op]:
     if store.code != "STORE":
         store = store._replace(code="COPY")
     for op in instruction.ops:
-        if op.code == "BRANCH":
-            yield store._replace(ins=(*store.ins[: store.code == "STORE"], found))
-        if op.code == "CBRANCH":  # over one more
+        if op.code == "CBRANCH":  # over one more, before registers change that say where it is
             target = op.ins[0]
             yield op._replace(ins=(target._replace(offset=target.offset + 1), op.ins[1]))
+            yield store._replace(ins=(*store.ins[: store.code == "STORE"], found))
         else:
             yield op
 
