@@ -72,7 +72,8 @@ def test_a_reader_asks_for_a_step(player: RequestPlayer) -> None:
 def test_without_a_kernel_there_is_a_picture_and_all_words(player: RequestPlayer) -> None:
     player.set(layers="own", sectors=1, vms=1, step=15)
     data, metadata = player._repr_mimebundle_()
-    assert data["text/html"].startswith("<img alt=")
+    assert data["text/html"].startswith("<picture><source ")  # a phone's layout, and then
+    assert "<img alt=" in data["text/html"]
     assert "has its 512 bytes" in data["text/html"]
     assert "9 traps" in data["text/html"]
     assert metadata["image/png"]["alt"].startswith("Sequence of 15 arrows")
