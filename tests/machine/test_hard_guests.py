@@ -171,3 +171,29 @@ def test_a_write_that_marks_a_page_table_which_is_code_is_done_once(way: str, ti
     assert computer.translator.cache.counts["invalidations"]
     assert computer.memory.read(TABLE + 4 * 0x150, 1) == b"\x6b"  # it is marked
     assert computer.memory.read(0x4C000, 4) + computer.memory.read(0x14FFFE, 2) != b"\1\2\3\4\0\0"
+
+
+def test_an_instruction_over_two_pages_changes_in_its_second_part(tier: str) -> None:
+    begin = 0x101FFD  # of mov eax, number: its upper half lies on the next page
+    loop = bytes.fromhex("b801000000 01c3 ff0500201000 49")  # add ebx; inc the upper half; dec ecx
+    loop += b"\x0f\x85" + struct.pack("<i", -len(loop) - 6) + b"\xf4"
+
+    def prepare(computer: Computer) -> None:
+        computer.memory.write(begin, loop)
+
+    code = bytes.fromhex("bb00000000 b964000000")
+    code += b"\xe9" + struct.pack("<i", begin - CODE - len(code) - 5)
+    computer, _ = alike(tier, code.hex(), prepare)
+    wanted = sum(1 + (turn << 16) for turn in range(100)) % (1 << 32)
+    assert computer.processor.registers["EBX"] == wanted
+
+
+def test_a_segment_that_becomes_shorter_is_shorter_for_code_that_was_translated(tier: str) -> None:
+    reads = "bef0ff1400 b90a000000 8b06 83c604 49 75f8"  # ten words from 14fff0 on
+    shorter = "66c705100008004f01 c60516000800c0 66b81000 8ed8"  # now DS ends with 14ffff
+    around = len(bytes.fromhex(reads + shorter)) + 3
+    code = STACK + "bd03000000" + reads + shorter + "4d 75" + struct.pack("b", -around).hex() + "f4"
+    computer, translated = alike(tier, code)
+    assert translated > 30
+    assert computer.traps == {("#GP", "exception"): 1}
+    assert computer.processor.registers["EBP"] == 2  # in the second round
