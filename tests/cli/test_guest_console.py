@@ -190,6 +190,37 @@ def test_a_guest_that_a_signal_ends_loses_nothing(person: type[Person], tmp_path
     assert keys.read_text(encoding="utf-8").count("\n") == 1 + len("write 1 kept\r")
 
 
+def test_a_disk_that_cannot_be_written_is_said_and_nothing_else_is_lost(tmp_path: Path) -> None:
+    resource: Any = pytest.importorskip("resource")
+    image, keys, out = tmp_path / "image", tmp_path / "keys", tmp_path / "out"
+    image.write_bytes(DISK)
+    out.write_bytes(b"before")
+    words = ("--disk", str(image), "--disk-out", str(out), "--record", str(keys))
+    done = subprocess.run(
+        command("--console", *words), input=b"write 1 mine\nexit\n", capture_output=True,
+        timeout=120, check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (512, 512)),
+    )  # fmt: skip
+    assert done.returncode == 2
+    says = f"virtlab: --disk-out = '{out}': must be a file that can be written (File too large)"
+    assert says in done.stderr.decode()
+    assert b"Traceback" not in done.stderr
+    assert b"ended by itself" in done.stderr
+    assert out.read_bytes() == b"before"
+    assert keys.read_text(encoding="utf-8").count("\n") == 1 + len("write 1 mine\nexit\n")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["image", "keys", "out"]
+
+
+def test_a_device_is_not_replaced_by_a_file(tmp_path: Path) -> None:
+    image, pipe = tmp_path / "image", tmp_path / "pipe"
+    image.write_bytes(DISK)
+    os.mkfifo(pipe)  # as /dev/null would be
+    done = run(b"", "--disk", str(image), "--disk-out", str(pipe))
+    assert done.returncode == 2
+    assert b"must be a file in a folder that is there" in done.stderr
+    assert pipe.is_fifo()
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

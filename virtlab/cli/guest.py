@@ -72,7 +72,8 @@ def run(
     """Run a program in the guest computer: what it says, how it ends, what traps.
 
     Ctrl-C stops it, and what it did so far is told. The status is 0 if the guest has ended by
-    itself or halted or you left its console, 1 if not, 130 after Ctrl-C.
+    itself or halted or you left its console, 1 if not, 2 if a file could not be written, 130 after
+    Ctrl-C.
     """
     del seed  # the same program does the same each time
     second = DiskFiles(second_disk, second_disk_out, "--second-disk")
@@ -97,7 +98,7 @@ def run(
         told = _stats(computer, done)
         table = told.to_frame().to_string(index=False, na_rep="", float_format="%.1f")
         typer.echo(f"\n{table}\n\n{told.explain()}", err=console)
-    raise typer.Exit(_STATUS.get(done.ended, 1))
+    raise typer.Exit(2 if wires.failed else _STATUS.get(done.ended, 1))
 
 
 def compare(

@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import typer
@@ -68,10 +68,11 @@ class DiskFiles:
             raise InvalidInputError(f"{self.option} bytes", size, f"at most {_DISK_LIMIT_MIB} MiB")
         return self.image.read_bytes()
 
-    def keep(self, disk: Disk | None) -> None:
-        """Write what is on it now, if that is wanted."""
-        if self.out is not None and disk is not None:
-            _write(self.out, disk.contents())
+    def keep(self, disk: Disk | None) -> bool:
+        """Write what is on it now, if that is wanted; return whether that failed."""
+        if self.out is None or disk is None:
+            return False
+        return _fails(f"{self.option}-out", self.out, disk.contents())
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,8 @@ class Wires:
         Files: what is typed; where to write what was typed.
     disks
         Files of its two disks.
+    failed
+        Options whose files could not be written.
 
     Examples
     --------
@@ -97,6 +100,7 @@ class Wires:
     keys: Path | None = None
     record: Path | None = None
     disks: tuple[DiskFiles, DiskFiles] = (DiskFiles(), DiskFiles(option="--second-disk"))
+    failed: list[str] = field(default_factory=list)
 
     def check(self, *, as_json: bool = False) -> None:
         """Refuse what does not go together, before anything runs.
@@ -124,7 +128,9 @@ class Wires:
             disk.check()
             outs.append((f"{disk.option}-out", disk.out))
         for option, path in outs:
-            if path is not None and (path.is_dir() or not path.absolute().parent.is_dir()):
+            if path is None:
+                continue
+            if not path.absolute().parent.is_dir() or (path.exists() and not path.is_file()):
                 raise InvalidInputError(option, str(path), "a file in a folder that is there")
 
     def typed(self) -> Sequence[Key]:
@@ -143,6 +149,8 @@ class Wires:
 
     def run(self, computer: Computer, max_instructions: int | None) -> GuestRun:
         """Run a computer, and keep what is to be kept, however it ends.
+
+        What can't be written is said and noted in `failed`: all else is kept all the same.
 
         Parameters
         ----------
@@ -172,11 +180,12 @@ class Wires:
         finally:
             self._keep_disks(computer)
             if self.record is not None:
-                _write(self.record, write_keys(console.typed).encode())
+                typed = write_keys(console.typed).encode()
+                self.failed.extend(["--record"] * _fails("--record", self.record, typed))
 
     def _keep_disks(self, computer: Computer) -> None:
         for files, disk in zip(self.disks, (computer.disk, computer.second_disk), strict=True):
-            files.keep(disk)
+            self.failed.extend([files.option] * files.keep(disk))
 
 
 def _raw(source: int) -> RawTerminal | nullcontext[None]:
@@ -187,6 +196,17 @@ def _raw(source: int) -> RawTerminal | nullcontext[None]:
 
     typer.echo(_HELLO, err=True)
     return RawTerminal(source)
+
+
+def _fails(option: str, path: Path, data: bytes) -> bool:
+    """Write a file; say so if that can't be done, for the run is not to be lost by it."""
+    try:
+        _write(path, data)
+    except OSError as error:
+        allowed = f"a file that can be written ({error.strerror}); it is as it was"
+        typer.echo(f"virtlab: {InvalidInputError(option, str(path), allowed)}", err=True)
+        return True
+    return False
 
 
 def _write(path: Path, data: bytes) -> None:
