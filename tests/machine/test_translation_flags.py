@@ -72,13 +72,13 @@ def test_a_loop_computes_only_what_it_reads_itself() -> None:
 
 def test_where_no_flag_is_put_off_nothing_is_made() -> None:
     graph, needed = graph_of("89c3 eb00 f4")
-    assert waiting(graph, needed, (0, 0)) == {key: {0} for key in graph}
+    assert waiting(graph, needed, [(0, 0)]) == {key: {0} for key in graph}
     assert not WasmFunction(graph, needed, (0, 0)).recipes
 
 
 def test_a_recipe_waits_until_the_next_is_kept() -> None:
     graph, needed = graph_of("01d8 7502 89c3 29d8 f4")  # add; jnz over mov; sub
-    found = waiting(graph, needed, (0, 0))
+    found = waiting(graph, needed, [(0, 0)])
     recipes: dict[int, Recipe] = {id(n.recipe): n.recipe for n in needed.values() if n.recipe}
     assert found[4, 0] == {id(needed[0, 0].recipe)}  # mov sets none
     assert found[6, 0] == {id(needed[6, 0].recipe)}

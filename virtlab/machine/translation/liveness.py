@@ -211,13 +211,17 @@ def needs(graph: Graph, *, drop_dead: bool = True, at_exits: bool = True) -> dic
     return {key: flow.of_node(key, live)[0] for key, live in flow.live_out().items()}
 
 
-def waiting(graph: Graph, needs: Mapping[Key, Needs], start: Key) -> dict[Key, set[int]]:
+def waiting(
+    graph: Graph, needs: Mapping[Key, Needs], entries: Iterable[Key]
+) -> dict[Key, set[int]]:
     """Return which recipe may be kept at the end of each node.
 
     Parameters
     ----------
-    graph, needs, start
+    graph, needs
         Of a region.
+    entries
+        Where it is entered: there all flags are made.
 
     Returns
     -------
@@ -228,7 +232,7 @@ def waiting(graph: Graph, needs: Mapping[Key, Needs], start: Key) -> dict[Key, s
     --------
     >>> from virtlab.machine.translation.lifting import Leave, Node
     >>> graph = {(0, 0): Node((0, 0), end=Leave(5))}
-    >>> waiting(graph, needs(graph), (0, 0))
+    >>> waiting(graph, needs(graph), [(0, 0)])
     {(0, 0): {0}}
     """
     own = {
@@ -237,7 +241,7 @@ def waiting(graph: Graph, needs: Mapping[Key, Needs], start: Key) -> dict[Key, s
         if not _FLAGS.isdisjoint(node.sets)
     }
     found: dict[Key, set[int]] = {key: set() for key in graph}
-    todo = [(start, {0})]
+    todo = [(key, {0}) for key in entries]
     while todo:
         key, come = todo.pop()
         out = own.get(key, come)

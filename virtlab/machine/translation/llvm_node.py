@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from virtlab.machine.pcode import CONST, REGISTER, UNIQUE, Var
 from virtlab.machine.translation import layout
 from virtlab.machine.translation.lifting import FLAG_CELLS, Indirect, Leave
+from virtlab.machine.translation.liveness import waiting
 from virtlab.machine.translation.llvm_values import computed, number
 
 if TYPE_CHECKING:
@@ -174,6 +175,7 @@ class Recipes:
     def __init__(self, nodes: Iterable[Node], needs: Mapping[Key, Needs], first: int = 1) -> None:
         self.by_number: dict[int, Recipe] = {}
         self.of: dict[Key, int] = {}
+        self._needs, self._number = needs, {0: 0}  # by `id` of the recipe, as `waiting` tells them
         numbers: dict[object, int] = {}
         for node in nodes:
             if any(cell in node.sets for cell in FLAG_CELLS):
@@ -183,6 +185,7 @@ class Recipes:
                     numbers[kind] = first + len(numbers)
                     self.by_number[numbers[kind]] = recipe
                 self.of[node.key] = numbers.get(kind, 0)
+                self._number[id(recipe) if recipe else 0] = self.of[node.key]
         leaves = zip_longest(*(recipe.leaves for recipe in self.by_number.values()))
         self.keeps = [max(leaf.size for leaf in each if leaf is not None) for each in leaves]
 
@@ -207,17 +210,9 @@ class Recipes:
         >>> Recipes([], {}).at_exits({(0, 0): Node((0, 0), end=Leave(5))}, [(0, 0)])
         {}
         """
-        found: set[int] = set()
-        seen: set[tuple[Key, int]] = set()
-        todo = [(key, 0) for key in entries]
-        while todo:
-            key, number = one = todo.pop()
-            if one not in seen:
-                seen.add(one)
-                after = self.of.get(key, number)
-                todo += [(to, after) for to in graph[key].follow]
-                if isinstance(graph[key].end, Leave | Indirect):
-                    found.add(after)
+        held = waiting(graph, self._needs, entries)
+        ends = (key for key, node in graph.items() if isinstance(node.end, Leave | Indirect))
+        found = {self._number[which] for key in ends for which in held[key]}
         return {number: self.by_number[number] for number in sorted(found - {0})}
 
     def tell(self, lines: Lines) -> None:

@@ -124,7 +124,7 @@ class Exits:
     ) -> None:
         self.recipes = recipes
         self.numbers = {0: 0, **{id(recipe): 1 + at for at, recipe in enumerate(recipes)}}
-        self.last = waiting(graph, needs, start) if recipes else {}
+        self.last = waiting(graph, needs, [start]) if recipes else {}
         self.kept: dict[Key, tuple[str, ...]] = {}
 
     def lines(self, key: Key) -> list[str]:

@@ -157,7 +157,7 @@ class WasmFunction(Edges):
 
     def _put_off(self) -> dict[int, Recipe]:
         """Return which recipes may be kept where the region is left for good."""
-        found = waiting(self.graph, self.needs, self.shape.start)
+        found = waiting(self.graph, self.needs, [self.shape.start])
         ends = (key for key, node in self.graph.items() if isinstance(node.end, Leave | Indirect))
         kept = set().union(*(found[key] for key in ends))
         return {n: one for n, one in enumerate(self.recipes, self.first_recipe) if id(one) in kept}
