@@ -146,7 +146,12 @@ def head_of(shape: Shape, key: Key) -> Key | None:
 
 def body_of(shape: Shape, head: Key) -> set[Key]:
     """Return what leads back to a loop's start without going through it."""
-    found, todo = {head}, [k for k in shape.before[head] if shape.goes_back(k, head)]
+    return _leading(shape, head, [k for k in shape.before[head] if shape.goes_back(k, head)])
+
+
+def _leading(shape: Shape, head: Key, todo: list[Key]) -> set[Key]:
+    """Return a node, others, and all that leads to these without going through it."""
+    found = {head}
     while todo:
         key = todo.pop()
         if key not in found:
@@ -183,12 +188,7 @@ def inner_loops(shape: Shape) -> dict[Key | None, set[Key]]:
     for head in shape.loops:
         for last in shape.before[head]:
             if shape.goes_back(last, head):
-                body, todo = {head}, [last]
-                while todo:
-                    key = todo.pop()
-                    if key not in body:
-                        body.add(key)
-                        todo += shape.before[key]
+                body = _leading(shape, head, [last])
                 for key in body:
                     found[key] = min(found.get(key, body), body, key=len)
     return found
