@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from virtlab.machine.computer import Computer
-    from virtlab.machine.devices.disk import Disk
     from virtlab.machine.devices.wire import Key
     from virtlab.machine.guest_run import GuestRun
     from virtlab.machine.terminal import RawTerminal
@@ -67,12 +66,6 @@ class DiskFiles:
         if size > _DISK_LIMIT_MIB << 20:
             raise InvalidInputError(f"{self.option} bytes", size, f"at most {_DISK_LIMIT_MIB} MiB")
         return self.image.read_bytes()
-
-    def keep(self, disk: Disk | None) -> bool:
-        """Write what is on it now, if that is wanted; return whether that failed."""
-        if self.out is None or disk is None:
-            return False
-        return _fails(f"{self.option}-out", self.out, disk.contents())
 
 
 @dataclass(frozen=True)
@@ -180,12 +173,21 @@ class Wires:
         finally:
             self._keep_disks(computer)
             if self.record is not None:
-                typed = write_keys(console.typed).encode()
-                self.failed.extend(["--record"] * _fails("--record", self.record, typed))
+                self._keep("--record", self.record, write_keys(console.typed).encode())
 
     def _keep_disks(self, computer: Computer) -> None:
         for files, disk in zip(self.disks, (computer.disk, computer.second_disk), strict=True):
-            self.failed.extend([files.option] * files.keep(disk))
+            if files.out is not None and disk is not None:
+                self._keep(f"{files.option}-out", files.out, disk.contents())
+
+    def _keep(self, option: str, path: Path, data: bytes) -> None:
+        """Write a file; note and say it if that can't be done: the run is not to be lost by it."""
+        try:
+            _write(path, data)
+        except OSError as error:
+            allowed = f"a file that can be written ({error.strerror}); it is as it was"
+            typer.echo(f"virtlab: {InvalidInputError(option, str(path), allowed)}", err=True)
+            self.failed.append(option)
 
 
 def _raw(source: int) -> RawTerminal | nullcontext[None]:
@@ -196,17 +198,6 @@ def _raw(source: int) -> RawTerminal | nullcontext[None]:
 
     typer.echo(_HELLO, err=True)
     return RawTerminal(source)
-
-
-def _fails(option: str, path: Path, data: bytes) -> bool:
-    """Write a file; say so if that can't be done, for the run is not to be lost by it."""
-    try:
-        _write(path, data)
-    except OSError as error:
-        allowed = f"a file that can be written ({error.strerror}); it is as it was"
-        typer.echo(f"virtlab: {InvalidInputError(option, str(path), allowed)}", err=True)
-        return True
-    return False
 
 
 def _write(path: Path, data: bytes) -> None:
