@@ -11,6 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.machine.small_guests import set_up
+from tests.machine.test_translation_flags import SETS as SETS_FLAGS
 from tests.machine.test_translation_python import START, graph_of
 from tests.machine.translated import eager, seen
 from virtlab.machine.pcode import COMPUTED, CONST, UNIQUE, Op, Var
@@ -25,20 +26,7 @@ from virtlab.machine.translation.python_node import name_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SETS = (
-    "01d8",
-    "29d8",
-    "39d8",
-    "85d8",
-    "31d8",
-    "40",
-    "4b",
-    "11d8",
-    "f7d8",
-    "c1e003",
-    "d1e8",
-    "d3e0",
-)
+SETS = (*SETS_FLAGS, "d3e0")
 FLAGS = tuple(name_of(cell) for cell in FLAG_CELLS)
 
 
