@@ -338,6 +338,6 @@ def test_a_virtual_port_is_cheaper_than_a_real_one() -> None:
     assert found.bt < 1 < found.hw
     assert found.bt == pytest.approx(1 - 1e5 * (3209 - 216) / 3.8e9, rel=1e-3)
     assert "3,209 cycles for a real port" in found.explain()
-    assert "`in` saves 0.079 s" in found.explain()
-    assert "`in`" not in slowdown(Load(syscalls=100_000)).explain()
+    assert "Reading ports saves 0.079 s" in found.explain()
+    assert "Reading ports" not in slowdown(Load(syscalls=100_000)).explain()
     assert "runs as it is" not in slowdown(Load(ins=2_000)).explain()

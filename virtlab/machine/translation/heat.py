@@ -1,8 +1,8 @@
 """Which code is worth translating: what was visited often, and does not change all the time (S18).
 
 Most code runs once, so what is seen for the first time is interpreted. Code that changes is not
-worth it either: to translate it takes as long as to interpret it some hundred times, and is for
-nothing when the guest writes on it again. So each change of a page doubles how often its code has
+worth it either: to translate it takes as long as to interpret it many times, and is for nothing
+when the guest writes on it again. So each change of a page doubles how often its code has
 to be visited before it is translated again, up to a bound: a page that another program was loaded
 into is soon translated as before.
 """

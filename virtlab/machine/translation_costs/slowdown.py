@@ -239,7 +239,7 @@ class Slowdown(Result):
             return ""
         hz = 1e9 * published()["P4", "clock", "native"][0]
         return (
-            f" Of it `in` saves {saved / hz:.2g} s of each native second: natively it waits "
+            f" Reading ports saves {saved / hz:.2g} s of each native second: natively it waits "
             f"{cycles['native']:,.0f} cycles for a real port, translated it takes "
             f"{cycles['bt']:,.0f} to read a virtual one."
         )
@@ -264,7 +264,7 @@ class Slowdown(Result):
         frame = self.to_frame()
         slower = "hw" if hw > bt else "bt"
         most = frame["event"].iloc[int(frame[f"{slower}_s"].argmax())]
-        each = f"`{most}`" if most == "in" else most
+        each = "read of a port" if most == "in" else most
         why = f"The slower one loses most at each {each}."
         if self.cross != self.cross:
             always = "free exits would not help VT-x" if hw > bt else "no exit is dear enough"
