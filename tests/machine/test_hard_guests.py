@@ -197,3 +197,39 @@ def test_a_segment_that_becomes_shorter_is_shorter_for_code_that_was_translated(
     assert translated > 30
     assert computer.traps == {("#GP", "exception"): 1}
     assert computer.processor.registers["EBP"] == 2  # in the second round
+
+
+def test_code_that_the_mark_of_its_own_store_changes_is_not_run_as_it_was(tier: str) -> None:
+    """The mark turns the entry 0015eb03 into 0015eb63; its lowest byte is what BL is set to."""
+    begin = TABLE + 0x520
+    code = bytes.fromhex("a300001500").ljust(0x1F, b"\x90") + b"\xb3"  # mov [150000], eax; mov bl
+    code += bytes.fromhex("03eb1500")  # the entry: 3, and jmp to what is 15h bytes further
+    code = code.ljust(0x38, b"\x90") + b"\xf4"
+
+    def prepare(computer: Computer) -> None:
+        map_pages(computer)
+        computer.memory.write(begin, code)
+
+    jump = f"b8{struct.pack('<I', begin).hex()} ffe0"  # mov eax; jmp eax
+    computer, translated = alike(tier, STACK + PAGING_ON + jump, prepare)
+    assert translated
+    assert computer.processor.registers["EBX"] & 0xFF == 0x63
+
+
+@pytest.mark.parametrize("esp", [CODE + 15, (2 << 20) + 64, (2 << 20) - 2], ids=hex)
+def test_a_frame_that_is_code_or_no_ram_is_seen(esp: int, tier: str) -> None:
+    """No code of the loop moves ESP, so the llvm tier looks where it stands only once."""
+    code = f"b964000000 bc{struct.pack('<I', esp).hex()}"  # mov ecx, 100; mov esp
+    loop = "40 890424 bb00000000 01da 031424 49"  # inc eax; mov [esp]; mov ebx; add edx, twice
+    code += f"{loop} 75{struct.pack('b', -len(bytes.fromhex(loop)) - 2).hex()} f4"
+    assert bytes.fromhex(code)[14] == 0xBB  # the number behind it is what stands at code + 15
+    found = []
+    for one in ("interpreter", tier):
+        computer = set_up(history=0, tier=one, mmu=False)
+        computer.load_code(bytes.fromhex(code))
+        if computer.translator is not None:
+            eager(computer)
+            if isinstance(computer.translator.host, LlvmHost):
+                computer.translator.host.in_background = False
+        found.append(seen(computer, computer.run(MOST)))
+    assert found[0] == found[1]
