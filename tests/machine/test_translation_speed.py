@@ -99,7 +99,12 @@ def test_of_a_program_that_ends_all_whole_pieces_count() -> None:
 def counting(passes: Passes, instructions: int, *, often: bool) -> dict[str, int]:
     """Return what a translator counts in a program that needs all passes; or none, but at first."""
     times = instructions // (900 if often else 1100)
-    done = {"chained": passes.chaining, "coalesced": passes.ports, "steps": not passes.in_cache}
+    done = {
+        "chained": passes.chaining,
+        "coalesced": passes.ports,
+        "hashed": not passes.guesses,
+        "steps": not passes.in_cache,
+    }
     return {name: 7 + times * did for name, did in done.items()}
 
 
@@ -115,7 +120,7 @@ def test_each_pass_is_left_out_once(monkeypatch: pytest.MonkeyPatch, *, often: b
     monkeypatch.setattr(speed, "measure", measured)
     found = worth("sieve", turns=2)
     switches = [one.name for one in fields(Passes) if one.default is True]
-    idle = 0 if often else 3  # chaining, ports, in cache: they have next to nothing to do
+    idle = 0 if often else 4  # guesses, chaining, ports, in cache: they have next to nothing to do
     assert len(found.curves) == 1 + len(switches) + 1 - idle
     assert found.curves[0].name == ALL
     assert found.times("without regions") == pytest.approx(0.5)

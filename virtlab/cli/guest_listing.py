@@ -16,7 +16,7 @@ __all__ = ["disassemble"]
 
 _RAM_BYTES = 3072 << 20
 _LEAST_COLUMNS = 100
-_PASSES = ("dead_flags", "regions", "chaining", "in_cache", "ports")
+_PASSES = ("dead_flags", "regions", "guesses", "chaining", "in_cache", "ports")
 
 
 def disassemble(
@@ -47,7 +47,7 @@ def disassemble(
     without: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="PASS", help="Leave a pass out: dead_flags, regions, in_cache, ports."
+            metavar="PASS", help="Leave a pass out: dead_flags, regions, guesses, in_cache, ports."
         ),
     ] = None,
     unit: Annotated[

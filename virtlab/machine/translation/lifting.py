@@ -71,7 +71,7 @@ class Branch(NamedTuple):
 
 
 class Indirect(NamedTuple):
-    """A node's end: the address is computed; it may be one of the sites after a call."""
+    """A node's end: the address is computed; it may be one of some that are known."""
 
     target: Var
     sites: tuple[Key, ...]
@@ -288,10 +288,10 @@ class _Lifter:
                 self._branch(op, at, instruction)
                 return True
             if op.code in INDIRECT:
-                sites = self.region.sites if op.code == "RETURN" else ()
-                self.now.end = Indirect(
-                    self._read(op.ins[0], op), tuple((site, 0) for site in dict.fromkeys(sites))
-                )
+                guesses = self.region.guesses.get(instruction.address, ())
+                sites = dict.fromkeys(self.region.sites if op.code == "RETURN" else guesses)
+                target = self._read(op.ins[0], op)
+                self.now.end = Indirect(target, tuple((site, 0) for site in sites))
                 return True
             self._operation(op)
         if len(ops) in cuts or first > 0:

@@ -19,7 +19,13 @@ from virtlab.machine.translation.cache import Unit, UnitKey
 from virtlab.machine.translation.deprivilege import deprivileged
 from virtlab.machine.translation.lifting import lift
 from virtlab.machine.translation.liveness import needs
-from virtlab.machine.translation.regions import find_block, find_region, touches_memory
+from virtlab.machine.translation.regions import (
+    find_block,
+    find_region,
+    no_guess,
+    touches_memory,
+)
+from virtlab.machine.translation.targets import Targets, table_of
 from virtlab.machine.translation.tiers import MAKES_FLAGS, Purpose
 
 if TYPE_CHECKING:
@@ -59,6 +65,8 @@ class Maker:
         For flags that code does not compute, by their numbers, from 1.
     asking
         Physical pages whose code often meets memory that it cannot reach at once.
+    targets
+        Where the interpreter was seen to go on.
 
     Examples
     --------
@@ -75,6 +83,7 @@ class Maker:
         self.host, self.processor, self.passes = host, processor, passes
         self.recipes: dict[int, Recipe] = {}
         self.asking: set[int] = set()
+        self.targets = Targets()
         self._nothing: dict[UnitKey, bytes] = {}
         self._last, self._dropped = 0, list[int]()
 
@@ -159,8 +168,24 @@ class Maker:
 
     def _region(self, key: UnitKey, ran: Callable[[int], bool], fetch: Fetch) -> Region:
         if self.passes.regions:
-            return find_region(key.address, fetch, self.passes.most, ran)
+            guess = self._guess if self.passes.guesses else no_guess
+            return find_region(key.address, fetch, self.passes.most, ran, guess)
         return find_block(key.address, fetch, self.passes.most)
+
+    def _guess(self, instruction: Instruction) -> tuple[int, ...]:
+        """Return where an instruction may lead that computes where it jumps."""
+        return table_of(instruction, self._word) or self.targets.seen(instruction.address)
+
+    def _word(self, linear: int) -> int | None:
+        """Return a word of the guest's, if it can be had without a trace in its page tables."""
+        paging, memory = self.processor.paging, self.processor.memory
+        base = paging.tlb.get(linear // PAGE, (None,))[0] if paging.on else linear & ~(PAGE - 1)
+        if base is None or linear % PAGE > PAGE - 4:
+            return None
+        place = base + linear % PAGE
+        if place + 4 > len(memory.data):
+            return None
+        return int.from_bytes(memory.data[place : place + 4], "little")
 
     def _fetcher(self, key: UnitKey, *, in_cache: bool) -> Fetch:
         """Return what gives the instructions of one page."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ESX", "Passes"]
 
-_SWITCHES = ("dead_flags", "regions", "chaining", "in_cache", "ports", "direct")
+_SWITCHES = ("dead_flags", "regions", "guesses", "chaining", "in_cache", "ports", "direct")
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,9 @@ class Passes:
     regions
         Blocks that lead to one another are translated together
         (`virtlab.machine.translation.regions`); without it each is a unit of its own.
+    guesses
+        With `regions`: code that a computed jump or call was seen to lead to, or that its table
+        names, is taken along (`virtlab.machine.translation.targets`).
     chaining
         A unit whose exit always leads to the same address goes on there at once
         (`virtlab.machine.translation.links`); without it each exit is looked up in a hash table.
@@ -75,6 +78,7 @@ class Passes:
 
     dead_flags: bool = True
     regions: bool = True
+    guesses: bool = True
     chaining: bool = True
     in_cache: bool = True
     ports: bool = True

@@ -43,6 +43,7 @@ __all__ = [
     "class_of",
     "find_block",
     "find_region",
+    "no_guess",
     "successors",
     "touches_memory",
 ]
@@ -50,6 +51,7 @@ __all__ = [
 LIMIT = 256  # instructions
 BRANCHES = frozenset({"BRANCH", "CALL", "CBRANCH"})
 INDIRECT = frozenset({"BRANCHIND", "CALLIND", "RETURN"})
+_COMPUTED = INDIRECT - {"RETURN"}
 FAULTING = frozenset({"LOAD", "STORE", "CHECK_DIVIDE", "CHECK_SIGNED_DIVIDE"})
 _NOTHING = frozenset({"LOCK", "UNLOCK"})
 _STI = 0xFB
@@ -70,6 +72,8 @@ class Region:
         Addresses that something jumps to: there a new block begins.
     sites
         Addresses after calls, where a return may lead.
+    guesses
+        By address of an instruction that computes where it jumps, where it may lead.
 
     Examples
     --------
@@ -82,6 +86,7 @@ class Region:
     code: dict[int, Instruction] = field(default_factory=dict)
     leaders: set[int] = field(default_factory=set)
     sites: list[int] = field(default_factory=list)
+    guesses: dict[int, tuple[int, ...]] = field(default_factory=dict)
 
 
 def class_of(instruction: Instruction) -> str:
@@ -112,11 +117,29 @@ def class_of(instruction: Instruction) -> str:
     return "control" if codes & (BRANCHES | INDIRECT) else "IDENT"
 
 
+def no_guess(_instruction: Instruction) -> tuple[int, ...]:
+    """Return that nothing is known of where an instruction may lead.
+
+    Returns
+    -------
+    tuple
+        Empty.
+
+    Examples
+    --------
+    >>> from virtlab.machine.decode import Decoder
+    >>> no_guess(Decoder().decode(0, bytes.fromhex("ffe0")))  # jmp eax
+    ()
+    """
+    return ()
+
+
 def find_region(
     start: int,
     fetch: Callable[[int], Instruction | None],
     limit: int = LIMIT,
     calls: Callable[[int], bool] = lambda _address: True,
+    guess: Callable[[Instruction], tuple[int, ...]] = no_guess,
 ) -> Region:
     """Follow the code from an address.
 
@@ -131,6 +154,9 @@ def find_region(
     calls
         Says whether a function is to be followed, and what comes after its call: (its address; if
         that is not known, what comes after). What never ran yet may never run.
+    guess
+        Says where an instruction may lead that computes where it jumps or what it calls
+        (`virtlab.machine.translation.targets`).
 
     Returns
     -------
@@ -150,7 +176,7 @@ def find_region(
     region = Region(start, leaders={start})
     todo = [start]
     while todo and len(region.code) < limit:
-        todo += _follow(region, todo.pop(0), fetch, limit, calls)
+        todo += _follow(region, todo.pop(0), fetch, limit, calls, guess)
     return region
 
 
@@ -244,6 +270,7 @@ def _follow(
     fetch: Callable[[int], Instruction | None],
     limit: int,
     calls: Callable[[int], bool],
+    guess: Callable[[Instruction], tuple[int, ...]],
 ) -> list[int]:
     """Take one straight line of code; return where else it leads."""
     found: list[int] = []
@@ -253,16 +280,23 @@ def _follow(
             break
         region.code[at] = instruction
         if class_of(instruction) == "control":
-            found += _targets(region, instruction, calls)
+            found += _targets(region, instruction, calls, guess)
             if not _goes_on(instruction):
                 break
         at = instruction.next
     return found
 
 
-def _targets(region: Region, instruction: Instruction, calls: Callable[[int], bool]) -> list[int]:
+def _targets(
+    region: Region,
+    instruction: Instruction,
+    calls: Callable[[int], bool],
+    guess: Callable[[Instruction], tuple[int, ...]],
+) -> list[int]:
     """Note where an instruction leads; return what of that is to be followed."""
     targets = [op.ins[0].offset for op in _jumps(instruction)]
+    if any(op.code in _COMPUTED for op in instruction.ops):
+        targets += region.guesses.setdefault(instruction.address, guess(instruction))
     region.leaders.update(targets, [instruction.next])
     if not instruction.mnemonic.startswith("CALL"):
         return targets

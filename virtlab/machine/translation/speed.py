@@ -194,6 +194,7 @@ def ladder(
 
 # What a pass does where it has something to do, by what the translator counts.
 _SEEN_IN = {
+    "without guesses": "hashed",
     "without chaining": "chained",
     "without in cache": "steps",
     "without ports": "coalesced",

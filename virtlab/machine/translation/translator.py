@@ -252,8 +252,11 @@ class Translator:
         before, was_entry = self.processor.registers["EIP"], self._at_entry
         callouts, stopped, self._stopped = self.processor.callouts, self._stopped, False
         self.computer.proceed()
-        moved = self.processor.registers["EIP"] - before
-        self._at_entry = (was_entry and self._left_out) or not 0 < moved <= LONGEST
+        after = self.processor.registers["EIP"]
+        goes_on = 0 < after - before <= LONGEST
+        if not goes_on:
+            self.maker.targets.saw(before, after)
+        self._at_entry = (was_entry and self._left_out) or not goes_on
         if stopped and callouts != self.processor.callouts:
             self._at_entry = True  # code goes on behind what was for the VMM
         elif stopped:

@@ -61,6 +61,7 @@ _UNREACHABLE = b"\x00"
 _REGION, _ASKED = ((), (I32,)), [((I32, I32), (I64,)), ((I32, I32, I64), (I32,))]
 _ASK = [("load", b"\x00\x01"), ("store", b"\x00\x02")]
 MEMORY = ("memory", b"\x02\x03\x01" + unsigned_leb(65536))  # to be shared between stores
+_FEW = 3  # sites that are tried one after another
 FUNCTIONS = 8192  # of the table, that of all; a known size saves a check
 TABLE = (
     "table",
@@ -307,8 +308,18 @@ class WasmFunction(Edges):
             return begin + go(end.yes, 1) + ELSE + go(end.no, 1) + END
         if isinstance(end, Leave):
             return self.leave(end.address, DONE, depth)
-        code = b""
-        for site in end.sites:
-            is_it = local_get(self.target) + constant(site[0]) + operator("eq", 4)
-            code += is_it + block_of("if") + go(site, 1) + END
+        code = self._choose(sorted(end.sites), go, 0)
         return code + self.leave(local_get(self.target), DONE, depth)
+
+    def _choose(self, sites: list[Key], go: Go, depth: int) -> bytes:
+        """Go to the site that is the target, found by halves if there are many; or go on."""
+        if len(sites) > _FEW:
+            half = len(sites) // 2
+            code = local_get(self.target) + constant(sites[half][0]) + operator("lt_u", 4)
+            code += block_of("if") + self._choose(sites[:half], go, depth + 1)
+            return code + ELSE + self._choose(sites[half:], go, depth + 1) + END
+        code = b""
+        for site in sites:
+            is_it = local_get(self.target) + constant(site[0]) + operator("eq", 4)
+            code += is_it + block_of("if") + go(site, depth + 1) + END
+        return code

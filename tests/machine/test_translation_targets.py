@@ -1,0 +1,253 @@
+"""Where computed jumps lead: guesses make code faster, and never change what it does."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.machine.small_guests import CODE, DECODER, PAGING_ON, map_pages, set_up
+from tests.machine.test_hard_guests import STACK
+from tests.machine.translated import eager, seen
+from virtlab.machine.translation.lifting import Indirect, lift
+from virtlab.machine.translation.llvm_host import LlvmHost
+from virtlab.machine.translation.passes import Passes
+from virtlab.machine.translation.regions import find_region
+from virtlab.machine.translation.targets import SEEN, TABLE, Targets, table_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from virtlab.machine.computer import Computer
+    from virtlab.machine.decode import Instruction
+
+NEAR, FAR = CODE + 0x800, CODE + 0x5000  # a table on the code's page, and one on another
+JUMP = "ff2495"  # jmp [edx * 4 + ...]
+WAYS = 11
+
+
+def word(number: int) -> str:
+    return struct.pack("<I", number & 0xFFFFFFFF).hex()
+
+
+def at(start: int, *codes: str) -> Instruction:
+    """Decode one instruction."""
+    return DECODER.decode(start, bytes.fromhex("".join(codes)) + bytes(15))
+
+
+# --- the table itself -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "ff1495" + word(NEAR),  # call [edx * 4 + ...]
+        "ff6495 10",  # jmp [ebp + edx * 4 + 16]
+        "ff2455" + word(NEAR),  # jmp [edx * 2 + ...]
+        "ff25" + word(NEAR),  # jmp [...]
+        "2eff2495" + word(NEAR),  # through CS
+        "ffe2",  # jmp edx
+        "8b1495" + word(NEAR),  # mov edx, [edx * 4 + ...]
+    ],
+)
+def test_what_is_no_jump_through_a_table_has_none(code: str) -> None:
+    assert table_of(at(CODE, code), lambda _address: CODE) == ()
+
+
+@given(
+    st.lists(st.integers(0, 4095), max_size=80), st.sampled_from([None, 0, CODE - 1, CODE + 4096])
+)
+def test_a_table_ends_where_an_entry_leads_off_the_page(places: list[int], end: int | None) -> None:
+    entries = [CODE + place for place in places]
+
+    def read(address: int) -> int | None:
+        number = (address - FAR) // 4
+        return entries[number] if number < len(entries) else end
+
+    found = table_of(at(CODE, JUMP, word(FAR)), read)
+    assert list(found) == list(dict.fromkeys(entries))[:TABLE]
+
+
+@given(st.lists(st.integers(0, 30)))
+def test_of_what_was_seen_the_first_are_kept(places: list[int]) -> None:
+    targets = Targets()
+    for place in places:
+        targets.saw(CODE, place)
+    assert list(targets.seen(CODE)) == list(dict.fromkeys(places))[:SEEN]
+
+
+@given(st.sets(st.integers(0, 60), min_size=1, max_size=20))
+def test_a_region_holds_what_is_guessed_and_a_return_does_not_lead_there(steps: set[int]) -> None:
+    sites = tuple(0x100 + 2 * step for step in sorted(steps))
+    code = bytes.fromhex("ffe0").ljust(0x100, b"\xf4") + b"\x40\xc3" * 70  # jmp eax; inc eax; ret
+
+    def fetch(address: int) -> Instruction:
+        return DECODER.decode(address, code[address:] + bytes(15))
+
+    region = find_region(0, fetch, guess=lambda one: sites if one.address == 0 else ())
+    assert region.guesses == {0: sites}
+    assert set(sites) <= set(region.code)
+    ends = {key: node.end for key, node in lift(region).items()}
+    jump = ends[0, 0]
+    assert isinstance(jump, Indirect)
+    assert jump.sites == tuple((site, 0) for site in sites)
+    returns = (end for key, end in ends.items() if key != (0, 0))
+    assert all(isinstance(end, Indirect) and not end.sites for end in returns)
+
+
+# --- guests ---------------------------------------------------------------------------------------
+
+
+def switching(
+    table: int, targets: Sequence[int], *, after: str = "", times: int = 600
+) -> tuple[str, dict[int, bytes]]:
+    """Return a program that goes round through a table, and what lies elsewhere in its memory.
+
+    Way number k adds 3 ** k to EBX; `after` is done in each round.
+    """
+    head = f"bf{word(times)}31db31d2"  # mov edi, times; xor ebx, ebx; xor edx, edx
+    start = len(bytes.fromhex(STACK + head))
+    rest = f"{JUMP}{word(table)}"
+    back = CODE + 0x400
+    step = f"{after} 42 83fa{len(targets):02x} 7502 31d2 4f 0f84"  # next way; jz to the end
+    end = len(bytes.fromhex(step)) + 4
+    step += word(5) + "e9" + word(CODE + start - (back + end + 5)) + "f4"
+    placed = {back: bytes.fromhex(step), table: struct.pack(f"<{len(targets)}I", *targets)}
+    for number, target in enumerate(targets):
+        add = f"81c3{word(3**number)}e9"
+        jump = word(back - (target + len(bytes.fromhex(add)) + 4))
+        placed[target] = bytes.fromhex(add + jump)
+    return STACK + head + rest, placed
+
+
+def ran(
+    tier: str,
+    code: str,
+    placed: dict[int, bytes],
+    passes: Passes | None = None,
+    *,
+    prepare: Callable[[Computer], object] | None = None,
+    hot: bool = True,
+) -> tuple[Computer, dict[str, object]]:
+    """Run a program; return the computer, and all that is seen."""
+    computer = set_up(history=0, tier=tier, passes=passes)
+    for place, what in placed.items():
+        computer.memory.write(place, what)
+    if prepare is not None:
+        prepare(computer)
+    computer.load_code(bytes.fromhex(code))
+    if computer.translator is not None:
+        if hot:
+            eager(computer)
+        if isinstance(computer.translator.host, LlvmHost):
+            computer.translator.host.in_background = False
+    return computer, seen(computer, computer.run(50_000))
+
+
+def ways(first: int, apart: int = 0x20) -> list[int]:
+    return [first + apart * number for number in range(WAYS)]
+
+
+TABLES = {
+    "table beside the code": (NEAR, ways(CODE + 0x600)),
+    "table on another page": (FAR, ways(CODE + 0x600)),
+    "ways on pages of their own": (FAR, ways(CODE + 0x6000, 0x1010)),
+    "some ways on other pages": (NEAR, [*ways(CODE + 0x600)[:4], *ways(CODE + 0x6000)[:3]]),
+    "two ways the same": (NEAR, [*ways(CODE + 0x600)[:2]] * 2),
+}
+
+
+@pytest.mark.parametrize("hot", [True, False], ids=["at once", "when hot"])
+@pytest.mark.parametrize("name", TABLES)
+def test_a_switch_ends_as_interpreted(name: str, hot: bool, tier: str) -> None:  # noqa: FBT001
+    program = switching(*TABLES[name])
+    expected = ran("interpreter", *program)[1]
+    assert expected["exit"] == ("halted", None, "")
+    for guesses in (True, False):
+        computer, found = ran(tier, *program, Passes(guesses=guesses), hot=hot)
+        assert found == expected
+        assert computer.translator is not None
+        assert computer.translator.counts["instructions"] > 500
+
+
+def hashed(tier: str, program: tuple[str, dict[int, bytes]], *, guesses: bool) -> int:
+    computer, _ = ran(tier, *program, Passes(guesses=guesses), hot=False)
+    assert computer.translator is not None
+    return computer.translator.counts["hashed"]
+
+
+@pytest.mark.parametrize("name", ["table beside the code", "table on another page"])
+def test_code_that_is_guessed_is_not_looked_up(name: str, wasmtime: object) -> None:
+    program = switching(*TABLES[name])
+    assert hashed("wasm", program, guesses=False) > 500
+    assert hashed("wasm", program, guesses=True) < 10
+
+
+def test_a_table_that_the_guest_changes_is_followed(tier: str) -> None:
+    # In each round the entry of the way just taken becomes that of the last way.
+    table, targets = NEAR + 0x1000, ways(CODE + 0x600)
+    change = f"c70495{word(table)}{word(targets[-1])}"  # mov dword [edx * 4 + table], ...
+    program = switching(table, targets, after=change, times=40)
+    assert ran(tier, *program)[1] == ran("interpreter", *program)[1]
+
+
+def test_a_way_that_the_guest_changes_is_translated_anew(tier: str) -> None:
+    targets = ways(CODE + 0x600)
+    change = f"8305{word(targets[3] + 2)}05"  # add dword [what way 3 adds], 5
+    program = switching(NEAR, targets, after=change, times=60)
+    assert ran(tier, *program)[1] == ran("interpreter", *program)[1]
+
+
+@pytest.mark.parametrize("name", ["table beside the code", "table on another page"])
+def test_page_tables_do_not_tell_that_a_table_was_read(name: str, tier: str) -> None:
+    def prepare(computer: Computer) -> None:
+        map_pages(computer)
+
+    table, targets = TABLES[name]
+    code, placed = switching(table, targets)
+    head = len(bytes.fromhex(PAGING_ON))
+    # The same program, behind what turns paging on.
+    moved = {place: what for place, what in placed.items() if place != CODE + 0x400}
+    back = bytearray(placed[CODE + 0x400])
+    jump = back.index(0xE9)
+    (old,) = struct.unpack_from("<i", back, jump + 1)
+    struct.pack_into("<i", back, jump + 1, old + head)
+    moved[CODE + 0x400] = bytes(back)
+    expected, found = (
+        ran(one, PAGING_ON + code, moved, prepare=prepare)[1] for one in ("interpreter", tier)
+    )
+    assert expected["exit"] == ("halted", None, "")
+    assert found == expected
+
+
+CALLED = {  # where the two functions are: on the code's page, one not, both not
+    "here": (CODE + 0x600, CODE + 0x700),
+    "one elsewhere": (CODE + 0x600, CODE + 0x6000),
+    "elsewhere": (CODE + 0x6000, CODE + 0x7000),
+}
+
+
+@pytest.mark.parametrize("hot", [True, False], ids=["at once", "when hot"])
+@pytest.mark.parametrize("where", CALLED)
+def test_what_a_variable_names_is_called(where: str, hot: bool, tier: str) -> None:  # noqa: FBT001
+    one, two = CALLED[where]
+    placed = {one: bytes.fromhex("83c303c3"), two: bytes.fromhex("69db0d000000c3")}
+    # mov esi, one; mov edi, two; mov ebp, 300; call esi; xchg esi, edi; dec ebp; jnz; ...
+    code = f"{STACK}31dbbe{word(one)}bf{word(two)}bd2c010000 ffd6 87fe 4d 75f9 f4"
+    expected = ran("interpreter", code, placed)[1]
+    computer, found = ran(tier, code, placed, hot=hot)
+    assert found == expected
+    assert computer.translator is not None
+    assert computer.translator.counts["instructions"] > 1000
+
+
+def test_few_calls_of_what_was_seen_are_looked_up(wasmtime: object) -> None:
+    one, two = CALLED["here"]
+    placed = {one: bytes.fromhex("83c303c3"), two: bytes.fromhex("69db0d000000c3")}
+    code = f"{STACK}31dbbe{word(one)}bf{word(two)}bd2c010000 ffd6 87fe 4d 75f9 f4"
+    with_, without = (hashed("wasm", (code, placed), guesses=guesses) for guesses in (True, False))
+    assert with_ < 10
+    assert without > 300
