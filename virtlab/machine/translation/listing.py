@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from virtlab.machine.decode import LONGEST, Decoder, Instruction
@@ -34,13 +34,7 @@ from virtlab.machine.translation.listing_code import FORMS, STATE, code_of, whol
 from virtlab.machine.translation.listing_rows import Listing, Operation, Row, program_bytes
 from virtlab.machine.translation.liveness import Needs, needs
 from virtlab.machine.translation.passes import Passes
-from virtlab.machine.translation.regions import (
-    BRANCHES,
-    class_of,
-    find_block,
-    find_region,
-    no_guess,
-)
+from virtlab.machine.translation.regions import BRANCHES, class_of, find_block, find_region
 from virtlab.machine.translation.targets import table_of
 from virtlab.machine.translation.tiers import MAKES_FLAGS
 from virtlab.validate import InvalidInputError, integer, one_of
@@ -274,17 +268,10 @@ class _Maker:
 
         if not self.passes.regions:
             return find_block(start, fetch, self.passes.most)
-        guess = self._table if self.passes.guesses else no_guess
-        return find_region(start, fetch, self.passes.most, guess=guess)
-
-    def _table(self, instruction: Instruction) -> tuple[int, ...]:
-        """Return where an instruction may lead that jumps through a table."""
-
-        def word(address: int) -> int | None:
-            found = program_bytes(self.program, address, 4)
-            return int.from_bytes(found, "little") if len(found) == 4 else None
-
-        return table_of(instruction, word)
+        if not self.passes.guesses:
+            return find_region(start, fetch, self.passes.most)
+        read = partial(program_bytes, self.program)
+        return find_region(start, fetch, self.passes.most, guess=lambda jump: table_of(jump, read))
 
     def whole(self, start: int) -> str:
         """Return all the code of what begins at an address."""

@@ -19,12 +19,7 @@ from virtlab.machine.translation.cache import Unit, UnitKey
 from virtlab.machine.translation.deprivilege import deprivileged
 from virtlab.machine.translation.lifting import lift
 from virtlab.machine.translation.liveness import needs
-from virtlab.machine.translation.regions import (
-    find_block,
-    find_region,
-    no_guess,
-    touches_memory,
-)
+from virtlab.machine.translation.regions import find_block, find_region, touches_memory
 from virtlab.machine.translation.targets import Targets, table_of
 from virtlab.machine.translation.tiers import MAKES_FLAGS, Purpose
 
@@ -168,24 +163,21 @@ class Maker:
 
     def _region(self, key: UnitKey, ran: Callable[[int], bool], fetch: Fetch) -> Region:
         if self.passes.regions:
-            guess = self._guess if self.passes.guesses else no_guess
+            guess = self._guess if self.passes.guesses else None
             return find_region(key.address, fetch, self.passes.most, ran, guess)
         return find_block(key.address, fetch, self.passes.most)
 
     def _guess(self, instruction: Instruction) -> tuple[int, ...]:
         """Return where an instruction may lead that computes where it jumps."""
-        return table_of(instruction, self._word) or self.targets.seen(instruction.address)
+        return table_of(instruction, self._read) or self.targets.seen(instruction.address)
 
-    def _word(self, linear: int) -> int | None:
-        """Return a word of the guest's, if it can be had without a trace in its page tables."""
-        paging, memory = self.processor.paging, self.processor.memory
-        base = paging.tlb.get(linear // PAGE, (None,))[0] if paging.on else linear & ~(PAGE - 1)
-        if base is None or linear % PAGE > PAGE - 4:
-            return None
-        place = base + linear % PAGE
-        if place + 4 > len(memory.data):
-            return None
-        return int.from_bytes(memory.data[place : place + 4], "little")
+    def _read(self, linear: int, size: int) -> bytes:
+        """Return bytes of one page, if they can be had without a trace in the page tables."""
+        paging, at = self.processor.paging, linear % PAGE
+        base = paging.tlb.get(linear // PAGE, (None,))[0] if paging.on else linear - at
+        if base is None:
+            return b""
+        return bytes(self.processor.memory.data[base + at : base + min(at + size, PAGE)])
 
     def _fetcher(self, key: UnitKey, *, in_cache: bool) -> Fetch:
         """Return what gives the instructions of one page."""

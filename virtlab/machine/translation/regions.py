@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
     from virtlab.machine.decode import Instruction
 
+    Guess = Callable[[Instruction], tuple[int, ...]]
+
 __all__ = [
     "BRANCHES",
     "FAULTING",
@@ -43,7 +45,6 @@ __all__ = [
     "class_of",
     "find_block",
     "find_region",
-    "no_guess",
     "successors",
     "touches_memory",
 ]
@@ -117,29 +118,12 @@ def class_of(instruction: Instruction) -> str:
     return "control" if codes & (BRANCHES | INDIRECT) else "IDENT"
 
 
-def no_guess(_instruction: Instruction) -> tuple[int, ...]:
-    """Return that nothing is known of where an instruction may lead.
-
-    Returns
-    -------
-    tuple
-        Empty.
-
-    Examples
-    --------
-    >>> from virtlab.machine.decode import Decoder
-    >>> no_guess(Decoder().decode(0, bytes.fromhex("ffe0")))  # jmp eax
-    ()
-    """
-    return ()
-
-
 def find_region(
     start: int,
     fetch: Callable[[int], Instruction | None],
     limit: int = LIMIT,
     calls: Callable[[int], bool] = lambda _address: True,
-    guess: Callable[[Instruction], tuple[int, ...]] = no_guess,
+    guess: Guess | None = None,
 ) -> Region:
     """Follow the code from an address.
 
@@ -270,7 +254,7 @@ def _follow(
     fetch: Callable[[int], Instruction | None],
     limit: int,
     calls: Callable[[int], bool],
-    guess: Callable[[Instruction], tuple[int, ...]],
+    guess: Guess | None,
 ) -> list[int]:
     """Take one straight line of code; return where else it leads."""
     found: list[int] = []
@@ -291,11 +275,11 @@ def _targets(
     region: Region,
     instruction: Instruction,
     calls: Callable[[int], bool],
-    guess: Callable[[Instruction], tuple[int, ...]],
+    guess: Guess | None,
 ) -> list[int]:
     """Note where an instruction leads; return what of that is to be followed."""
     targets = [op.ins[0].offset for op in _jumps(instruction)]
-    if any(op.code in _COMPUTED for op in instruction.ops):
+    if guess and any(op.code in _COMPUTED for op in instruction.ops):
         targets += region.guesses.setdefault(instruction.address, guess(instruction))
     region.leaders.update(targets, [instruction.next])
     if not instruction.mnemonic.startswith("CALL"):

@@ -86,7 +86,7 @@ class Targets:
         return tuple(self._seen.get(at, ()))
 
 
-def table_of(instruction: Instruction, word: Callable[[int], int | None]) -> tuple[int, ...]:
+def table_of(instruction: Instruction, read: Callable[[int, int], bytes]) -> tuple[int, ...]:
     """Return what stands in the table that an instruction jumps through.
 
     Compilers put a table's entries one after another, and all lead into the same function: so it
@@ -96,8 +96,8 @@ def table_of(instruction: Instruction, word: Callable[[int], int | None]) -> tup
     ----------
     instruction
         Decoded.
-    word
-        Gives the four bytes at an address as a number, or None where that is not known.
+    read
+        Gives so many bytes at an address, or fewer where they are not known.
 
     Returns
     -------
@@ -108,8 +108,8 @@ def table_of(instruction: Instruction, word: Callable[[int], int | None]) -> tup
     --------
     >>> from virtlab.machine.decode import Decoder
     >>> jump = Decoder().decode(0x1000, bytes.fromhex("ff249500200000"))  # jmp [0x2000 + 4 edx]
-    >>> table = {0x2000: 0x1010, 0x2004: 0x1020, 0x2008: 0x1010, 0x200C: 77}
-    >>> [hex(address) for address in table_of(jump, table.get)]
+    >>> table = b"".join(to.to_bytes(4, "little") for to in (0x1010, 0x1020, 0x1010, 77))
+    >>> [hex(to) for to in table_of(jump, lambda at, size: table[at - 0x2000 :][:size])]
     ['0x1010', '0x1020']
     """
     parts = instruction.encoding
@@ -124,8 +124,9 @@ def table_of(instruction: Instruction, word: Callable[[int], int | None]) -> tup
         return ()
     found: dict[int, None] = {}
     for at in count(parts.displacement & 0xFFFFFFFF, 4):
-        to = word(at)
-        if to is None or to >> 12 != instruction.address >> 12 or len(found) == TABLE:
+        entry = read(at, 4)
+        to = int.from_bytes(entry, "little")
+        if len(entry) < 4 or to >> 12 != instruction.address >> 12 or len(found) == TABLE:
             break
         found[to] = None
     return tuple(found)
