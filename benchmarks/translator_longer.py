@@ -21,8 +21,10 @@ from virtlab.machine.guests import Guest
 __all__ = ["Longer", "longer", "size_for"]
 
 TOOL = Path(__file__).resolve().parents[1] / "tools/build_guests.py"
-POWERS = {"isprime": 2.0, "matrix": 3.0}  # of the size, that the time grows with; others by 1
-GOLDEN = (1 + math.sqrt(5)) / 2
+# Of the size, the power that the time grows with; of those that are not here, 1.
+POWERS = {"isprime": 2.0, "matrix": 3.0, "bytecode": 1.1, "digits": 1.9}
+# Or how many times as long a step of the size makes it; for queens, as counted from 13 to 14.
+STEPS = {"fibonacci": (1 + math.sqrt(5)) / 2, "queens": 5.9}
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,8 @@ def size_for(name: str, large: int, factor: float) -> int:
     factor
         How many times.
     """
-    if name == "fibonacci":
-        return large + round(math.log(factor, GOLDEN))
+    if name in STEPS:
+        return large + round(math.log(factor, STEPS[name]))
     return round(large * math.pow(factor, 1 / POWERS.get(name, 1.0)))
 
 

@@ -1,6 +1,6 @@
 """What the ways to run a guest cost, and how soon the chapter's widgets answer.
 
-- Eight programs natively, directly under a monitor, translated by QEMU and interpreted, in turns.
+- Twelve programs natively, directly under a monitor, translated by QEMU and interpreted, in turns.
   Native is the physical limit. Goal for direct execution: at most 1.2 times native in the middle
   program, though its monitor is written in Python; QEMU is the peer.
 - A step of a packet and a slider of its load: goal, 100 ms of processor time each.

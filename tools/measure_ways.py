@@ -4,6 +4,8 @@
     python tools/measure_ways.py --into data           and write data/ways.csv
     python tools/measure_ways.py --turns 9 --programs sieve crc32
 
+With `--programs` and `--into` the rows of other programs stay as they are.
+
 Linux on x86 with QEMU. Ratios hold on a machine that is busy with other things, as all ways meet
 the same load; seconds do not.
 """
@@ -43,6 +45,15 @@ def rows(found: Comparison) -> list[dict[str, object]]:
     ]
 
 
+def stored_with(found: pd.DataFrame, place: Path) -> pd.DataFrame:
+    """Return what is to be stored: what was found, and the other programs as they are there."""
+    if not place.exists():
+        return found
+    there = pd.read_csv(place)
+    table = pd.concat([there[~there["program"].isin(found["program"])], found])
+    return table.sort_values("program", key=lambda names: names.map(NAMES.index), kind="stable")
+
+
 def main() -> None:
     """Measure, print, and store if asked."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -59,7 +70,7 @@ def main() -> None:
         print(found.explain(), flush=True)
     if chosen.into:
         place = chosen.into / "ways.csv"
-        pd.DataFrame(table).to_csv(place, index=False)
+        stored_with(pd.DataFrame(table), place).to_csv(place, index=False)
         print(f"wrote {place}; {found.where}")
 
 

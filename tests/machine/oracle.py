@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import zlib
+from itertools import count
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -116,6 +117,65 @@ def search(size: int) -> str:
     return "".join(lines)
 
 
+def bytecode(size: int) -> str:
+    """Walk Collatz's sequences, and add up what each part of the byte code has of instructions."""
+    even = odd = 0
+    for start in range(1, size):
+        number = start
+        while number > 1:
+            odd += number % 2
+            even += number % 2 == 0
+            number = 3 * number + 1 if number % 2 else number // 2
+    done = 2 + 4 * size + (2 + 4 + 5) * (size - 1) + (4 + 3 + 2 + 6) * even + (4 + 3 + 6 + 6) * odd
+    return (
+        f"Collatz's sequences that start below: {size}\nsteps: {even + odd}\n"
+        f"instructions of the byte code: {done}\n"
+    )
+
+
+# The On-Line Encyclopedia of Integer Sequences, A000170.
+WAYS_TO_PLACE_QUEENS = (1, 1, 0, 0, 2, 10, 4, 40, 92, 352, 724, 2680, 14200, 73712)
+
+
+def queens(size: int) -> str:
+    return f"queens: {size}\nways to place them: {WAYS_TO_PLACE_QUEENS[size]}\n"
+
+
+def digits(size: int) -> str:
+    """Divide as on paper, from Euler's continued fraction: 2; 1, 2, 1, 1, 4, 1, 1, 6, 1, ..."""
+    size = size // 9 * 9
+    top, bottom, before, below = 2, 1, 1, 0
+    for place in count(1):
+        part = 2 * (place + 1) // 3 if place % 3 == 2 else 1
+        top, before, bottom, below = part * top + before, top, part * bottom + below, bottom
+        if bottom.bit_length() > 2 * size:  # the error is less than one by its square
+            break
+    nines, rest = [], top - 2 * bottom
+    for _ in range(0, size, 9):
+        nine, rest = divmod(10**9 * rest, bottom)
+        nines.append(nine)
+    number = 0
+    for nine in nines:
+        number = (number * 31 + nine) % 2**32
+    return (
+        f"digits of e after the point: {size}\nthe first nine: {nines[0]}\n"
+        f"all, by nines, as digits to the base 31: {number:08x}\n"
+    )
+
+
+def tree(size: int) -> str:
+    hashes = scattered(first(size))
+    keys = scattered(hashes ^ hashes >> np.uint32(15)) >> np.uint32(16)
+    different, counts = np.unique(keys, return_counts=True)
+    places = np.arange(1, len(different) + 1)
+    lines = [f"keys: {size}\n"]
+    for how, order in (("rising", places), ("falling", places[::-1])):
+        total = int((order * different * counts).sum()) % 2**32
+        lines.append(f"{how}, different keys: {len(different)}\n")
+        lines.append(f"  sum of place times key times count: {total:08x}\n")
+    return "".join(lines)
+
+
 EXPECTED: dict[str, Callable[[int], str]] = {
     "isprime": isprime,
     "sieve": sieve,
@@ -125,6 +185,10 @@ EXPECTED: dict[str, Callable[[int], str]] = {
     "matrix": matrix,
     "search": search,
     "quicksort": in_order,
+    "bytecode": bytecode,
+    "queens": queens,
+    "digits": digits,
+    "tree": tree,
 }
 
 

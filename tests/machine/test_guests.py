@@ -6,19 +6,37 @@ import re
 import shutil
 import subprocess
 import sys
+from itertools import combinations, permutations
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.machine.oracle import EXPECTED, NO_QEMU, QEMU, boot, expected, size_of
+from tests.machine.oracle import (
+    EXPECTED,
+    NO_QEMU,
+    QEMU,
+    WAYS_TO_PLACE_QUEENS,
+    boot,
+    expected,
+    size_of,
+)
+from tests.machine.small_guests import DECODER
 from virtlab.machine import guests
 from virtlab.machine.guests import FOLDER, GUESTS, NATIVE, Guest, changed_since_built, guest
 from virtlab.machine.image import load
+from virtlab.machine.translation.listing import program_bytes
 from virtlab.validate import InvalidInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from virtlab.machine.decode import Instruction
 
 needs_qemu = pytest.mark.skipif(QEMU is None, reason=NO_QEMU)
 BY_NAME = pytest.mark.parametrize("one", GUESTS, ids=lambda one: one.name)
 MIB = 2**20
+SHARED = {"say", "say_number", "say_hex", "report", "_start", "stack_top"}
 
 
 @pytest.fixture
@@ -73,8 +91,7 @@ def test_what_is_measured_natively_stands_where_it_stands_in_the_guest(
     """The same code at another place may take a third longer, and would be compared with itself."""
     guests_own = load(one.path(large=large), 32 * MIB).symbols
     native = load(one.native_path(large=large), 32 * MIB).symbols
-    shared = {"say", "say_number", "say_hex", "report", "_start", "stack_top"}
-    functions = {name for name, what in guests_own.items() if what.kind == "function"} - shared
+    functions = {name for name, what in guests_own.items() if what.kind == "function"} - SHARED
     assert "main" in functions
     for name in functions:
         assert native[name].address == guests_own[name].address, name
@@ -105,6 +122,43 @@ def test_isprime_begins_with_the_bytes_of_the_paper() -> None:
     offsets = [image.symbols[name].address - function.address for name in names]
     assert offsets == [0, 11, 25, 31]
     assert image.where(function.address + 11) == "nexti"
+
+
+def instructions_of(one: Guest) -> Iterator[Instruction]:
+    """Yield each instruction of a program's own functions."""
+    image = load(one.path(), 2 * MIB)
+    for name, function in image.symbols.items():
+        if function.kind != "function" or name in SHARED:
+            continue
+        at = function.address
+        while at < function.address + function.bytes:
+            yield DECODER.decode(at, program_bytes(image, at, 15))
+            at += len(DECODER.decode(at, program_bytes(image, at, 15)).code)
+
+
+@pytest.mark.parametrize(("code", "only"), [("BRANCHIND", "bytecode"), ("CALLIND", "tree")])
+def test_one_program_jumps_and_one_calls_where_only_its_data_say(code: str, only: str) -> None:
+    """The compiler may turn a table into comparisons, and a pointer that it knows into a call."""
+    found = [
+        one.name
+        for one in GUESTS
+        if any(op.code == code for each in instructions_of(one) for op in each.ops)
+    ]
+    assert found == [only]
+
+
+def test_digits_divides_two_words_by_one_and_carries() -> None:
+    found = {one.mnemonic for one in instructions_of(guest("digits"))}
+    assert {"DIV", "MUL", "ADC"} <= found
+
+
+@pytest.mark.parametrize("size", range(1, 9))
+def test_the_known_ways_to_place_queens_are_those_that_trying_all_finds(size: int) -> None:
+    ways = sum(
+        all(abs(row[a] - row[b]) != b - a for a, b in combinations(range(size), 2))
+        for row in permutations(range(size))
+    )
+    assert ways == WAYS_TO_PLACE_QUEENS[size]
 
 
 @pytest.mark.parametrize("large", [False, True], ids=["small", "large"])

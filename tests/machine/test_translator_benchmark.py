@@ -304,7 +304,7 @@ def test_what_cannot_be_asked_is_refused(words: str, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("name", "size", "tenfold"),
     [("sieve", 5_000_000, 50_000_000), ("matrix", 256, 552), ("isprime", 16_000, 50_596),
-     ("fibonacci", 32, 37)],
+     ("fibonacci", 32, 37), ("queens", 13, 14), ("digits", 10_800, 36_286)],
 )  # fmt: skip
 def test_a_longer_program_has_the_size_that_its_time_asks_for(
     name: str, size: int, tenfold: int

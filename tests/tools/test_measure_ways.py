@@ -40,6 +40,22 @@ def test_it_writes_what_it_measured(
     assert "sieve on a machine" in capsys.readouterr().out
 
 
+def test_programs_that_were_not_measured_stay_as_they_are_in_the_order_of_the_course(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    before = stored_runs()
+    before.to_csv(tmp_path / "ways.csv", index=False)
+    monkeypatch.setattr(measure_ways, "compare", lambda name, **_: made(name))
+    words = ["measure_ways", "--programs", "crc32", "--into", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", words)
+    measure_ways.main()
+    table = pd.read_csv(tmp_path / "ways.csv")
+    others = table[table["program"] != "crc32"].reset_index(drop=True)
+    assert others.equals(before[before["program"] != "crc32"].reset_index(drop=True))
+    assert table["program"].unique().tolist() == measure_ways.NAMES
+    assert table.groupby("program").size()["crc32"] == 4
+
+
 def test_it_stores_nothing_where_a_way_is_missing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -57,7 +57,7 @@ def _numbers(column: pd.Series) -> pd.Series:
 
 
 def ways() -> pd.DataFrame:
-    """Return what eight programs took natively, under a monitor, in QEMU and interpreted.
+    """Return what twelve programs took natively, under a monitor, in QEMU and interpreted.
 
     Returns
     -------
@@ -73,7 +73,7 @@ def ways() -> pd.DataFrame:
     --------
     >>> found = ways()
     >>> found["program"].nunique(), found["way"].unique().tolist()[:3]
-    (8, ['native', 'direct', 'translated'])
+    (12, ['native', 'direct', 'translated'])
     """
     return pd.read_csv(data_path("ways.csv"))
 

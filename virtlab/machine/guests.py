@@ -1,6 +1,6 @@
 """The guest programs that travel with the course: what each does, where its files are (S5, S16).
 
-Eight programs as one finds them in any benchmark, each of which spends its time in another kind of
+Twelve programs as one finds them in any benchmark, each of which spends its time in another kind of
 instruction. They are freestanding: no operating system, no library, 32-bit protected mode from the
 first instruction, nothing that an 80386 does not know. Each fills its data by a formula, so that a
 result can be worked out elsewhere, says it on the serial port at 0x3F8, and ends with a write to
@@ -20,9 +20,9 @@ In `mirror/` is **a kernel that looks at itself**: it asks the processor by each
 may tell the truth at ring 0 and a lie elsewhere, and says what it hears. In `shell/` is **one that
 you talk to** at its serial port: it waits for interrupts, works out sums, reads and writes sectors.
 
-In `native/` are the same eight as ordinary processes of Linux on x86: the same sources and the same
-compiler, but for how they speak. That is what a program costs where nothing is between it and the
-processor.
+In `native/` are the same twelve as ordinary processes of Linux on x86: the same sources and the
+same compiler, but for how they speak. That is what a program costs where nothing is between it and
+the processor.
 
 Outside this course they run in QEMU:
 
@@ -137,6 +137,10 @@ GUESTS = (
     Guest("matrix", "the product of two matrices: multiplications", 175_370, 119_087_629),
     Guest("search", "finds words by Horspool's way: compare and jump", 204_209, 149_338_350),
     Guest("quicksort", "sorts by partition: recursion, unsteady branches", 214_733, 106_246_921),
+    Guest("bytecode", "interprets byte code: a jump through a table", 152_221, 137_133_842),
+    Guest("queens", "places queens: recursion over sets of bits", 81_944, 186_332_792),
+    Guest("digits", "e by long arithmetic: divisions, carries", 110_252, 88_644_647),
+    Guest("tree", "a search tree: pointers, calls through one", 151_277, 136_953_437),
 )
 
 
@@ -165,7 +169,7 @@ def guest(name: str) -> Guest:
     >>> guest("crc64")
     Traceback (most recent call last):
     virtlab.validate.InvalidInputError: name = 'crc64': must be one of isprime, sieve, crc32, \
-fibonacci, shellsort, matrix, search, quicksort
+fibonacci, shellsort, matrix, search, quicksort, bytecode, queens, digits, tree
     """
     names = tuple(one.name for one in GUESTS)
     return GUESTS[names.index(one_of("name", name, names))]

@@ -329,6 +329,6 @@ def all_stored() -> dict[str, Comparison]:
     Examples
     --------
     >>> len(all_stored())
-    8
+    12
     """
     return {one.name: stored(one.name) for one in GUESTS}
