@@ -1,17 +1,19 @@
 """Translated code beside the emulators that people use, and beside the processor itself.
 
-Eight programs at two lengths, each engine in turn, in one run (`benchmarks.translator_engines` says
-which); then what one event costs, what translating an instruction costs, and how soon a fresh
-machine has a first result (`benchmarks.translator_costs`). Each goal stands beside its figure.
+The guest programs at three lengths, each engine in turn, in one run
+(`benchmarks.translator_engines` says which); then what one event costs, what translating an
+instruction costs, and how soon a fresh machine has a first result (`benchmarks.translator_costs`).
+Each goal stands beside its figure.
 
     python -m benchmarks.translator [--turns 3] [--programs sieve,crc32] [--only programs] [--json]
-                                    [--longer 10]
+                                    [--longer 10] [--seconds 1]
 
 What is translated is translated within the time that is measured, and so a program's length
 matters. As shipped they have about a hundred million instructions, which the processor itself does
-in a thirtieth of a second: less than LLVM takes to start. Ten times as long, which is still the
-third of a second, shows how fast the code is. So goals of speed are held to the longer programs,
-with the shipped ones' figures beside them; how soon there is a result is a goal of its own. gcc
+in a thirtieth of a second: less than LLVM takes to start. So goals of speed are held to longer
+programs, with the shipped ones' figures beside them; how soon there is a result is a goal of its
+own. Each is made so long that the processor itself works on it for a second, as people measure
+compilers; Unicorn, which would take a minute for each, is held to ten times as long as shipped. gcc
 builds the longer programs (`benchmarks.translator_longer`); without it, only the shipped ones run.
 
 The interpreter and the python tier are measured on the small programs, by instruction: their time
@@ -20,7 +22,7 @@ counts, has one turn of it.
 
 Ratios are of processor time, all threads together, taken turn by turn; a program's is the median
 of its turns, and all programs' the geometric mean. What is missing here is said. On a calm machine
-all of it takes about six minutes; `--longer 1` leaves out the longer programs.
+all of it takes about a quarter of an hour; `--longer 1 --seconds 0` leaves out longer programs.
 """
 
 from __future__ import annotations
@@ -38,17 +40,18 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.harness import machine
 from benchmarks.translator_costs import KINDS, events, first_results, translation
-from benchmarks.translator_engines import BY_INSTRUCTION, Engine, Taken, available
+from benchmarks.translator_engines import BY_INSTRUCTION, UNICORN, Engine, Taken, available
 from benchmarks.translator_longer import longer
 from virtlab.machine.guests import GUESTS, Guest, guest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     Seconds = dict[str, dict[str, list[Taken]]]  # program, engine, turn by turn
 
 MEAN = "geometric mean"
-SHIPPED = "as shipped"
+SHIPPED, NATIVELY = "as shipped", "s natively"
+TRIES = 5  # of a program, to see how long it takes natively
 ONE_TURN_S = 5.0  # who takes longer for a program runs it once
 PARTS = ("programs", "events", "translation", "first")
 
@@ -162,7 +165,9 @@ def measure(
 
 def _on(length: str, engines: Mapping[str, Engine]) -> dict[str, Engine]:
     """Return the engines that run programs of a length."""
-    return {k: v for k, v in engines.items() if length == SHIPPED or k not in BY_INSTRUCTION}
+    too_slow = [*BY_INSTRUCTION] if length != SHIPPED else []
+    too_slow += UNICORN if length.endswith(NATIVELY) else ()
+    return {name: engine for name, engine in engines.items() if name not in too_slow}
 
 
 def times_as_fast(taken: Seconds, one: str, other: str) -> dict[str, float]:
@@ -302,6 +307,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--longer", type=float, default=10.0, help="times as long; 1: no longer ones"
     )
+    parser.add_argument(
+        "--seconds", type=float, default=1.0, help="natively, of the longest; 0: none of these"
+    )
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args()
     chosen.programs, chosen.only = chosen.programs.split(","), chosen.only.split(",")
@@ -315,20 +323,36 @@ def arguments() -> argparse.Namespace:
         parser.error("--turns: at least 1")
     if not 1 <= chosen.longer <= 20:
         parser.error("--longer: from 1 to 20")
+    if not 0 <= chosen.seconds <= 5:
+        parser.error("--seconds: from 0 to 5")
     return chosen
 
 
-def lengths(chosen: argparse.Namespace, folder: Path) -> tuple[dict[str, Sequence[Guest]], str]:
+def lengths(
+    chosen: argparse.Namespace, folder: Path, native: Engine | None
+) -> tuple[dict[str, Sequence[Guest]], str]:
     """Return the programs by length, the longer ones built; why there are none if there are not."""
     programs = [guest(name) for name in chosen.programs]
     found: dict[str, Sequence[Guest]] = {SHIPPED: programs}
-    if chosen.longer == 1:
-        return found, ""
+    wanted: dict[str, Callable[[Guest], float]] = {}
+    if chosen.longer > 1:
+        wanted[f"{chosen.longer:g} times as long"] = lambda _: chosen.longer
+    if chosen.seconds and native:
+        wanted[f"of {chosen.seconds:g} {NATIVELY}"] = lambda one: factor_for(
+            one, native, chosen.seconds
+        )
     try:
-        made = [longer(one, chosen.longer, folder) for one in programs]
+        for name, factor in wanted.items():
+            into = folder / name.replace(" ", "-")
+            found[name] = [longer(one, factor(one), into) for one in programs]
     except (OSError, subprocess.CalledProcessError) as error:
         return found, str(error)
-    return {**found, f"{chosen.longer:g} times as long": made}, ""
+    return found, ""
+
+
+def factor_for(one: Guest, native: Engine, seconds: float) -> float:
+    """Return how many times as long a program has to be for so many seconds, natively."""
+    return seconds / min(native.run(one).cpu_s for _ in range(TRIES))
 
 
 def main() -> None:
@@ -337,10 +361,10 @@ def main() -> None:
     engines, missing = available()
     lines: list[str] = []
     goals: list[Held] = []
-    figures: dict[str, Any] = {"machine": machine(), "missing": missing, "longer": chosen.longer}
+    figures: dict[str, Any] = {"machine": machine(), "missing": missing}
     if "programs" in chosen.only:
         with tempfile.TemporaryDirectory() as folder:
-            programs, why = lengths(chosen, Path(folder))
+            programs, why = lengths(chosen, Path(folder), engines.get("native"))
             by_length = measure(engines, programs, chosen.turns)
         goals += speed_goals(by_length, missing)
         if why:

@@ -42,15 +42,19 @@ if TYPE_CHECKING:
 __all__ = [
     "BY_INSTRUCTION",
     "ENGINES",
+    "UNICORN",
     "Engine",
     "Stopwatch",
     "Taken",
     "available",
+    "machine_for",
+    "ram_mib",
     "settle",
     "unicorn_machine",
 ]
 
-RAM_MIB = 160  # the longer programs' data too
+SPARE_MIB = 16  # that a machine has beyond a program and its data
+MOST_BYTES = 3 << 30  # of a machine's memory
 _LIMIT = 10**12  # instructions
 _TWICE, _WARM = 2, 380_000_000  # runs, and instructions, after which what is hot is compiled
 DECODER = Decoder()
@@ -96,12 +100,26 @@ def settle() -> None:
     _worker().submit(int).result()
 
 
+def ram_mib(program: Path) -> int:
+    """Return how much memory a machine needs for a program, in MiB."""
+    segments = load(program, MOST_BYTES).segments
+    end = max(one.address + one.memory_bytes for one in segments)
+    return -(-end >> 20) + SPARE_MIB
+
+
+def machine_for(program: Path, tier: str, *, mmu: bool = True) -> Computer:
+    """Return a machine with a program, large enough for its data."""
+    mib = ram_mib(program)
+    computer = Computer(mib, history=0, tier=tier, decoder=DECODER, mmu=mmu)
+    computer.load(load(program, mib << 20))
+    return computer
+
+
 def tier(name: str, *, mmu: bool = True) -> Callable[[Guest], Taken]:
     """Return what runs the large program in a tier of ours."""
 
     def run(guest: Guest) -> Taken:
-        computer = Computer(RAM_MIB, history=0, tier=name, decoder=DECODER, mmu=mmu)
-        computer.load(load(guest.path(large=True), RAM_MIB << 20))
+        computer = machine_for(guest.path(large=True), name, mmu=mmu)
         with Stopwatch() as watch:
             done = computer.run(_LIMIT)
         with Stopwatch() as rest:  # work that was begun counts, though nobody waited for it
@@ -118,8 +136,7 @@ def warm(*, mmu: bool = True) -> Callable[[Guest], Taken]:
     """Return what runs the large program again where all of it has been translated."""
 
     def run(guest: Guest) -> Taken:
-        computer = Computer(RAM_MIB, history=0, tier="llvm", decoder=DECODER, mmu=mmu)
-        computer.load(load(guest.path(large=True), RAM_MIB << 20))
+        computer = machine_for(guest.path(large=True), "llvm", mmu=mmu)
         memory, registers = computer.memory.data, computer.processor.registers.data
         begin = bytes(memory), bytes(registers)
         counts: list[int] = []
@@ -142,8 +159,7 @@ def small(name: str, most: int) -> Callable[[Guest], Taken]:
     """Return what runs the small program; as long as as many instructions as the large one has."""
 
     def run(guest: Guest) -> Taken:
-        computer = Computer(RAM_MIB, history=0, tier=name, decoder=DECODER)
-        computer.load(load(guest.path(), RAM_MIB << 20))
+        computer = machine_for(guest.path(), name)
         with Stopwatch() as watch:
             done = computer.run(most).instructions
         return watch.taken.times(guest.large_instructions / done)
@@ -192,8 +208,9 @@ def unicorn(*, counting: bool) -> Callable[[Guest], Taken]:
     """Return what runs the large program in Unicorn."""
 
     def run(guest: Guest) -> Taken:
-        ram = bytearray(RAM_MIB << 20)
-        image = load(guest.path(large=True), len(ram))
+        path = guest.path(large=True)
+        ram = bytearray(ram_mib(path) << 20)
+        image = load(path, len(ram))
         image.place(ram)
         emulator = unicorn_machine(bytes(ram))
         with Stopwatch() as watch:
@@ -239,6 +256,7 @@ def _starts(*before: str) -> Callable[[], str]:
 
 
 BY_INSTRUCTION = ("interpreter", "python")  # on the small programs
+UNICORN = ("Unicorn", "Unicorn counting")
 ENGINES = {
     "native": Engine(process(), _starts()),
     "qemu-i386": Engine(process("qemu-i386"), _starts("qemu-i386")),

@@ -1,8 +1,8 @@
 """The guest programs, made longer, so that what translating takes weighs less.
 
 A program of a hundred million instructions is over in a thirtieth of a second where it runs
-natively: less than LLVM takes to start. Ten times as long shows how fast the code itself is. They
-are built by gcc from the same sources (`tools/build_guests.py`), in a size that grows as each
+natively: less than LLVM takes to start. Longer ones show how fast the code itself is. They are
+built by gcc from the same sources (`tools/build_guests.py`), in a size that grows as each
 program's time does not: how many instructions one has is known about, not exactly.
 """
 
@@ -93,6 +93,7 @@ def longer(one: Guest, factor: float, folder: Path) -> Longer:
     made = Longer(
         one.name, one.does, one.instructions, round(one.large_instructions * factor), folder
     )
+    folder.mkdir(parents=True, exist_ok=True)
     flags, name = (*tool.FOR_MACHINE, f"-DSIZE={size}"), one.source.name
     tool.build(tool.MACHINE, (*tool.SHARED, name), flags, made.path(large=True))
     native = made.native_path(large=True)

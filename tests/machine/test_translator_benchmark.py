@@ -289,12 +289,15 @@ def test_without_a_compiler_the_shipped_programs_run_and_it_is_said(
     assert "not run: longer programs: gcc, which builds longer programs, is not" in said
     assert "Programs as shipped" in said
     assert "times as long\n" not in said
-    monkeypatch.setattr(sys, "argv", [*words, "--longer", "1"])
+    monkeypatch.setattr(sys, "argv", [*words, "--longer", "1", "--seconds", "0"])
     main()
     assert "not run" not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("words", ["--programs nosuch", "--only all", "--turns 0", "--longer 0.5"])
+@pytest.mark.parametrize(
+    "words",
+    ["--programs nosuch", "--only all", "--turns 0", "--longer 0.5", "--seconds 6", "--seconds -1"],
+)
 def test_what_cannot_be_asked_is_refused(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["translator", *words.split()])
     with pytest.raises(SystemExit):
@@ -311,6 +314,48 @@ def test_a_longer_program_has_the_size_that_its_time_asks_for(
 ) -> None:
     assert size_for(name, size, 10) == tenfold
     assert size_for(name, size, 1) == size
+
+
+def test_a_program_is_made_so_long_that_it_takes_a_second_natively() -> None:
+    turns = iter([0.25, 0.2, 0.3, 0.2, 0.4])  # the fastest counts: the others were disturbed
+    native = Engine(lambda _: Taken(next(turns), 9.9), str)
+    assert translator.factor_for(guest("sieve"), native, 1.0) == pytest.approx(5.0)
+
+
+def test_by_time_programs_are_made_only_where_they_run_natively(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made: list[tuple[str, float]] = []
+
+    def longer(one: Guest, factor: float, folder: Path) -> Guest:
+        made.append((folder.name, factor))
+        return one
+
+    monkeypatch.setattr(translator, "longer", longer)
+    monkeypatch.setattr(sys, "argv", ["translator", "--programs", "sieve", "--seconds", "2"])
+    native = Engine(lambda _: Taken(0.1, 0.1), str)
+    found, why = translator.lengths(arguments(), tmp_path, native)
+    assert (list(found), why) == ([SHIPPED, "10 times as long", "of 2 s natively"], "")
+    assert made == [("10-times-as-long", 10.0), ("of-2-s-natively", pytest.approx(20.0))]
+    assert list(translator.lengths(arguments(), tmp_path, None)[0]) == [SHIPPED, "10 times as long"]
+
+
+def test_unicorn_does_not_run_the_longest_programs() -> None:
+    engine = Engine(lambda _: Taken(1.0, 1.0), str)
+    engines = dict.fromkeys(ENGINES, engine)
+    lengths = {name: [guest("sieve")] for name in (SHIPPED, "10 times as long", "of 1 s natively")}
+    ran = {name: set(by["sieve"]) for name, by in measure(engines, lengths, 1).items()}
+    assert ran[SHIPPED] == set(ENGINES)
+    assert set(ENGINES) - ran["10 times as long"] == {"interpreter", "python"}
+    assert ran["10 times as long"] - ran["of 1 s natively"] == {"Unicorn", "Unicorn counting"}
+
+
+def test_a_machine_is_as_large_as_its_program_needs(tmp_path: Path) -> None:
+    small = translator_engines.ram_mib(guest("sieve").path())
+    assert small == 1 + 1 + translator_engines.SPARE_MIB  # begins at 1 MiB
+    assert translator_engines.ram_mib(guest("sieve").path(large=True)) == small + 4
+    computer = translator_engines.machine_for(guest("sieve").path(), "interpreter")
+    assert len(computer.memory.data) == small << 20
 
 
 def test_longer_programs_are_built_and_run_natively_and_here(tmp_path: Path) -> None:
