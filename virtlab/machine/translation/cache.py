@@ -183,6 +183,7 @@ class TranslationCache:
         self._units: dict[UnitKey, Unit] = {}
         self._on_page: defaultdict[int, set[UnitKey]] = defaultdict(set)
         self._bytes: defaultdict[int, int] = defaultdict(int)  # a bit for each byte of code
+        self._times: defaultdict[UnitKey, Counter[int]] = defaultdict(Counter)
 
     def __len__(self) -> int:
         """Return how many translations it holds."""
@@ -259,7 +260,32 @@ class TranslationCache:
         self._on_page[unit.key.page].add(unit.key)
         for offset, size in unit.places:
             self._bytes[unit.key.page] |= _bits(offset, offset + size - 1)
+        self._times[_home(unit.key)].update(offset for offset, _ in unit.places)
         return gone
+
+    def times(self, key: UnitKey) -> int:
+        """Return how many translations have an instruction, wherever they begin.
+
+        Parameters
+        ----------
+        key
+            What one that begins with it would be found by.
+
+        Returns
+        -------
+        int
+            Only those count that may go on in that one without anybody looking it up.
+
+        Examples
+        --------
+        >>> cache = TranslationCache()
+        >>> _ = cache.add(Unit(UnitKey(0x1000, 1, 63), 1, ((0, 5), (5, 2))))
+        >>> [cache.times(UnitKey(at, 1, 63)) for at in (0x1000, 0x1005, 0x1006)]
+        [1, 1, 0]
+        >>> cache.times(UnitKey(0x1005, 1, 63, Rights.INTERRUPTS))
+        0
+        """
+        return self._times[home][key.address % PAGE] if (home := _home(key)) in self._times else 0
 
     def has_code(self, address: int, size: int) -> bool:
         """Return whether something was made from some bytes.
@@ -328,11 +354,20 @@ class TranslationCache:
             del self._units[unit.key]
             on_page = self._on_page[unit.key.page]
             on_page.discard(unit.key)
+            home = _home(unit.key)
+            self._times[home] -= Counter(offset for offset, _ in unit.places)
+            if not self._times[home]:
+                del self._times[home]
             if not on_page:
                 del self._on_page[unit.key.page]
                 self._bytes.pop(unit.key.page, None)
         if units:
             self.generation += 1
+
+
+def _home(key: UnitKey) -> UnitKey:
+    """Return what all translations have in common that are made from one page, for one purpose."""
+    return key._replace(address=key.address // PAGE)
 
 
 def _bits(first: int, last: int) -> int:

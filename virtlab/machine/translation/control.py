@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Shape"]
 
+_DEEPEST = 150  # Python calls a thousand functions deep, and for each block there are four
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -149,6 +151,21 @@ class Shape:
         for key in self.order[1:]:
             found[self.dominator[key]].append(key)
         return found
+
+    @property
+    def nests(self) -> bool:
+        """Whether code can be made of loops and blocks, by functions that call themselves."""
+        return self.is_reducible and self._depth <= _DEEPEST
+
+    @cached_property
+    def _depth(self) -> int:
+        """How deep blocks lie in one another if each node's code has that of its children in it."""
+        deepest: dict[Key, int] = {}
+        for key in reversed(self.order):  # children come after their parents
+            inner = self.children[key]
+            own = 1 + sum(child in self.merges for child in inner)
+            deepest[key] = own + max((deepest[child] for child in inner), default=0)
+        return deepest[self.start]
 
     @cached_property
     def is_reducible(self) -> bool:

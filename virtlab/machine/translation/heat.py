@@ -5,6 +5,11 @@ worth it either: to translate it takes as long as to interpret it many times, an
 when the guest writes on it again. So each change of a page doubles how often its code has
 to be visited before it is translated again, up to a bound: a page that another program was loaded
 into is soon translated as before.
+
+Nor is it worth it to translate the same code again and again. In a function that is longer than a
+region may be, each place where execution comes back from a call begins a region of its own, with
+nearly the same instructions as the one before: as many translations as places. So how long a region
+may be depends on how many others have its first instruction (`limit_for`).
 """
 
 from __future__ import annotations
@@ -13,6 +18,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from virtlab.machine.decode import REMEMBERED
+from virtlab.machine.translation.regions import LIMIT
 from virtlab.validate import integer
 
 if TYPE_CHECKING:
@@ -20,9 +26,10 @@ if TYPE_CHECKING:
 
     from virtlab.machine.translation.cache import UnitKey
 
-__all__ = ["HOT", "Heat"]
+__all__ = ["HOT", "Heat", "limit_for"]
 
 HOT = 4  # visits after which code is translated
+_LIMITS = (1, 4, 1, 1 / 4)  # times as many, by how many units have the first one
 _DOUBLED = 8  # times at most: 1,024 visits take the interpreter some times as long as to translate
 
 
@@ -118,3 +125,30 @@ class Heat:
         for key in keys:
             self._visits[key] = 0  # not forgotten: it has run
         self._changes.update({key.page for key in keys})
+
+
+def limit_for(times: int, limit: int = LIMIT) -> int:
+    """Return how long a region may be, so that the same code is not translated again and again.
+
+    Parameters
+    ----------
+    times
+        How many units have its first instruction.
+    limit
+        Instructions of the first of them at most.
+
+    Returns
+    -------
+    int
+        Four times as many for the second: whoever comes here from elsewhere comes from what was
+        too long for the first. Fewer later: the long one is there to go on in. If the first was to
+        be shorter than `LIMIT`, somebody wants short ones.
+
+    Examples
+    --------
+    >>> [limit_for(times) for times in range(5)], limit_for(1, 12)
+    ([256, 1024, 256, 64, 64], 12)
+    """
+    if limit < LIMIT:
+        return limit
+    return int(limit * _LIMITS[min(times, len(_LIMITS) - 1)])

@@ -208,7 +208,7 @@ def _counted(numbers: list[int]) -> str:
 def _wasm(graph: Graph, needs: dict[Key, Needs], start: Key, where: Callable[[int], str]) -> Code:
     function = WasmFunction(graph, needs, start, marks=True)
     module = read_module(wasm_module([function]))
-    nodes = [] if function.shape.is_reducible else [key[0] for key in function.shape.order]
+    nodes = [] if function.shape.nests else [key[0] for key in function.shape.order]
     lines = shorthand(module, module.functions[-1], _names(function), where, nodes)
     lines = _with_leaving(_without_making(lines))
     size = len(WasmFunction(graph, needs, start).code)

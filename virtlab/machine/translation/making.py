@@ -17,6 +17,7 @@ from virtlab.machine.memory import PAGE
 from virtlab.machine.pcode import PORTS, RAM
 from virtlab.machine.translation.cache import Unit, UnitKey
 from virtlab.machine.translation.deprivilege import deprivileged
+from virtlab.machine.translation.heat import limit_for
 from virtlab.machine.translation.lifting import lift
 from virtlab.machine.translation.liveness import needs
 from virtlab.machine.translation.regions import find_block, find_region, touches_memory
@@ -83,7 +84,7 @@ class Maker:
         self._last, self._dropped = 0, list[int]()
 
     def make(
-        self, key: UnitKey, ran: Callable[[int], bool], *, in_cache: bool = True
+        self, key: UnitKey, ran: Callable[[int], bool], times: int = 0, *, in_cache: bool = True
     ) -> Unit | None:
         """Translate from an address on.
 
@@ -93,6 +94,8 @@ class Maker:
             Where, and for what.
         ran
             Says whether a function has run before; what never ran is not taken along.
+        times
+            How many units have the first instruction already.
         in_cache
             Whether what only touches the interrupt flag is done in the cache.
 
@@ -111,7 +114,7 @@ class Maker:
         begin = self._bytes(key) + bytes([in_cache])
         if self._nothing.get(key) == begin:
             return None
-        region = self._region(key, ran, self._fetcher(key, in_cache=in_cache))
+        region = self._region(key, ran, times, self._fetcher(key, in_cache=in_cache))
         if not region.code:
             if len(self._nothing) >= _NOTED:
                 self._nothing.clear()
@@ -161,10 +164,11 @@ class Maker:
         place = key.page * PAGE + key.address % PAGE
         return self.processor.memory.read(place, 2 * LONGEST)
 
-    def _region(self, key: UnitKey, ran: Callable[[int], bool], fetch: Fetch) -> Region:
+    def _region(self, key: UnitKey, ran: Callable[[int], bool], times: int, fetch: Fetch) -> Region:
         if self.passes.regions:
             guess = self._guess if self.passes.guesses else None
-            return find_region(key.address, fetch, self.passes.most, ran, guess)
+            limit = limit_for(times, self.passes.most)
+            return find_region(key.address, fetch, limit, ran, guess)
         return find_block(key.address, fetch, self.passes.most)
 
     def _guess(self, instruction: Instruction) -> tuple[int, ...]:

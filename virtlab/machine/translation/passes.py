@@ -54,7 +54,8 @@ class Passes:
         With `in_cache`: a byte of a port is read and written there too, where its device lets that
         be done without it (`virtlab.machine.translation.port_map`).
     most
-        Instructions of a unit at most, 1 to 4096.
+        Instructions of a unit at most, 1 to 4096; from 256 on and with `regions`, of one that
+        begins where no other has code (`virtlab.machine.translation.heat.limit_for`).
     own
         A pass of one's own: gets the graph of each unit before anything is dropped from it, and
         returns the graph that is to be translated.

@@ -14,6 +14,7 @@ Each instruction is of one of four classes, as Adams and Agesen name them:
     callout   touches the machine itself, so the VMM does it: it ends the region there
 
 A region stays within one page, so that it can be forgotten when the guest writes on that page.
+It also has a limit (`virtlab.machine.translation.heat.limit_for`).
 
 Source: Adams and Agesen, "A Comparison of Software and Hardware Techniques for x86 Virtualization"
 (ASPLOS 2006), section 3; they translate units of at most 12 instructions.

@@ -313,7 +313,7 @@ class Translator:
             return self.heat.has_run(key._replace(address=address))
 
         in_cache = self.passes.in_cache and not (self.modes and self.modes.now.direct)
-        unit = self.maker.make(key, ran, in_cache=in_cache)
+        unit = self.maker.make(key, ran, self.cache.times(key), in_cache=in_cache)
         self._left_out = unit is None
         if unit is not None:
             is_new = key.page not in self.cache.pages

@@ -152,7 +152,7 @@ class WasmFunction(Edges):
         self.shape = Shape(graph, start)
         self.condition, self.target, self.next = (self.local(I32) for _ in range(3))
         around: list[tuple[str, Key | None]] = [("flags", None), ("exit", None)]
-        inner = self._tree(start, around) if self.shape.is_reducible else self._switch()
+        inner = self._tree(start, around) if self.shape.nests else self._switch()
         inner = block_of("block") + inner + _UNREACHABLE + END + self.flags(self._put_off())
         self.code = self.enter() + block_of("block") + inner + END + self.exit()
 
