@@ -221,7 +221,7 @@ def test_the_best_tier_is_the_one_that_takes_least(seed: int) -> None:
 
 def test_all_of_them_stand_on_the_sheet() -> None:
     names = [question.name for question in ask.sheet]
-    assert len(names) == len(set(names)) == 12
+    assert len(names) == len(set(names)) == 13
     assert {question.kind for question in ask.sheet} == {"number", "choice", "code"}
 
 

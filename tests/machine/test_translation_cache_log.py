@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from virtlab.machine.translation.cache import Unit
 
 ENTERS = ("enter", "lookup", "link", "chained")
-SMALL = ("itself", "kernel", "isprime", "fibonacci", "quicksort")
+SMALL = ("itself", "kernel", "isprime", "fibonacci", "quicksort", "bytecode")
 
 
 # --- what was recorded ------------------------------------------------------------------------

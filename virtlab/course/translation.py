@@ -9,6 +9,7 @@ from virtlab.course import translation_costs as costs
 from virtlab.course.questions import Choice, Code, Mistake, Numeric
 from virtlab.course.sheet import Sheet
 from virtlab.course.translation_code import LIMIT, try_policy, try_simpler, try_surprise
+from virtlab.course.translation_exits import links as _links
 from virtlab.machine.translation.fragments import fragments
 from virtlab.machine.translation.listing import listing
 from virtlab.machine.translation.listing_rows import program_of
@@ -24,6 +25,7 @@ __all__ = [
     "events",
     "forkwait",
     "free",
+    "links",
     "pieces",
     "policy",
     "sheet",
@@ -267,7 +269,7 @@ who = Choice(
     },
     why="Programs run directly; the switch is made when the guest's kernel is entered.",
 )
-classes, dead, pieces = _classes(), _dead(), _pieces()
+classes, dead, pieces, links = _classes(), _dead(), _pieces(), _links()
 break_even, tier = _break_even(), _tier()
 simpler = Code(
     name="simpler",
@@ -319,6 +321,7 @@ sheet = Sheet(
         classes,
         dead,
         pieces,
+        links,
         break_even,
         tier,
         simpler,

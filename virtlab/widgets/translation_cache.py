@@ -28,6 +28,7 @@ _PROGRAMS = {
     "isprime: loops": "isprime",
     "fibonacci: calls and returns": "fibonacci",
     "quicksort: recursion": "quicksort",
+    "bytecode: a jump through a table": "bytecode",
 }
 _POLICIES = {
     "all of it goes": "flush_all",
@@ -42,7 +43,7 @@ class CachePlayer(Player):
     Parameters
     ----------
     program
-        Where it starts: 'itself', 'kernel', 'isprime', 'fibonacci' or 'quicksort'.
+        Where it starts: 'itself', 'kernel', 'isprime', 'fibonacci', 'quicksort' or 'bytecode'.
     policy
         One more, of your own, as in `virtlab.machine.translation.cache`; it is chosen at the start.
 
@@ -120,7 +121,7 @@ def cache_app(program: str = "itself", policy: Policy | None = None) -> CachePla
     Parameters
     ----------
     program
-        Where it starts: 'itself', 'kernel', 'isprime', 'fibonacci' or 'quicksort'.
+        Where it starts: 'itself', 'kernel', 'isprime', 'fibonacci', 'quicksort' or 'bytecode'.
     policy
         One more policy, of your own: it takes the units and returns those that have to go.
 
