@@ -274,6 +274,8 @@ class _Program:
                 inside = " ".join(self._inside(ring) for _ in range(2))
                 size = len(bytes.fromhex(inside)) + 1
                 code.add(f"e802000000 eb{size:02x}", inside, "c3")
+            elif rng.random() < 0.06:
+                self._computed(ring)
             else:
                 code.add(self._instruction(ring))
         if patched and rng.random() < 0.3:
@@ -287,6 +289,24 @@ class _Program:
         end = code.here
         code.add("cd81" if ring else "bc" + word(STACK))
         return end
+
+    def _computed(self, ring: int) -> None:
+        """Write a jump, or a call, through a table of four ways, that may change in each round."""
+        rng, code = self.rng, self.code
+        ways = [bytes.fromhex(self._inside(ring)) for _ in range(4)]
+        register, calls, changes = int(rng.integers(0, 3)), rng.random() < 0.4, rng.random() < 0.3
+        over = sum(len(way) + (1 if calls else 5) for way in ways) + 16
+        table = code.here + 3 + (10 if changes else 0) + 7 + (5 if calls else 0)
+        at = [table + 16]
+        for way in ways:
+            at.append(at[-1] + len(way) + (1 if calls else 5))
+        code.add(f"83{0xE0 | register:02x}03")  # and eax, 3
+        if changes:
+            code.add("8135", word(table), word(at[0] ^ at[1]))  # xor dword [table], ...
+        code.add("ff", "14" if calls else "24", f"{0x85 | register << 3:02x}", word(table))
+        code.add("e9" + word(over) if calls else "", *(word(way) for way in at[:4]))
+        for way in ways:
+            code.add(way.hex(), "c3" if calls else "e9" + word(at[4] - (code.here + len(way) + 5)))
 
     def _instruction(self, ring: int) -> str:
         """Return an instruction; at ring 0 the stack stays where it is."""
