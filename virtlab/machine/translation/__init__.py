@@ -26,8 +26,8 @@ In the order in which code goes through it:
     llvm       the same for LLVM (`llvm_loops`: the part of a region that is worth it; `llvm_node`,
                `llvm_memory`, `llvm_values`: its values, RAM, each operation)
     llvm_host  finds hot code and has it compiled in another thread (`llvm_region`: what is known of
-               a unit; `llvm_code`: llvmlite; `llvm_driver`: what calls code); others go to
-               `wasm_host`
+               a unit; `llvm_visits`: when its code is entered; `llvm_code`: llvmlite;
+               `llvm_driver`: what calls code); others go to `wasm_host`
     links      which exit leads straight to which unit
     heat       which code is worth it
     cache      what was translated, by address and page; what has to go

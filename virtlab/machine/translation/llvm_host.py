@@ -27,12 +27,10 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from virtlab.machine.translation import wasm_memory
 from virtlab.machine.translation.layout import EIP, JUMPS, LEFT, RECIPE, SLOTS
 from virtlab.machine.translation.llvm_driver import Driver
-from virtlab.machine.translation.llvm_loops import head_of
-from virtlab.machine.translation.llvm_memory import Flat, Paged
-from virtlab.machine.translation.llvm_region import Region, Visits, compiled, recipe_of
+from virtlab.machine.translation.llvm_region import Region, compiled, recipe_of, way_of
+from virtlab.machine.translation.llvm_visits import Visits, led_to, place_of
 from virtlab.machine.translation.tiers import EMPTY, MISSING, SLICE
 from virtlab.machine.translation.wasm_host import WasmHost
 
@@ -42,13 +40,13 @@ if TYPE_CHECKING:
     from virtlab.machine.translation.lifting import Graph, Key
     from virtlab.machine.translation.liveness import Needs
     from virtlab.machine.translation.llvm_code import Code
-    from virtlab.machine.translation.llvm_memory import Way
     from virtlab.machine.translation.tiers import Purpose
 
 __all__ = ["LlvmHost"]
 
 SHORTEST, WAITING, LONGEST = 4_000_000, 8_000_000, 32_000_000  # instructions of a slice
 _LEAST = 1000  # that a slice may come short of
+_OTHERS = 0.25  # part of that, for what is compiled because it leads to other code that is
 WORTH = 250_000  # instructions that the wasm tier does while LLVM compiles one
 
 
@@ -96,6 +94,7 @@ class LlvmHost:
         self.view, self.in_background = self._wasm.view, True
         self._regions: dict[int, Region] = {}
         self._gone: list[Code] = []
+        self._aside: set[Code] = set()  # what is not entered until other code has been made
         self._slice, self._since, self._visits = SHORTEST, 0, Visits()
 
     # --- code -------------------------------------------------------------------------------------
@@ -193,9 +192,8 @@ class LlvmHost:
         region = self._regions[slot]
         region.is_linked, region.entry = True, address
         if not self.in_background and region.start not in region.codes:
-            way = self._way(region)
-            code, _ = compiled(region, region.start, self._driver.asks, way, now=True)
-            region.codes[region.start] = code
+            asks, way = self._driver.asks, way_of(region, self._ram_bytes)
+            region.codes[region.start] = compiled(region, region.start, asks, way, now=True)[0]
         self._link(region)
 
     def _link(self, region: Region) -> None:
@@ -278,12 +276,25 @@ class LlvmHost:
             if number := self._number(RECIPE):
                 recipe_of(number).follow(self.view)
         done = before - self._number(LEFT)
-        if reason == MISSING and done and self._visits.are_too_short(address, done):
-            for _, region in self._linked():
-                for at, code in region.give_up(address).items():
-                    self._driver.forget(at, code)
-                self._link(region)
+        end = self._number(EIP)
+        if reason == MISSING and done and self._visits.are_too_short(address, done, end):
+            self._leads_away(address)
         return reason
+
+    def _leads_away(self, address: int) -> None:
+        """See to machine code that soon leads to the wasm tier: compile that too, or give it up."""
+        others = led_to((one for _, one in self._linked()), self._visits.ends(address))
+        if others and not self._is_busy:
+            if not any(self._pays(region, region.start) for region in others):
+                return
+            for region in others:
+                if self._pays(region, region.start, _OTHERS):
+                    self._submit(region, region.start)
+        for _, region in self._linked():
+            for at, code in region.give_up(address).items():
+                self._driver.forget(at, code)
+                self._aside |= {code} if self._is_busy else set()
+            self._link(region)
 
     def _as_wasm(self, *, is_empty: bool) -> int:
         """Let the wasm tier go on, for a slice at most, or with what machine code has left over."""
@@ -327,30 +338,13 @@ class LlvmHost:
 
     def _found(self, address: int, instructions: int) -> None:
         """See what is to be done where execution was found after so many instructions of wasm."""
-        region, head = self._hot(address)
+        region, head = place_of((one for _, one in self._linked()), address)
         if region is not None:
             self._open(region, head)
             region.spent[head] += instructions
-            if head not in region.codes and self._pays(region, head):
-                job = _worker().submit(compiled, region, head, self._driver.asks, self._way(region))
-                region.awaited[head] = job
-        is_waiting = any(region.awaited for region in self._regions.values())
-        self._slice = min(2 * self._slice, WAITING if is_waiting else LONGEST)
-
-    def _hot(self, address: int) -> tuple[Region | None, Key]:
-        """Return a region that is running, and which loop of it.
-
-        Several may hold the place, for a function is part of each region that calls it: the largest
-        is taken that has not been compiled there. In a loop that LLVM has had, the wasm tier is
-        only if it came from the region's start.
-        """
-        key = (address, 0)
-        around = [region for _, region in self._linked() if key in region.shape.number]
-        for region in sorted(around, key=lambda region: -len(region.graph)):
-            for head in (head_of(region.shape, key) or region.start, region.start):
-                if head not in region.codes:
-                    return region, head
-        return None, key
+            if head not in region.codes and not self._is_busy and self._pays(region, head):
+                self._submit(region, head)
+        self._slice = min(2 * self._slice, WAITING if self._is_busy else LONGEST)
 
     def _open(self, region: Region, head: Key) -> None:
         """Let the wasm tier be entered where a loop begins."""
@@ -360,17 +354,19 @@ class LlvmHost:
             region.slots[head] = self._wasm.install(function)
             self._link(region)
 
-    def _way(self, region: Region) -> Way:
-        """Return the way to RAM of what the region was made for."""
-        way, flat = region.wasm.way, wasm_memory.Flat
-        return Flat(self._ram_bytes, asks=way.asks) if isinstance(way, flat) else Paged()
+    @property
+    def _is_busy(self) -> bool:
+        return any(region.awaited for region in self._regions.values())
 
-    def _pays(self, region: Region, key: Key) -> bool:
-        """Return whether as much was spent as compiling takes."""
-        if any(one.awaited for one in self._regions.values()):
-            return False
+    def _pays(self, region: Region, key: Key, part: float = 1) -> bool:
+        """Return whether as much was spent as compiling takes, or a part of it."""
         size = sum(node.count for node in region.part(key).values())
-        return region.spent[key] >= WORTH * size
+        return region.spent[key] >= part * WORTH * size
+
+    def _submit(self, region: Region, key: Key) -> None:
+        """Let LLVM compile what is around a place, in its thread."""
+        way = way_of(region, self._ram_bytes)
+        region.awaited[key] = _worker().submit(compiled, region, key, self._driver.asks, way)
 
     def _collect(self) -> None:
         """Take what LLVM has finished; give back what is not needed."""
@@ -380,11 +376,15 @@ class LlvmHost:
                 code, entries = region.awaited.pop(key).result()
                 region.codes |= dict.fromkeys(entries, code)
                 arrived = True
+        if self._aside and not self._is_busy:
+            for region in self._regions.values():
+                region.given_up -= self._aside
+            self._aside, arrived = set(), True
         if arrived:  # what the wasm tier has of this code is not to be entered again
             self._wasm.forget_jumps()
             for _, region in self._linked():
                 self._link(region)
-        if not any(region.awaited for region in self._regions.values()):
+        if not self._is_busy:
             self._gone.clear()  # else LLVM is busy, and would let us wait
 
 

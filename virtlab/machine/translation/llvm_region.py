@@ -9,10 +9,12 @@ from itertools import count
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
+from virtlab.machine.translation import wasm_memory
 from virtlab.machine.translation.control import Shape
 from virtlab.machine.translation.llvm import LlvmFunction
 from virtlab.machine.translation.llvm_code import Code, llvm
 from virtlab.machine.translation.llvm_loops import only
+from virtlab.machine.translation.llvm_memory import Flat, Paged
 from virtlab.machine.translation.llvm_unroll import unrolled
 
 if TYPE_CHECKING:
@@ -25,13 +27,11 @@ if TYPE_CHECKING:
 
     Made = tuple[Code, list[Key]]
 
-__all__ = ["Region", "Visits", "compiled", "recipe_of"]
+__all__ = ["Region", "compiled", "recipe_of", "way_of"]
 
 _RECIPES = 1 << 12  # of a function, at most
 _numbers = count(1)
 _made: WeakValueDictionary[int, Code] = WeakValueDictionary()
-_VISITS = 64  # after which it is seen what they were worth
-_WORTH = 20_000  # instructions of a visit that pay for going there and back
 
 
 @dataclass
@@ -53,7 +53,7 @@ class Region:
     spent
         How many instructions were done before execution was found in a loop, or in the region.
     given_up
-        Machine code that is not entered any more.
+        Machine code that is not entered, now or ever again.
     is_linked
         Whether it is where the guest's page tables say.
     entry
@@ -167,50 +167,6 @@ class Region:
         return [key for key in loops if part.get(key) is self.graph[key]]
 
 
-class Visits:
-    """Counts what visits of machine code do that end where only the wasm tier has code.
-
-    To go there and back leads through Python, which takes as long as the wasm tier takes for some
-    ten thousand instructions. Code that does less at a visit, on average, had better not be there.
-
-    Examples
-    --------
-    >>> visits = Visits()
-    >>> [visits.are_too_short(0x1000, 20) for _ in range(64)].index(True)
-    63
-    >>> any(visits.are_too_short(0x2000, 20_000) for _ in range(1000))
-    False
-    """
-
-    def __init__(self) -> None:
-        self._visits, self._done = Counter[int](), Counter[int]()
-
-    def are_too_short(self, address: int, instructions: int) -> bool:
-        """Count a visit; return whether there were many and they did little.
-
-        Parameters
-        ----------
-        address
-            Of the guest, where machine code was entered.
-        instructions
-            How many it did.
-
-        Returns
-        -------
-        bool
-            If so, or if they did enough, counting begins again.
-
-        Examples
-        --------
-        See the class.
-        """
-        self._visits[address] += 1
-        self._done[address] += instructions
-        if self._visits[address] < _VISITS:
-            return False
-        return self._done.pop(address) < _WORTH * self._visits.pop(address)
-
-
 def compiled(
     region: Region, key: Key, asks: tuple[int, int], way: Way, *, now: bool = False
 ) -> Made:
@@ -255,6 +211,29 @@ def compiled(
     code = llvm().code(function.text, "region")
     code.recipes, _made[number] = function.recipes.by_number, code
     return code, function.entries
+
+
+def way_of(region: Region, ram_bytes: int) -> Way:
+    """Return the way to RAM of what a region was made for.
+
+    Parameters
+    ----------
+    region
+        The region.
+    ram_bytes
+        The guest's memory.
+
+    Returns
+    -------
+    Way
+        Through a TLB where paging may be on.
+
+    Examples
+    --------
+    See `compiled`.
+    """
+    way = region.wasm.way
+    return Flat(ram_bytes, asks=way.asks) if isinstance(way, wasm_memory.Flat) else Paged()
 
 
 def recipe_of(number: int) -> Recipe:
