@@ -54,7 +54,7 @@ def exits(programs: Sequence[str], passes: Passes = ESX) -> pd.DataFrame:
     -------
     pandas.DataFrame
         A row for each program: instructions, exits along a link, exits that were looked up in the
-        hash table, and after how many instructions, on average, one was.
+        hash table, and how many of these there are for 1000 instructions.
 
     Examples
     --------
@@ -73,7 +73,7 @@ def exits(programs: Sequence[str], passes: Passes = ESX) -> pd.DataFrame:
             "instructions": done,
             "along a link": counts["chained"],
             "looked up": counts["hashed"],
-            "one in": round(done / counts["hashed"], 1) if counts["hashed"] else float("inf"),
+            "looked up, of 1000": round(1000 * counts["hashed"] / done, 1),
         }
     return pd.DataFrame.from_dict(rows, orient="index")
 
