@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from virtlab.machine.pcode import CONST, Op, Var
+from virtlab.machine.pcode import CONST, Var
 
 if TYPE_CHECKING:
     from virtlab.machine.decode import Instruction
@@ -117,9 +117,8 @@ class Form:
         var = Var(CONST, number, _SIZE)
         ops = list(like.ops)
         for at, ins in self.ops:
-            code_, out, _, segment = ops[at]
             filled = tuple([var if one is None else one for one in ins])
-            ops[at] = Op(code_, out, filled, segment)
+            ops[at] = ops[at]._replace(ins=filled)
         made: Instruction = object.__new__(type(like))
         vars(made).update(
             vars(like),

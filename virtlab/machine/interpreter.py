@@ -31,7 +31,7 @@ class Machine(Protocol):
 
     registers: Registers
 
-    def load(self, segment: int, offset: int, size: int) -> int:
+    def load(self, segment: int, offset: int, size: int, *, to_change: bool = False) -> int:
         """Read a number from memory.
 
         Parameters
@@ -40,6 +40,8 @@ class Machine(Protocol):
             Where.
         size
             Bytes.
+        to_change
+            Whether it will be written, and so must be writable.
 
         Returns
         -------
@@ -130,7 +132,8 @@ def run(instruction: Instruction, machine: Machine) -> int:
             _write(op.out, compute(values, op.ins[0].size, op.out.size), op, machine, moment)
         elif op.code == "LOAD" and op.out is not None:
             offset = _read(op.ins[0], op, machine, moment)
-            _write(op.out, machine.load(op.segment, offset, op.out.size), op, machine, moment)
+            value = machine.load(op.segment, offset, op.out.size, to_change=op.to_change)
+            _write(op.out, value, op, machine, moment)
         elif op.code == "STORE":
             offset, value = (_read(var, op, machine, moment) for var in op.ins)
             machine.store(op.segment, offset, op.ins[1].size, value)
@@ -182,7 +185,7 @@ def _read(var: Var, op: Op, machine: Machine, moment: dict[int, int]) -> int:
     if space == REGISTER:
         return int.from_bytes(machine.registers.data[offset : offset + size], "little")
     if space == RAM:
-        return machine.load(op.segment, offset, size)
+        return machine.load(op.segment, offset, size, to_change=op.to_change)
     return moment[offset] & (1 << 8 * size) - 1
 
 

@@ -12,6 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from virtlab.machine.pcode import CONST, RAM, REGISTER, UNIQUE, Op, Var
+from virtlab.machine.read_once import changed_place, read_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -286,6 +287,16 @@ def _without_guess(instruction: Instruction) -> Iterator[Op]:
     yield from reversed(kept)
 
 
+def _changes_memory(instruction: Instruction) -> bool:
+    return changed_place(instruction.ops) is not None
+
+
+def _reading_once(instruction: Instruction) -> Iterator[Op]:
+    place = changed_place(instruction.ops)
+    if place is not None:
+        yield from read_once(instruction.ops, place)
+
+
 _CS = Var(REGISTER, 258, 2)
 _CF, _OF = Var(REGISTER, 512, 1), Var(REGISTER, 523, 1)
 # What is said by a routine in Python (`virtlab.machine.rare`), as a line of a table of the manual's
@@ -348,5 +359,11 @@ PATCHES: tuple[Patch, ...] = (
     ),
     Patch(
         "BCD, ENTER", "other flags than the manual's; nested frames", _is_called_out, _called_out
+    ),
+    Patch(
+        "read, change, write",
+        "memory is read for each flag anew, and at first as if it were not to be written",
+        _changes_memory,
+        _reading_once,
     ),
 )

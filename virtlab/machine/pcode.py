@@ -56,6 +56,9 @@ class Op(NamedTuple):
     segment
         Of an operation on memory: the segment, as `virtlab.machine.encoding` numbers them, or
         `PORTS`.
+    to_change
+        Of one that reads memory: whether what it reads will be written, and so must be writable
+        (`virtlab.machine.read_once`).
 
     Examples
     --------
@@ -68,6 +71,7 @@ class Op(NamedTuple):
     out: Var | None
     ins: tuple[Var, ...]
     segment: int = 3
+    to_change: bool = False
 
     @property
     def result(self) -> Var:

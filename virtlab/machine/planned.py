@@ -121,7 +121,7 @@ def run(instruction: Instruction, machine: Machine) -> int:
         if compute is not None:
             values[out] = compute((values[a], values[b]), size, out_size) & mask
         elif op.code == "LOAD":
-            values[out] = machine.load(op.segment, values[a], out_size)
+            values[out] = machine.load(op.segment, values[a], out_size, to_change=op.to_change)
         elif op.code == "STORE":
             machine.store(op.segment, values[a], out_size, values[b])
         elif op.code == "CBRANCH" and not values[b]:
@@ -159,7 +159,7 @@ def plan(ops: tuple[Op, ...]) -> Plan | None:
     places = _Places()
     steps: list[Step] = []
     for op in ops:
-        code, out, ins, _ = op
+        code, out, ins, *_ = op
         compute = COMPUTED.get(code)
         if compute is None and code not in _OTHERS:
             return None

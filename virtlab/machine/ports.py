@@ -146,7 +146,7 @@ def _ins(processor: Processor, instruction: Instruction) -> int | None:
     if _nothing_left(processor, instruction):
         return None
     place = processor.registers["DI" if instruction.encoding.address_size == 2 else "EDI"]
-    processor.linear(ES, place, size, write=True)  # may it be written? A port is read once only
+    processor.load(ES, place, size, to_change=True)  # may it be? A port's number comes once only
     processor.store(ES, place, size, processor.bus.read(port, size))
     return _string(processor, instruction, "EDI")
 

@@ -183,15 +183,18 @@ class Processor:
             raise Fault(12 if number == SS else 13, 0, why)
         return segment.base + offset & 0xFFFFFFFF
 
-    def read(self, address: int, size: int, *, user: bool = False) -> bytes:
+    def read(
+        self, address: int, size: int, *, user: bool = False, to_change: bool = False
+    ) -> bytes:
         r"""Read bytes at a linear address.
 
         Parameters
         ----------
         address, size
             Which.
-        user
-            Whether with ring 3's rights; the processor itself reads its tables with the kernel's.
+        user, to_change
+            Whether with ring 3's rights (the processor itself reads its tables with the kernel's);
+            whether they will be written, and so must be writable.
 
         Returns
         -------
@@ -209,10 +212,10 @@ class Processor:
         b'\x00\x00'
         """
         room = PAGE - address % PAGE
-        first = self.paging.physical(address, write=False, user=user)
+        first = self.paging.physical(address, write=to_change, user=user)
         if size <= room:
             return self._read(first, size)
-        second = self.paging.physical(address + room & 0xFFFFFFFF, write=False, user=user)
+        second = self.paging.physical(address + room & 0xFFFFFFFF, write=to_change, user=user)
         return self._read(first, room) + self._read(second, size - room)
 
     def _read(self, physical: int, size: int) -> bytes:
@@ -256,13 +259,13 @@ class Processor:
         memory = self.memory
         (memory.write if physical < memory.end else memory.beyond.store)(physical, value)
 
-    def load(self, segment: int, offset: int, size: int) -> int:
+    def load(self, segment: int, offset: int, size: int, *, to_change: bool = False) -> int:
         """Read a number, as an instruction does.
 
         Parameters
         ----------
-        segment, offset, size
-            Where, and how many bytes.
+        segment, offset, size, to_change
+            Where, how many bytes, and whether they will be written, as `read` takes it.
 
         Returns
         -------
@@ -274,8 +277,9 @@ class Processor:
         >>> Processor().load(DS, 0x10, 4)
         0
         """
-        address = self.linear(segment, offset, size, write=False)
-        return int.from_bytes(self.read(address, size, user=self.cpl == 3), "little")
+        address = self.linear(segment, offset, size, write=to_change)
+        data = self.read(address, size, user=self.cpl == 3, to_change=to_change)
+        return int.from_bytes(data, "little")
 
     def store(self, segment: int, offset: int, size: int, value: int) -> None:
         r"""Write a number, as an instruction does.

@@ -59,6 +59,7 @@ __all__ = [
     "RING",
     "RING_SIZE",
     "SLOTS",
+    "TO_CHANGE",
     "WAITING",
     "WRITES",
     "WRITE_TLB",
@@ -72,3 +73,4 @@ SLOTS = 4096  # of each table
 JUMPS, READ_TLB, WRITE_TLB, LIMITS = 0x8000, 0x10000, 0x18000, 0x20000
 PORT_MAP, RING, RAM = 0x420000, 0x440000, 0x450000
 READS, WRITES, RING_SIZE = 0x100, 0x200, 4096
+TO_CHANGE = 0x10  # added to the size of what is asked for, if it is read to be written

@@ -312,12 +312,12 @@ class _Lifter:
         self.now.end = Branch(self._read(op.ins[1], op), to, after)
 
     def _operation(self, op: Op) -> None:
-        code, to, given, segment = op
+        code, to, given, *rest = op
         ins = tuple([self._read(var, op) for var in given])
         if code in FAULTING:
             self.now.moments[len(self.now.ops)] = self.moment
         out = self._new(to.size) if to else None
-        self.now.ops.append(Op(code, out, ins, segment))
+        self.now.ops.append(Op(code, out, ins, *rest))
         if to and out:
             self._write(to, out, op)
 
@@ -339,7 +339,7 @@ class _Lifter:
         if var.space == RAM:
             self.now.moments[len(self.now.ops)] = self.moment
             out = self._new(var.size)
-            self.now.ops.append(Op("LOAD", out, (Var(CONST, var.offset, 4),), op.segment))
+            self.now.ops.append(Op("LOAD", out, (Var(CONST, var.offset, 4),), *op[3:]))
             return out
         if var.space == UNIQUE:
             return self._temporary(var)

@@ -339,7 +339,7 @@ class LlvmFunction:
 
         out = values.way_out(op, moment, leave)
         if op.code == "LOAD":
-            values.known[op.result] = self._load(values.of(op.ins[0]), op.result.size, out)
+            values.known[op.result] = self._load(values.of(op.ins[0]), op, out)
         elif op.code == "STORE":
             what = values.of(op.ins[1])
             self._store(values.of(op.ins[0]), what, op.ins[1].size, out)
@@ -357,18 +357,20 @@ class LlvmFunction:
             self.lines.add(f"store {what}, ptr {place}, align 1{IN_RAM}")
             values.has_stored(moment)
 
-    def _load(self, address: str, size: int, out: str) -> str:
-        lines, kind = self.lines, f"i{8 * size}"
+    def _load(self, address: str, op: Op, out: str) -> str:
+        lines, size, kind = self.lines, op.result.size, f"i{8 * op.result.size}"
+        table = layout.WRITE_TLB if op.to_change else layout.READ_TLB
+        what = size + layout.TO_CHANGE * op.to_change
         hit, miss, after = lines.name(), out, ""
         if self.way.asks:
             after = lines.name()
             with self.aside() as miss:
                 asked = f"call preserve_mostcc i64 inttoptr (i64 {self.asks[0]} to ptr)"
-                wide = lines.value(f"{asked}(i32 {address}, i32 {size})")
+                wide = lines.value(f"{asked}(i32 {address}, i32 {what})")
                 come_from = self._unless(lines.value(f"icmp slt i64 {wide}, 0"), out)
                 found = wide if size == 8 else lines.value(f"trunc i64 {wide} to {kind}")
                 lines.add(f"br label %{after}")
-        place = self.way.look(lines, address, size, hit, miss, layout.READ_TLB)
+        place = self.way.look(lines, address, size, hit, miss, table)
         value = lines.value(f"load {kind}, ptr {place}, align 1{IN_RAM}")
         if not after:
             return value

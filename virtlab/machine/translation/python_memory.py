@@ -17,7 +17,7 @@ import struct
 from typing import TYPE_CHECKING, Any, Literal
 
 from virtlab.machine.memory import PAGE
-from virtlab.machine.translation.layout import READ_TLB, SLOTS, WRITE_TLB
+from virtlab.machine.translation.layout import READ_TLB, SLOTS, TO_CHANGE, WRITE_TLB
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,28 +40,30 @@ class Pages(dict[int, Any]):
         Asked for all others.
     size
         Of what is read or written.
+    what
+        How the memory is asked for it: a size, to which `TO_CHANGE` is added for writing.
     """
 
-    def __init__(self, memory: PythonMemory, size: int) -> None:
+    def __init__(self, memory: PythonMemory, size: int, what: int) -> None:
         super().__init__()
-        self.memory, self.size = memory, size
+        self.memory, self.size, self.what = memory, size, what
 
     def __missing__(self, key: int) -> Elsewhere:
         """Give what asks for each number."""
-        return Elsewhere(self.memory, key, self.size)
+        return Elsewhere(self.memory, key, self.size, self.what)
 
 
 class Elsewhere:
     """Numbers on no page that is known."""
 
-    __slots__ = ("key", "memory", "size")
+    __slots__ = ("key", "memory", "size", "what")
 
-    def __init__(self, memory: PythonMemory, key: int, size: int) -> None:
-        self.memory, self.key, self.size = memory, key, size
+    def __init__(self, memory: PythonMemory, key: int, size: int, what: int) -> None:
+        self.memory, self.key, self.size, self.what = memory, key, size, what
 
     def __getitem__(self, at: int) -> int:
         """Read one."""
-        return self.memory.load(self.key + self.size * at, self.size)
+        return self.memory.load(self.key + self.size * at, self.what)
 
     def __setitem__(self, at: int, value: int) -> None:
         """Write one."""
@@ -101,8 +103,8 @@ class PythonMemory:
         store: Callable[[int, int, int], int],
     ) -> None:
         self.view, self._load, self._store = view, load, store
-        self._read = {size: Pages(self, size) for size in _FORMATS}
-        self._write = {size: Pages(self, size) for size in _FORMATS}
+        self._read = {size: Pages(self, size, size) for size in _FORMATS}
+        self._write = {size: Pages(self, size, size + TO_CHANGE) for size in _FORMATS}
         self.names: dict[str, Any] = {
             **{f"read{size}": pages for size, pages in self._read.items()},
             **{f"write{size}": pages for size, pages in self._write.items()},
@@ -116,7 +118,7 @@ class PythonMemory:
         Parameters
         ----------
         address, size
-            Where.
+            Where; and `TO_CHANGE` with the size if it will be written.
 
         Returns
         -------
@@ -137,12 +139,14 @@ class PythonMemory:
         """
         address &= 0xFFFFFFFF
         page, offset = address & ~(PAGE - 1), address % PAGE
-        if page in self._read[1] and offset + size <= PAGE:
-            return int.from_bytes(self._read[1][page][offset : offset + size], "little")
-        value = self._load(address, size)
+        what, size = size, size % TO_CHANGE
+        tables, table = (self._read, READ_TLB) if what == size else (self._write, WRITE_TLB)
+        if page in tables[1] and offset + size <= PAGE:
+            return int.from_bytes(tables[1][page][offset : offset + size], "little")
+        value = self._load(address, what)
         if value < 0:
             raise NotDoneError
-        self._remember(self._read, READ_TLB, page)
+        self._remember(tables, table, page)
         return value
 
     def store(self, address: int, size: int, value: int) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from virtlab.machine.pcode import CONST, PORTS, REGISTER, Var
 from virtlab.machine.registers import FLAGS, PLACES
-from virtlab.machine.translation.layout import ANSWERED, WAITING
+from virtlab.machine.translation.layout import ANSWERED, TO_CHANGE, WAITING
 from virtlab.machine.translation.lifting import CELLS, FLAG_CELLS, Indirect, Leave, is_cell
 from virtlab.machine.translation.liveness import Recipe
 from virtlab.machine.translation.python_plan import NodePlan
@@ -290,8 +290,9 @@ class NodeWriter(NodePlan):
         if op.segment == PORTS:
             return f"port_map[{self.words(op.ins[0])}]"
         size = op.result.size
+        table, what = ("write", 8 + TO_CHANGE) if op.to_change else ("read", 8)
         words = self.words(op.ins[0]) if size == 8 else ""
-        found = f"load({words}, 8)" if words else self._memory("read", op.ins[0], size, "at")
+        found = f"load({words}, {what})" if words else self._memory(table, op.ins[0], size, "at")
         self.asks = True
         return found
 

@@ -28,6 +28,7 @@ from virtlab.machine.translation.layout import (
     RAM,
     READ_TLB,
     SLOTS,
+    TO_CHANGE,
     WRITE_TLB,
 )
 from virtlab.machine.translation.tiers import KeepsPages
@@ -100,7 +101,7 @@ class SoftTlb:
         Parameters
         ----------
         address, size
-            Linear address, and bytes.
+            Linear address, and bytes; and `TO_CHANGE` with it if they will be written.
 
         Returns
         -------
@@ -114,18 +115,22 @@ class SoftTlb:
         self.asked += 1
         processor, address = self.processor, address & 0xFFFFFFFF
         user, generation = processor.cpl == 3, self.cache.generation
+        to_change, size = size >= TO_CHANGE, size % TO_CHANGE
         if address + size > _END:  # it would go on at 0: a segment has something to say about that
             return -1
         try:
-            places = self._places(address, size, write=False)
+            places = self._places(address, size, write=to_change)
             if self.cache.generation != generation:
                 return -1
-            if self._is_device(places) and not self._is_steady(places, size):
+            if self._is_device(places) and (to_change or not self._is_steady(places, size)):
                 return -1
             value = processor.read(address, size, user=user)
         except Fault:
             return -1
-        self._fill(READ_TLB, address, places[0])
+        if not to_change:
+            self._fill(READ_TLB, address, places[0])
+        elif places[0] // PAGE not in processor.memory.guarded:
+            self._fill(WRITE_TLB, address, places[0])
         return int.from_bytes(value, "little")
 
     def store(self, address: int, size: int, value: int) -> int:

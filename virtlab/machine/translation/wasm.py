@@ -234,7 +234,9 @@ class WasmFunction(Edges):
         if op.code == "LOAD":
             where, size = values.code(op.ins[0]), op.result.size
             result = values.place[op.result] = self.local_for(op.result)
-            return load_code(self.way, where, size, result, self.wide, self.local)
+            return load_code(
+                self.way, where, size, result, self.wide, self.local, to_change=op.to_change
+            )
         if op.code == "STORE":
             where, value = (values.code(var) for var in op.ins)
             size, kept = op.ins[1].size, self.local_for(op.ins[1])

@@ -181,7 +181,16 @@ class Flat:
         return Reach(code + operator("ge_u", 4), local_get(address), layout.RAM, address)
 
 
-def load_code(way: Way, where: bytes, size: int, result: int, wide: int, new: New) -> bytes:
+def load_code(
+    way: Way,
+    where: bytes,
+    size: int,
+    result: int,
+    wide: int,
+    new: New,
+    *,
+    to_change: bool = False,
+) -> bytes:
     """Load into a local; branch out of the block around if that cannot be done.
 
     Parameters
@@ -198,6 +207,8 @@ def load_code(way: Way, where: bytes, size: int, result: int, wide: int, new: Ne
         Local of 64 bits to use.
     new
         Makes a local.
+    to_change
+        Whether what is read will be written: then it has to be where that can be done.
 
     Returns
     -------
@@ -210,11 +221,12 @@ def load_code(way: Way, where: bytes, size: int, result: int, wide: int, new: Ne
     >>> code.hex()  # if not below 0xffffd, out; load at 0x450000
     '2000220141fdff3f4f0d0020012800808094022102'
     """
-    reach = way.reach(where, size, new, write=False)
+    reach = way.reach(where, size, new, write=to_change)
     hit = reach.place + LOAD[size] + unsigned_leb(reach.offset) + local_set(result)
     if not way.asks:
         return reach.miss + _BR_IF + b"\x00" + hit
-    asked = local_get(reach.address) + constant(size) + _CALL + unsigned_leb(0)
+    what = size + layout.TO_CHANGE * to_change
+    asked = local_get(reach.address) + constant(what) + _CALL + unsigned_leb(0)
     failed = local_tee(wide) + constant(0, 8) + operator("lt_s", 8) + _BR_IF + b"\x01"
     narrow = b"" if size == 8 else b"\xa7"
     miss = asked + failed + local_get(wide) + narrow + local_set(result)

@@ -134,13 +134,15 @@ class Deprivileged(Processor):
 
     # --- memory -----------------------------------------------------------------------------------
 
-    def read(self, address: int, size: int, *, user: bool = False) -> bytes:
+    def read(
+        self, address: int, size: int, *, user: bool = False, to_change: bool = False
+    ) -> bytes:
         """Read bytes at a linear address: the guest's, or the VMM's."""
         if address >= VMM_BASE and not self.in_guest_world:
-            self._keep_from(address, user=user, write=False)
+            self._keep_from(address, user=user, write=to_change)
             self._touch(address - VMM_BASE, size)
             return self.own.read(address - VMM_BASE, size)
-        return super().read(address, size, user=user)
+        return super().read(address, size, user=user, to_change=to_change)
 
     def write(self, address: int, value: bytes, *, user: bool = False) -> None:
         """Write bytes at a linear address; into a table that has a copy, into that too."""
