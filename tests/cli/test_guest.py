@@ -94,8 +94,8 @@ def test_translated_code_says_and_counts_the_same(virtlab: Virtlab) -> None:
     ("arguments", "says"),
     [
         (["/no/such.elf"], "path = '/no/such.elf': must be a file that is there"),
-        ([__file__], "e_ident magic"),
-        ([sys.executable], "e_ident class"),
+        ([__file__], f"{__file__}: e_ident magic = b'\"\"\"`': must be b'\\x7fELF'"),
+        ([sys.executable], f"{sys.executable}: e_ident class = 2: must be 1 (32 bits)"),
         ([FIBONACCI, "--ram-mib", "0"], "--ram-mib = 0: must be a whole number from 1 to 3072"),
         ([FIBONACCI, "--ram-mib", "1"], "RAM's end"),
         ([FIBONACCI, "--max-instructions", "0"], "--max-instructions = 0"),

@@ -280,16 +280,17 @@ def load(path: str | PathLike[str], ram_bytes: int) -> Image:
     Raises
     ------
     InvalidInputError
-        If the file can't be read, or is not such a program, or does not fit.
+        If the file can't be read, or is not such a program, or does not fit; the error names the
+        file, and the field as the specification does.
 
     Examples
     --------
     >>> from virtlab.machine.guests import guest
     >>> hex(load(guest("sieve").path(), ram_bytes=2 * 2**20).entry)
     '0x10000c'
-    >>> load(guest("sieve").source, ram_bytes=2 * 2**20)
+    >>> load(guest("sieve").source, ram_bytes=2 * 2**20)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    virtlab.validate.InvalidInputError: e_ident magic = b'/* T': must be b'\x7fELF'
+    virtlab.validate.InvalidInputError: ...sieve.c: e_ident magic = b'/* T': must be b'\x7fELF'
     """
     try:
         if not Path(path).is_file():  # a device or a pipe would not end
@@ -300,7 +301,11 @@ def load(path: str | PathLike[str], ram_bytes: int) -> Image:
         if isinstance(error, InvalidInputError):
             raise
         raise InvalidInputError("path", str(path), f"a file that can be read ({error})") from error
-    return parse(data, ram_bytes)
+    ram_bytes = integer("ram_bytes", ram_bytes, minimum=1, maximum=MAX_RAM_BYTES)
+    try:
+        return parse(data, ram_bytes)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{path}: {error.field}", error.value, error.allowed) from error
 
 
 def parse(data: bytes, ram_bytes: int) -> Image:

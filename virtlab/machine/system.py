@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["ROUTINES"]
 
 _PE, _TS, _PG = 1, 8, 1 << 31
+_CR4_KNOWN = 0x14  # TSD and PSE, as CPUID says; of no page it is said that it is global (PGE)
 _POPPED = 0x244DD5  # flags that POPF may always change
 _LAR_KINDS = frozenset({1, 2, 3, 4, 5, 9, 0xB, 0xC})
 _LSL_KINDS = frozenset({1, 2, 3, 9, 0xB})
@@ -243,6 +244,8 @@ def _mov_cr(processor: Processor, instruction: Instruction) -> None:
         registers.data[place : place + 4] = registers[name].to_bytes(4, "little")
         return
     value = int.from_bytes(registers.data[place : place + 4], "little")
+    if name == "CR4" and value & ~_CR4_KNOWN:
+        raise Fault(13, 0, f"CR4 = {value:#x}: of its bits this processor has TSD and PSE only")
     if name == "CR0":
         if value & _PG and not value & _PE:
             raise Fault(13, 0, "paging needs protected mode")
