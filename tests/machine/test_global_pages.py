@@ -15,9 +15,10 @@ from tests.machine.oracle import NO_QEMU, QEMU, boot
 from tests.machine.small_guests import DECODER
 from tests.machine.test_console import NEEDS
 from tests.machine.test_guests import needs_gcc
-from tests.machine.test_paging import DATA, READ, TABLE, at, fault_of, paged
+from tests.machine.test_paging import READ, TABLE, at, fault_of, paged
 from virtlab.machine.computer import Computer
 from virtlab.machine.image import load
+from virtlab.machine.stage import DATA
 from virtlab.machine.translation.tiers import TIERS
 
 if TYPE_CHECKING:

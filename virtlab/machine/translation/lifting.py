@@ -312,12 +312,12 @@ class _Lifter:
         self.now.end = Branch(self._read(op.ins[1], op), to, after)
 
     def _operation(self, op: Op) -> None:
-        code, to, given, *rest = op
+        code, to, given, segment, to_change = op
         ins = tuple([self._read(var, op) for var in given])
         if code in FAULTING:
             self.now.moments[len(self.now.ops)] = self.moment
-        out = self._new(to.size) if to else None
-        self.now.ops.append(Op(code, out, ins, *rest))
+        out = to and self._new(to.size)
+        self.now.ops.append(Op(code, out, ins, segment, to_change))
         if to and out:
             self._write(to, out, op)
 
@@ -338,8 +338,8 @@ class _Lifter:
             return var
         if var.space == RAM:
             self.now.moments[len(self.now.ops)] = self.moment
-            out = self._new(var.size)
-            self.now.ops.append(Op("LOAD", out, (Var(CONST, var.offset, 4),), *op[3:]))
+            out, number = self._new(var.size), Var(CONST, var.offset, 4)
+            self.now.ops.append(Op("LOAD", out, (number,), op.segment, op.to_change))
             return out
         if var.space == UNIQUE:
             return self._temporary(var)
