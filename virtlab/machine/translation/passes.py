@@ -45,8 +45,8 @@ class Passes:
         (`virtlab.machine.translation.links`); without it each exit is looked up in a hash table.
         Where regions are translated together few such exits are left. How it is done decides what
         it is worth: a processor's own jump is faster than any look-up. Here the driver calls what
-        the link says; in units of one block that took from a tenth less to a third more time than a
-        look-up, though it does less, as registers wait in memory either way.
+        the link says; in units of one block that took from a twentieth less to a twentieth more
+        time than a look-up, though it does less, as registers wait in memory either way.
     in_cache
         Instructions that only touch the interrupt flag are done in the cache, on the guest's own
         flag, and not by the VMM.

@@ -9,14 +9,17 @@ shared between stores, and belongs to none.
 
 The driver is a module too: it looks up EIP in the hash table `JUMPS`, calls the function that the
 table has for it, and when that comes back looks up where to go next; or it calls what a linked exit
-leads to (`virtlab.machine.translation.links`).
+leads to (`virtlab.machine.translation.links`). The first places of the table it calls by their
+numbers, each at a jump of its own.
 
 Needs `wasmtime`, of the extra `machine`.
 """
 
 from __future__ import annotations
 
+import atexit
 import ctypes
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from virtlab.machine.translation.layout import CHAINED, EIP, HASHED, JUMPS, SLOTS
@@ -28,7 +31,6 @@ from virtlab.machine.translation.wasm_code import (
     constant,
     local_get,
     local_set,
-    local_tee,
     module,
     unsigned_leb,
 )
@@ -43,6 +45,8 @@ __all__ = ["MOST_DEAD", "Instances", "driver"]
 MOST_DEAD = 2000  # instances that may lie about
 _WASM_PAGE = 65536
 _LOAD, _STORE, _BR, _BR_IF = b"\x28\x02", b"\x36\x02", b"\x0c", b"\x0d"
+_FORETOLD = 64  # places of the table that are called by number
+_BR_TABLE = b"\x0e"
 _CALL_TABLE = b"\x11\x00\x00"  # what the table has there
 
 
@@ -84,14 +88,12 @@ class Instances:
         store: Callable[[int, int, int], int],
     ) -> None:
         self._wasmtime = wasmtime = _wasmtime()
-        config = wasmtime.Config()
-        config.shared_memory = True
-        self._engine, self._asked = wasmtime.Engine(config), (load, store)
+        self._engine, self._driver = _engine()
+        self._asked = load, store
         pages = -(-size // _WASM_PAGE)
         kind = wasmtime.MemoryType(wasmtime.Limits(pages, pages), shared=True)
         self._memory = _shared_memory(wasmtime)(self._engine, kind)
         self.view = _view_of(self._memory, size)
-        self._driver = wasmtime.Module(self._engine, driver())
         self._modules: dict[int, tuple[Any, bool]] = {}
         self._move()
 
@@ -204,8 +206,8 @@ def driver() -> bytes:
     code += hashed + constant(3) + operator("shl", 4) + local_set(slot)
     code += other + block_of("if") + constant(-MISSING) + local_set(next_) + _BR + b"\x02" + END
     code += _more(found) + local_get(slot) + _LOAD + unsigned_leb(JUMPS + 4) + local_set(next_)
-    called_one = local_get(next_) + _CALL_TABLE + local_tee(next_)
-    code += block_of("loop") + _more(called) + constant(0) + called_one + operator("lt_s", 4)
+    code += block_of("loop") + _more(called) + _call(next_)
+    code += constant(0) + local_get(next_) + operator("lt_s", 4)
     code += _BR_IF + b"\x00" + END  # along a link
     code += local_get(next_) + constant(DONE) + operator("eq", 4) + _BR_IF + b"\x00" + END + END
     code += _count(CHAINED, local_get(called) + local_get(found) + operator("sub", 4))
@@ -217,6 +219,22 @@ def driver() -> bytes:
     missing = constant(-MISSING) + END
     bodies = [((I32,) * 5, code), ((), missing)]
     return module([((), (I32,))], [MEMORY, TABLE], bodies, of_type=0, first=0)
+
+
+def _call(local: int) -> bytes:
+    """Call what the table has at a place, and put there what it returns.
+
+    A function finds the memory by what the table says of it. So a processor could not begin with
+    the next function before it has loaded where to go on and, from there, where that is: four loads
+    one after another. Behind a jump that it can foretell it need not wait: the place is a constant.
+    """
+    table = b"".join(unsigned_leb(at) for at in range(_FORETOLD))
+    code = block_of("block") * (_FORETOLD + 2) + local_get(local)
+    code += _BR_TABLE + unsigned_leb(_FORETOLD) + table + unsigned_leb(_FORETOLD) + END
+    for at in range(_FORETOLD):
+        called = constant(at) + _CALL_TABLE + local_set(local)
+        code += called + _BR + unsigned_leb(_FORETOLD - at) + END
+    return code + local_get(local) + _CALL_TABLE + local_set(local) + END
 
 
 def _more(local: int) -> bytes:
@@ -247,6 +265,19 @@ def _shared_memory(wasmtime: Any) -> Any:
             return ffi.wasmtime_extern_t(ffi.WASMTIME_EXTERN_SHAREDMEMORY, union)
 
     return SharedMemory
+
+
+@cache
+def _engine() -> tuple[Any, Any]:
+    """Return what compiles modules, and the driver: compiling it takes milliseconds, so once."""
+    wasmtime = _wasmtime()
+    config = wasmtime.Config()
+    config.shared_memory = True
+    engine = wasmtime.Engine(config)
+    return engine, wasmtime.Module(engine, driver())
+
+
+atexit.register(_engine.cache_clear)  # while there still is a library to give it back to
 
 
 def _wasmtime() -> Any:
