@@ -230,7 +230,13 @@ def way_of(region: Region, ram_bytes: int) -> Way:
 
     Examples
     --------
-    See `compiled`.
+    >>> from virtlab.machine.translation.lifting import Leave, Node
+    >>> from virtlab.machine.translation.liveness import needs
+    >>> from virtlab.machine.translation.wasm import WasmFunction
+    >>> graph = {(0, 0): Node((0, 0), end=Leave(5))}
+    >>> wasm = WasmFunction(graph, needs(graph), (0, 0))
+    >>> type(way_of(Region(wasm, graph, needs(graph), (0, 0), 1), 1 << 20)).__name__
+    'Paged'
     """
     way = region.wasm.way
     return Flat(ram_bytes, asks=way.asks) if isinstance(way, wasm_memory.Flat) else Paged()
