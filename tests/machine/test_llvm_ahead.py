@@ -18,8 +18,9 @@ from virtlab.machine.pcode import CONST, PORTS, RAM, UNIQUE, Op, Var
 from virtlab.machine.translation.control import Shape
 from virtlab.machine.translation.lifting import CELLS, Branch, Jump, Leave, Moment, Node
 from virtlab.machine.translation.llvm import LlvmFunction
-from virtlab.machine.translation.llvm_ahead import EVERYWHERE, Group, Sum, groups_of
+from virtlab.machine.translation.llvm_ahead import EVERYWHERE, Group, groups_of
 from virtlab.machine.translation.llvm_memory import Flat, Paged
+from virtlab.machine.translation.llvm_sums import Sum
 from virtlab.machine.translation.llvm_unroll import COPY, unrolled
 
 if TYPE_CHECKING:
@@ -206,6 +207,43 @@ def test_three_reads_have_one_check_unless_memory_is_asked_for() -> None:
     assert checks(Paged()) == 3
 
 
+def stores(*distances: int) -> Graph:
+    """Return a node that reads from [EAX] and writes four bytes at some distances from there."""
+    node = loads(EAX, 0)
+    for number, distance in enumerate(distances):
+        place = temporary(10 + number)
+        node.ops.append(Op("INT_ADD", place, (EAX, constant(distance))))
+        node.ops.append(Op("STORE", None, (place, ECX), RAM))
+    node.moments = {at: Moment(0, 0, {}) for at in range(1, len(node.ops), 2)}
+    return put(node, (0, 0), Leave(9))
+
+
+@pytest.mark.parametrize(
+    ("distances", "at_once", "in_all"),
+    [
+        ((4, 8), 1, 4),  # if all is not in one page: what is read, the first page, the last one
+        ((4,), 1, 3),
+        ((4088,), 1, 3),
+        ((4092,), 2, 2),  # it cannot be in one page: what is read, and the page that is written
+    ],
+)
+def test_reads_and_writes_of_a_frame_have_one_check_and_others_only_if_that_fails(
+    distances: tuple[int, ...], at_once: int, in_all: int
+) -> None:
+    text = LlvmFunction(stores(*distances), (0, 0), (0, 0), Flat(MIB)).text
+    before, _ = text.split("at_0:")
+    asked = text.count("icmp uge") - before.count("icmp uge")
+    straight = text.split("store:")[0].count("icmp uge")  # what is aside comes last
+    assert (straight, asked) == (at_once, in_all)
+
+
+def test_a_single_write_is_checked_as_it_is() -> None:
+    graph = stores(4)
+    del graph[0, 0].ops[:2]
+    graph[0, 0].moments = {1: Moment(0, 0, {})}
+    assert LlvmFunction(graph, (0, 0), (0, 0), Flat(MIB)).text.count("icmp uge") == 1
+
+
 def test_a_frame_that_nobody_moves_is_checked_where_the_function_is_entered() -> None:
     frame, rest = loads(ESP, 4, 12), loads(ESP, 8)
     loop = put(frame, (0, 0), Jump((5, 0))) | put(rest, (5, 0), Branch(TRUTH, (5, 0), (9, 0)))
@@ -282,3 +320,27 @@ def test_writes_beside_code_and_on_it(start: int) -> None:
 @pytest.mark.parametrize("start", [*STARTS, END - 268, END - 267, CODE - 4, CODE - 5], ids=hex)
 def test_a_frame_that_is_checked_once(start: int) -> None:
     same(STACKED, {"ESP": start, "EBP": 40}, [1, 7, 23, 120, 1000])
+
+
+BORDERS = [0x9000, CODE, CODE + PAGE, END]
+NEAR = [border + distance for border in BORDERS for distance in (-28, -12, -3, -1, 1, 4, 12, 28)]
+
+
+@needs_llvmlite
+@pytest.mark.parametrize("start", NEAR, ids=hex)
+def test_frames_across_the_border_of_a_page(start: int) -> None:
+    same(FRAME_LOOP, {"ESP": start, "ECX": 5}, [29, 200])
+    same(WRITES, {"EDI": start, "EAX": 0x90909090, "EBX": 1, "EDX": 2, "EBP": 6}, [60])
+    same(STACKED, {"ESP": start - 264, "EBP": 40}, [120])
+
+
+@needs_llvmlite
+@pytest.mark.parametrize("start", [0x9800, 0x9004, 0x9010, 0x9021], ids=hex)
+def test_a_frame_in_two_pages_is_no_reason_to_leave(start: int) -> None:
+    computer = Computer(2, history=0, tier="llvm", decoder=DECODER, mmu=False)
+    computer.load_code(bytes.fromhex(FRAME_LOOP + "f4"), CODE)
+    at_once(computer)
+    computer.processor.registers["ESP"], computer.processor.registers["ECX"] = start, 1000
+    assert computer.run().instructions == 11_001
+    assert computer.translator is not None
+    assert computer.translator.counts["steps"] < 40

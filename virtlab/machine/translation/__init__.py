@@ -24,7 +24,8 @@ In the order in which code goes through it:
     python_host
                dictionaries and a loop (`python_memory`: pages); needs nothing else
     llvm       the same for LLVM (`llvm_loops`: the part of a region that is worth it; `llvm_node`,
-               `llvm_memory`, `llvm_values`: its values, RAM, each operation)
+               `llvm_memory`, `llvm_values`: its values, RAM, each operation; `llvm_ahead`,
+               `llvm_sums`: one check for many accesses, and which those are)
     llvm_host  finds hot code and has it compiled in another thread (`llvm_region`: what is known of
                a unit; `llvm_visits`: when its code is entered; `llvm_code`: llvmlite;
                `llvm_driver`: what calls code); others go to `wasm_host`

@@ -256,13 +256,15 @@ class LlvmFunction:
     def _check(self, key: Key, address: str) -> None:
         """See whether what a stretch reaches that begins here is RAM, and leave if not."""
         if amiss := self.ahead.check(key, self.lines, self.get):
+            after = self.lines.name()
             with self.aside() as out:
+                self.ahead.ask_exactly(key, self.lines, after)
                 self._leave(address, FAULT)
-            self._unless(amiss, out)
+            self._unless(amiss, out, after)
 
-    def _unless(self, condition: str, rare: str) -> str:
+    def _unless(self, condition: str, rare: str, after: str = "") -> str:
         """Go on in a new block, unless something rare is true; return its label."""
-        after = self.lines.name()
+        after = after or self.lines.name()
         self.lines.add(f"br i1 {condition}, label %{rare}, label %{after}{RARELY}")
         self.lines.text.append(f"{after}:")
         return after

@@ -7,16 +7,19 @@ checked once, with room for all. If that fails, nothing has been done yet: the f
 there, for the interpreter. Behind the check an access is one instruction: a register, a distance.
 
 A **stretch** is what follows a node up to where a loop begins or ends, other ways come in, or code
-is entered. In it each address is followed through additions, subtractions, and products with
-constants: it is a sum of registers as they were where the stretch began, each so many times, and a
-constant. Accesses with the same registers make a **group**. It may have one that is not done on the
-way that is taken: then more is asked than had to be, which is right, only not always worth it.
-Where code often meets what is no RAM the translator makes other code (`Purpose.asks`).
+is entered. In it each address is followed (`virtlab.machine.translation.llvm_sums`) as a sum of
+registers as they were where the stretch began, each so many times, and a constant. Accesses with
+the same registers make a **group**. It may have one that is not done on the way that is taken: then
+more is asked than had to be, which is right, only not always worth it. Where code often meets what
+is no RAM the translator makes other code (`Purpose.asks`).
 
 Where no code of a function moves the stack pointer, its frame is checked once, where the function
 is entered: for all loops, and for all accesses in it.
 
-Writes are checked by page: a group that spans less than a page touches at most two of them.
+Writes are checked by page: a group that spans less than a page touches at most two of them, and
+mostly one. So a group with writes is asked about once, as if it were all written, and all in its
+first byte's page; what has to be asked (one look for what is read, one for each page that is
+written) is asked aside, if the answer is no.
 
 Source: Gupta, "Optimizing Array Bound Checks Using Flow Analysis" (LOPLAS 1993), for checks that
 are combined and made earlier.
@@ -26,71 +29,33 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from virtlab.machine.memory import PAGE
-from virtlab.machine.pcode import CONST, PORTS, REGISTER
-from virtlab.machine.translation.lifting import CELLS, is_cell
+from virtlab.machine.translation.lifting import CELLS
 from virtlab.machine.translation.llvm_loops import inner_loops
+from virtlab.machine.translation.llvm_memory import RARELY
+from virtlab.machine.translation.llvm_sums import Sum, followed
 from virtlab.machine.translation.llvm_unroll import COPY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection
 
-    from virtlab.machine.pcode import Op, Var
+    from virtlab.machine.pcode import Var
     from virtlab.machine.translation.control import Shape
-    from virtlab.machine.translation.lifting import Key, Node
+    from virtlab.machine.translation.lifting import Key
     from virtlab.machine.translation.llvm_memory import Flat
+    from virtlab.machine.translation.llvm_sums import Known, Terms
     from virtlab.machine.translation.llvm_values import Lines
 
-    Terms = tuple[tuple[Var, int], ...]
-    Known = dict[Var, "Sum | None"]
-
-__all__ = ["EVERYWHERE", "Ahead", "Group", "Sum", "groups_of"]
+__all__ = ["EVERYWHERE", "Ahead", "Group", "groups_of"]
 
 EVERYWHERE = (-1, 0)  # where a stretch would begin that is all of a function
 
 _MASK = 0xFFFFFFFF
+_LONGEST = 8  # bytes of an access: so far beyond a limit may be written what begins below it
 _ESP = CELLS[4]
 _SPAN = 1 << 16  # bytes that a group's reads may be apart
-
-
-class Sum(NamedTuple):
-    """A number of 32 bits: registers, each so many times, and a constant.
-
-    Attributes
-    ----------
-    terms
-        (register, how many times), in order.
-    constant
-        What is added.
-
-    Examples
-    --------
-    >>> from virtlab.machine.translation.lifting import CELLS
-    >>> Sum.of(CELLS[0]).plus(Sum((), 4)).times(2)
-    Sum(terms=((Var(space=1, offset=0, size=4), 2),), constant=8)
-    """
-
-    terms: Terms
-    constant: int
-
-    @classmethod
-    def of(cls, register: Var) -> Sum:
-        """Return a register as it is."""
-        return cls(((register, 1),), 0)
-
-    def plus(self, other: Sum, times: int = 1) -> Sum:
-        """Add another, so many times."""
-        terms = dict(self.terms)
-        for register, factor in other.terms:
-            terms[register] = terms.get(register, 0) + times * factor & _MASK
-        left = tuple(sorted((register, factor) for register, factor in terms.items() if factor))
-        return Sum(left, self.constant + times * other.constant & _MASK)
-
-    def times(self, factor: int) -> Sum:
-        """Multiply."""
-        return Sum((), 0).plus(self, factor)
 
 
 @dataclass
@@ -127,6 +92,12 @@ class Group:
     def high(self) -> int:
         """Distance of what follows the last byte."""
         return max(at + size for at, size in self.reads + self.writes)
+
+    @property
+    def fits_a_page(self) -> bool:
+        """Whether it is written to, of several accesses, and so short that it may lie in a page."""
+        is_several = len(self.reads) + len(self.writes) > 1
+        return bool(self.writes) and is_several and self.high - self.low < PAGE
 
     def is_worth(self, begin: Key) -> bool:
         """Return whether one check is less work than one each, and says the same.
@@ -176,7 +147,7 @@ def groups_of(
 
     Examples
     --------
-    >>> from virtlab.machine.pcode import Op, Var
+    >>> from virtlab.machine.pcode import CONST, Op, Var
     >>> from virtlab.machine.translation.control import Shape
     >>> from virtlab.machine.translation.lifting import CELLS, Leave, Node
     >>> place, what, four = Var(2, -1, 4), Var(2, -2, 4), Var(CONST, 4, 4)
@@ -200,7 +171,7 @@ def groups_of(
         begin = begin if begin is not None and goes_on else key
         begins[key] = begin
         known = _met([after[one] for one in shape.before[key]]) if goes_on else {}
-        for at, address in _followed(node, known):
+        for at, address in followed(node, known):
             op = node.ops[at]
             where = EVERYWHERE if address.terms == frame else begin
             group = groups.setdefault((where, address.terms), Group(address.terms))
@@ -221,43 +192,12 @@ def _met(ways: list[Known]) -> Known:
     return {cell: one.pop() if len(one) == 1 else None for cell, one in said.items()}
 
 
-def _followed(node: Node, known: Known) -> Iterator[tuple[int, Sum]]:
-    """Follow numbers through a node, change what is known; give accesses with known addresses."""
-    made: Known = {}
-
-    def of(var: Var) -> Sum | None:
-        if var.size != 4:  # bytes of an address
-            return None
-        if var.space == CONST:
-            return Sum((), var.offset & _MASK)
-        if is_cell(var):
-            return known.get(var, Sum.of(var) if var.space == REGISTER else None)
-        return made.get(var)
-
-    for at, op in enumerate(node.ops):
-        if op.code in ("LOAD", "STORE"):
-            address = of(op.ins[0]) if op.segment != PORTS else None
-            if address is not None:
-                yield at, address
-        elif op.out is not None:
-            made[op.out] = _computed(op, of)
-    known.update({cell: of(value) for cell, value in node.sets.items() if cell.space == REGISTER})
-
-
-def _computed(op: Op, of: Callable[[Var], Sum | None]) -> Sum | None:
-    if op.code not in ("COPY", "INT_ADD", "INT_SUB", "INT_MULT"):
-        return None
-    ins = [found for var in op.ins if (found := of(var)) is not None]
-    if len(ins) < len(op.ins):
-        return None
-    if op.code == "COPY":
-        return ins[0]
-    a, b = ins
-    if op.code != "INT_MULT":
-        return a.plus(b, 1 if op.code == "INT_ADD" else -1)
-    if a.terms and b.terms:
-        return None
-    return a.times(b.constant) if a.terms else b.times(a.constant)
+def _any(found: list[str], lines: Lines) -> str:
+    """Add what joins truths; return the name of the truth that one of them holds; '' of none."""
+    amiss = ""
+    for one in found:
+        amiss = lines.value(f"or i1 {amiss}, {one}") if amiss else one
+    return amiss
 
 
 class Ahead:
@@ -306,7 +246,7 @@ class Ahead:
         --------
         See `place`.
         """
-        amiss = ""
+        found = []
         for group in self._groups.get(key, []):
             first = str(group.low & _MASK)
             for register, factor in group.terms:
@@ -314,21 +254,64 @@ class Ahead:
                 if factor != 1:
                     value = lines.value(f"mul i32 {value}, {factor}")
                 first = lines.value(f"add i32 {value}, {first}")
-            for one in self._amiss(group, first, lines):
-                amiss = lines.value(f"or i1 {amiss}, {one}") if amiss else one
+            found += self._amiss(group, first, lines)
             self._places[key, group.terms] = first, group.low
-        return amiss
+        return _any(found, lines)
 
-    def _amiss(self, group: Group, first: str, lines: Lines) -> Iterator[str]:
+    def ask_exactly(self, key: Key, lines: Lines, fine: str) -> None:
+        """Add what is asked where `check` found something amiss; go on at `fine` if nothing is.
+
+        Parameters
+        ----------
+        key, lines
+            As `check` takes them.
+        fine
+            Label of a block. What is added leads there, or to the line after it; it is nothing if
+            `check` has asked for just what has to be.
+
+        Examples
+        --------
+        >>> from virtlab.machine.pcode import Op, Var
+        >>> from virtlab.machine.translation.control import Shape
+        >>> from virtlab.machine.translation.lifting import CELLS, Leave, Node
+        >>> from virtlab.machine.translation.llvm_memory import Flat
+        >>> from virtlab.machine.translation.llvm_values import Lines
+        >>> ops = [Op("STORE", None, (cell, CELLS[0])) for cell in (CELLS[3], CELLS[3])]
+        >>> shape = Shape({(0, 0): Node((0, 0), ops, end=Leave(9))}, (0, 0))
+        >>> ahead, lines = Ahead(shape, [(0, 0)], Flat(1 << 20)), Lines()
+        >>> _ = ahead.check((0, 0), lines, lambda cell: "%ebx")
+        >>> ahead.ask_exactly((0, 0), lines, "fine")
+        >>> lines.text[-2:]
+        ['  br i1 %v13, label %v14, label %fine, !prof !0', 'v14:']
+        """
+        groups = self._groups.get(key, [])
+        if any(group.fits_a_page for group in groups):
+            firsts = [self._places[key, group.terms][0] for group in groups]
+            each = zip(groups, firsts, strict=True)
+            amiss = _any([one for it in each for one in self._each_amiss(*it, lines)], lines)
+            leaves = lines.name()
+            lines.add(f"br i1 {amiss}, label %{leaves}, label %{fine}{RARELY}")
+            lines.text.append(f"{leaves}:")
+
+    def _amiss(self, group: Group, first: str, lines: Lines) -> list[str]:
+        """Add comparisons for a group; one if it may lie in one page, as if all were written."""
+        if self._way is None or not group.fits_a_page:
+            return self._each_amiss(group, first, lines)
+        last = max(group.high - group.low - _LONGEST, 0)
+        return [self._way.is_guarded(lines, first, last)]
+
+    def _each_amiss(self, group: Group, first: str, lines: Lines) -> list[str]:
         """Add one comparison for all that is read, and at most two for what is written."""
         if self._way is None:
-            return
+            return []
+        found = []
         if group.reads:
-            yield self._way.is_beyond(lines, first, group.high - group.low)
+            found.append(self._way.is_beyond(lines, first, group.high - group.low))
         places = [at - group.low for at, _ in group.writes]
         for distance in sorted({min(places), max(places)}) if places else ():
             at = lines.value(f"add i32 {first}, {distance}") if distance else first
-            yield self._way.is_guarded(lines, at)
+            found.append(self._way.is_guarded(lines, at))
+        return found
 
     def place(self, key: Key, at: int, lines: Lines) -> str:
         """Return the place of an access that was checked already.

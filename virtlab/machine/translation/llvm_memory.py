@@ -181,13 +181,16 @@ class Flat:
         """
         return lines.value(f"icmp uge i32 {address}, {self.ram_bytes - (size - 1)}")
 
-    def is_guarded(self, lines: Lines, address: str) -> str:
+    def is_guarded(self, lines: Lines, address: str, last: int = 0) -> str:
         """Add the same for writes, of what begins at an address.
 
         Parameters
         ----------
         lines, address
             As `look` takes them.
+        last
+            So far from there begins the last of several; if it is in the page's last bytes or in
+            another page, the answer may be yes though it is not guarded.
 
         Returns
         -------
@@ -206,7 +209,8 @@ class Flat:
         limits = value(f"getelementptr i8, ptr %base, i64 {layout.LIMITS}")
         entry = value(f"getelementptr i32, ptr {limits}, i64 {page}")
         limit = value(f"load i32, ptr {entry}, align 4{_IN_TABLE}")
-        return value(f"icmp uge i32 {address}, {limit}")
+        end = value(f"add i32 {address}, {last}") if last else address
+        return value(f"icmp uge i32 {end}, {limit}")
 
     def at(self, lines: Lines, address: str, distance: int = 0) -> str:
         """Add what finds the place of an address that is RAM, or of one not far from it.
