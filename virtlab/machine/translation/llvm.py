@@ -108,9 +108,8 @@ class LlvmFunction:
         self.ahead = Ahead(self.shape, self.entries, flat)
         self.cells = sorted(cells_of(self.nodes))
         self.kept = [cell for cell in self.cells if cell.space == REGISTER]
-        self.changed = {cell for node in self.nodes for cell in node.sets}
-        for node in self.nodes:
-            self.changed.update(*(moment.values for moment in node.moments.values()))
+        states = (moment.values for node in self.nodes for moment in node.moments.values())
+        self.changed = {c for sets in (*(n.sets for n in self.nodes), *states) for c in sets}
         self.recipes = Recipes(self.nodes, self.needs, first_recipe)
         self.lines, self.cold = lines or Lines(), [""]
         self._enter()
@@ -250,8 +249,7 @@ class LlvmFunction:
             self._unless(too_few, empty)
         self._check(node.key, address)
         if node.count:
-            fewer = lines.value(f"sub i32 {left}, {node.count}")
-            lines.add(f"store i32 {fewer}, ptr %left")
+            lines.add(f"store i32 {lines.value(f'sub i32 {left}, {node.count}')}, ptr %left")
 
     def _check(self, key: Key, address: str) -> None:
         """See whether what a stretch reaches that begins here is RAM, and leave if not."""
