@@ -77,7 +77,8 @@ def test_a_table_ends_where_an_entry_leads_off_the_page(places: list[int], end: 
 def test_of_what_was_seen_the_first_are_kept(places: list[int]) -> None:
     targets = Targets()
     for place in places:
-        targets.saw(CODE, place)
+        kept = targets.saw(CODE, place)
+        assert kept == (place in targets.seen(CODE))
     assert list(targets.seen(CODE)) == list(dict.fromkeys(places))[:SEEN]
 
 
@@ -244,6 +245,40 @@ def test_what_a_variable_names_is_called(where: str, hot: bool, tier: str) -> No
     assert found == expected
     assert computer.translator is not None
     assert computer.translator.counts["instructions"] > 1000
+
+
+def calling(functions: Sequence[int], times: int) -> tuple[str, dict[int, bytes]]:
+    """Return a program that calls each function so often, one after the other, by one call."""
+    table = CODE + 0x4000
+    placed = {
+        one: bytes.fromhex(f"81c3{word(3**number)}c3") for number, one in enumerate(functions)
+    }
+    placed[table] = struct.pack(f"<{len(functions)}I", *functions)
+    # xor ebx, ebx; mov edi, table; mov esi, [edi]; mov ebp, times; call esi; dec ebp; jnz;
+    # add edi, 4; cmp edi, the table's end; jnz; hlt
+    code = f"31dbbf{word(table)} 8b37 bd{word(times)} ffd6 4d 75fb 83c704 81ff"
+    code += f"{word(table + 4 * len(functions))} 75e9 f4"
+    return STACK + code, placed
+
+
+@pytest.mark.parametrize("where", CALLED)
+def test_a_call_that_comes_to_lead_elsewhere_is_translated_anew(where: str, tier: str) -> None:
+    program = calling(CALLED[where], 400)
+    computer, found = ran(tier, *program, hot=False)
+    assert found == ran("interpreter", *program)[1]
+    translator = computer.translator
+    assert translator is not None
+    assert translator.cache.counts["made anew"] >= 1
+    if (tier, where) == ("wasm", "here"):  # a return from another page is looked up
+        assert translator.counts["hashed"] < 40
+
+
+def test_a_call_that_leads_everywhere_is_not_made_anew_each_time(wasmtime: object) -> None:
+    program = calling([CODE + 0x600 + 0x20 * number for number in range(3 * SEEN)], 40)
+    computer, found = ran("wasm", *program, hot=False)
+    assert found == ran("interpreter", *program)[1]
+    assert computer.translator is not None
+    assert 1 <= computer.translator.cache.counts["made anew"] <= 2 * SEEN
 
 
 def test_few_calls_of_what_was_seen_are_looked_up(wasmtime: object) -> None:

@@ -313,7 +313,7 @@ class TranslationCache:
             for page in range(address // PAGE, last // PAGE + 1)
         )
 
-    def forget_page(self, page: int, counted: str = "invalidations") -> list[Unit]:
+    def forget_page(self, page: int, counted: str = "invalidations") -> Sequence[Unit]:
         """Throw away what was made from a page.
 
         Parameters
@@ -325,7 +325,7 @@ class TranslationCache:
 
         Returns
         -------
-        list
+        Sequence
             What is gone.
 
         Examples
@@ -333,10 +333,31 @@ class TranslationCache:
         >>> TranslationCache().forget_page(5)
         []
         """
-        gone = [self._units[key] for key in self._on_page.get(page, ())]
-        self.counts[counted] += len(gone)
-        self._drop(gone)
-        return gone
+        return self.forget([self._units[key] for key in self._on_page.get(page, ())], counted)
+
+    def forget(self, units: Sequence[Unit], counted: str) -> Sequence[Unit]:
+        """Throw units away.
+
+        Parameters
+        ----------
+        units
+            Some that it holds.
+        counted
+            As what it is counted.
+
+        Returns
+        -------
+        Sequence
+            The same.
+
+        Examples
+        --------
+        >>> TranslationCache().forget([], "made anew")
+        []
+        """
+        self.counts[counted] += len(units)
+        self._drop(units)
+        return units
 
     def _chosen(self) -> list[Unit]:
         """Return what the policy chooses; it may be a student's."""

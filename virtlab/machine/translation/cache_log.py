@@ -39,6 +39,8 @@ from virtlab.machine.translation.regions import BRANCHES, INDIRECT, class_of
 from virtlab.validate import InvalidInputError, integer, one_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from virtlab.machine.translation.cache import Policy
     from virtlab.machine.translation.tiers import Host
 
@@ -100,9 +102,9 @@ class _Recorder(TranslationCache):
         self._enter(number)
         return gone
 
-    def forget_page(self, page: int, counted: str = "invalidations") -> list[Unit]:
-        """Throw out what was made from a page."""
-        gone = super().forget_page(page, counted)
+    def forget(self, units: Sequence[Unit], counted: str) -> Sequence[Unit]:
+        """Throw units out: their page was written on, or they are to be made anew."""
+        gone = super().forget(units, counted)
         for old in gone:
             self._forget(old, "invalidate")
         return gone

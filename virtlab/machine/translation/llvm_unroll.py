@@ -70,8 +70,14 @@ def unrolled(graph: Graph, shape: Shape, entries: Collection[Key] = ()) -> Graph
         before = {k for key in body - {head} for k in shape.before[key]}
         if entered & body == {head} and before <= body:
             size = sum(graph[key].count for key in body)
-            _unroll(found, head, body, min(ROUNDS, _LONGEST // max(size, 1)))
+            _unroll(found, head, body, min(_rounds(graph, body), _LONGEST // max(size, 1)))
     return found
+
+
+def _rounds(graph: Graph, body: set[Key]) -> int:
+    """Return how often a loop is put down; twice as often if it is one node that only reads."""
+    is_short = len(body) == 1 and all(op.code != "STORE" for k in body for op in graph[k].ops)
+    return 2 * ROUNDS if is_short else ROUNDS
 
 
 def _unroll(graph: Graph, head: Key, body: set[Key], rounds: int) -> None:

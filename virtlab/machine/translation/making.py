@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from virtlab.machine.decode import LONGEST
+from virtlab.machine.decode import LONGEST, REMEMBERED
 from virtlab.machine.encoding import CS
 from virtlab.machine.faults import Fault
 from virtlab.machine.memory import PAGE
@@ -81,6 +81,7 @@ class Maker:
         self.asking: set[int] = set()
         self.targets = Targets()
         self._nothing: dict[UnitKey, bytes] = {}
+        self._calls: dict[int, tuple[int, tuple[int, ...]]] = {}
         self._last, self._dropped = 0, list[int]()
 
     def make(
@@ -120,6 +121,7 @@ class Maker:
                 self._nothing.clear()
             self._nothing[key] = begin
             return None
+        self._note_calls(region)
         graph = self.passes.made(lift(region))
         late = self.host.name in MAKES_FLAGS
         needed = needs(graph, drop_dead=self.passes.dead_flags, at_exits=not late)
@@ -158,6 +160,44 @@ class Maker:
         """
         self.host.remove(unit.slot)
         self._dropped += unit.recipes
+
+    def caller(self, address: int) -> int | None:
+        """Return which call has led to a function that its unit did not guess.
+
+        Parameters
+        ----------
+        address
+            Where the function begins; execution stands there.
+
+        Returns
+        -------
+        int or None
+            Address of the call, whose next instruction's is on top of the stack; None if it is not
+            known, or if this function was among its guesses.
+
+        Examples
+        --------
+        >>> from virtlab.machine.computer import Computer
+        >>> computer = Computer(ram_mib=2, history=0, tier="wasm")
+        >>> computer.load_code(bytes.fromhex("ffd0 f4"))  # call eax; hlt
+        >>> maker, registers = computer.translator.maker, computer.processor.registers
+        >>> unit = maker.make(UnitKey(0x100000, 0x100, 63), lambda address: True)
+        >>> computer.memory.write(0x80000, bytes.fromhex("02001000"))  # comes back to the hlt
+        >>> registers["ESP"] = 0x80000
+        >>> hex(maker.caller(0x100010))
+        '0x100000'
+        """
+        top = int.from_bytes(self._read(self.processor.registers["ESP"], 4), "little")
+        at, guesses = self._calls.get(top, (None, ()))
+        return None if address in guesses else at
+
+    def _note_calls(self, region: Region) -> None:
+        """Remember where calls come back to whose target is guessed."""
+        if len(self._calls) >= REMEMBERED:
+            self._calls.clear()
+        for at, guesses in region.guesses.items():
+            if region.code[at].mnemonic == "CALL":
+                self._calls[region.code[at].next] = at, guesses
 
     def _bytes(self, key: UnitKey) -> bytes:
         """Return what decides whether something can be translated: two instructions at most."""

@@ -5,7 +5,8 @@ where the variable says. The translator cannot know what it will be, but it can 
 table itself, and from where the interpreter went when it was there. A guess costs a comparison: if
 what the guest has computed is one of the guesses, execution goes on in the same region, registers
 and all; if not, the region is left and the address is looked up in the hash table, as for any
-other. So a wrong guess is never an error, and the guest may change its table when it likes.
+other. So a wrong guess is never an error, and the guest may change its table when it likes. A call
+that comes to lead elsewhere than it was seen to is translated anew, with one guess more.
 
 Source: Hölzle, Chambers and Ungar, "Optimizing Dynamically-Typed Object-Oriented Languages With
 Polymorphic Inline Caches" (ECOOP 1991), who keep what was seen in the code itself in this way.
@@ -37,8 +38,8 @@ class Targets:
     Examples
     --------
     >>> targets = Targets()
-    >>> for to in (0x2000, 0x3000, 0x2000):
-    ...     targets.saw(0x1000, to)
+    >>> [targets.saw(0x1000, to) for to in (0x2000, 0x3000, 0x2000)]
+    [True, True, True]
     >>> [hex(address) for address in targets.seen(0x1000)], targets.seen(0x1001)
     (['0x2000', '0x3000'], ())
     """
@@ -46,8 +47,8 @@ class Targets:
     def __init__(self) -> None:
         self._seen: dict[int, dict[int, None]] = {}
 
-    def saw(self, at: int, to: int) -> None:
-        """Note that an instruction led somewhere.
+    def saw(self, at: int, to: int) -> bool:
+        """Note that an instruction led somewhere; return whether it is kept.
 
         Parameters
         ----------
@@ -55,6 +56,11 @@ class Targets:
             Its address.
         to
             What came next. Of one instruction the first `SEEN` are kept.
+
+        Returns
+        -------
+        bool
+            If not, there are too many already.
 
         Examples
         --------
@@ -65,6 +71,7 @@ class Targets:
         places = self._seen.setdefault(at, {})
         if len(places) < SEEN:
             places[to] = None
+        return to in places
 
     def seen(self, at: int) -> tuple[int, ...]:
         """Return where an instruction led, each place once, the first first.

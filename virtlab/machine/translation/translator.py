@@ -312,6 +312,7 @@ class Translator:
         def ran(address: int) -> bool:
             return self.heat.has_run(key._replace(address=address))
 
+        self._see_who_called(key.address)
         in_cache = self.passes.in_cache and not (self.modes and self.modes.now.direct)
         unit = self.maker.make(key, ran, self.cache.times(key), in_cache=in_cache)
         self._left_out = unit is None
@@ -321,6 +322,15 @@ class Translator:
             if is_new:
                 self.tlb.guard(self.cache.pages)
         return unit
+
+    def _see_who_called(self, address: int) -> None:
+        """If a call has led here that was not seen to, let it be translated anew."""
+        call = self.maker.caller(address)
+        if call is not None and self.maker.targets.saw(call, address):
+            page, at = divmod(call, PAGE)
+            here = [unit for unit in self.cache.units if unit.key.address // PAGE == page]
+            around = [unit for unit in here if at in dict(unit.places)]
+            self._remove(self.cache.forget(around, "made anew"))
 
     def _link(self, unit: Unit) -> None:
         self.host.jump_to(unit.key.address, unit.slot)
