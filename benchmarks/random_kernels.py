@@ -101,7 +101,10 @@ def handler(*, judged: bool) -> bytes:
     flags = 0x7700 if judged else 0xFFFFFFFF
     code = Code(common)
     # pushad; mov ebp, esp: EDI to EAX, vector, error, EIP, CS, EFLAGS lie from there on.
-    code.add("60 89e5 fc 36a1", word(HASH), "b90c000000")
+    code.add("60 89e5 fc")
+    if judged:  # whether a missing page that is read and written faults as a write
+        code.add("836524fd")  # and dword [ebp + 0x24], ~2
+    code.add("36a1", word(HASH), "b90c000000")
     code.add("c1c005 33448dfc 69c0", word(0x9E3779B1), "49 75f0")  # rol, xor, imul, dec, jnz
     code.add("8b5530 81e2", word(flags), "01d0 36a3", word(HASH))
     code.add("8b5520 36ff0495", word(COUNTS))  # count the vector
