@@ -14,6 +14,7 @@ from tests.machine.test_hard_guests import STACK
 from tests.machine.translated import eager, seen
 from virtlab.machine.translation.lifting import Indirect, lift
 from virtlab.machine.translation.llvm_host import LlvmHost
+from virtlab.machine.translation.making import addresses_of
 from virtlab.machine.translation.passes import Passes
 from virtlab.machine.translation.regions import find_region
 from virtlab.machine.translation.targets import SEEN, TABLE, Targets, table_of
@@ -271,6 +272,25 @@ def test_a_call_that_comes_to_lead_elsewhere_is_translated_anew(where: str, tier
     assert translator.cache.counts["made anew"] >= 1
     if (tier, where) == ("wasm", "here"):  # a return from another page is looked up
         assert translator.counts["hashed"] < 40
+
+
+def test_what_is_made_anew_takes_no_more_functions_along(wasmtime: object) -> None:
+    """What runs for the first time behind a loop, before the loop is made anew, stays out."""
+    (one, two), far, table = CALLED["here"], CODE + 0x900, CODE + 0x4000
+    placed = {one: bytes.fromhex("83c303c3"), two: bytes.fromhex("69db0d000000c3")}
+    placed |= {far: bytes.fromhex("40" * 60 + "c3"), table: struct.pack("<2I", one, two)}
+    # (again) mov esi, [edi]; mov ebp, 400; (there) call esi; dec ebp; jnz there;
+    # call far; add edi, 4; cmp edi, the table's end; jnz again; hlt
+    code = f"{STACK}31dbbf{word(table)} 8b37 bd{word(400)} ffd6 4d 75fb e8"
+    code += word(far - (CODE + len(bytes.fromhex(code)) + 4))
+    code += f"83c704 81ff{word(table + 8)} 75e4 f4"
+    computer, found = ran("wasm", code, placed, hot=False)
+    assert found == ran("interpreter", code, placed)[1]
+    assert computer.translator is not None
+    made = [addresses_of(unit) for unit in computer.translator.cache.units]
+    both = [unit for unit in made if {one, two} <= unit]
+    assert both
+    assert not any(far in unit for unit in both)
 
 
 def test_a_call_that_leads_everywhere_is_not_made_anew_each_time(wasmtime: object) -> None:

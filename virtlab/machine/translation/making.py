@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     Fetch = Callable[[int], Instruction | None]
 
-__all__ = ["Maker"]
+__all__ = ["Maker", "addresses_of"]
 
 _SEGMENTS = 6
 _NOTED = 4096  # places where nothing can be translated, at most
@@ -63,6 +63,8 @@ class Maker:
         Physical pages whose code often meets memory that it cannot reach at once.
     targets
         Where the interpreter was seen to go on.
+    only
+        Which functions the next translation of a place is to have, at most.
 
     Examples
     --------
@@ -80,6 +82,7 @@ class Maker:
         self.recipes: dict[int, Recipe] = {}
         self.asking: set[int] = set()
         self.targets = Targets()
+        self.only: dict[UnitKey, set[int]] = {}
         self._nothing: dict[UnitKey, bytes] = {}
         self._calls: dict[int, tuple[int, tuple[int, ...]]] = {}
         self._last, self._dropped = 0, list[int]()
@@ -207,8 +210,9 @@ class Maker:
     def _region(self, key: UnitKey, ran: Callable[[int], bool], times: int, fetch: Fetch) -> Region:
         if self.passes.regions:
             guess = self._guess if self.passes.guesses else None
-            limit = limit_for(times, self.passes.most)
-            return find_region(key.address, fetch, limit, ran, guess)
+            limit, only = limit_for(times, self.passes.most), self.only.pop(key, None)
+            calls = ran if only is None else lambda address: address in only and ran(address)
+            return find_region(key.address, fetch, limit, calls, guess)
         return find_block(key.address, fetch, self.passes.most)
 
     def _guess(self, instruction: Instruction) -> tuple[int, ...]:
@@ -241,6 +245,27 @@ class Maker:
             return found if _goes_through(found, key.flat) else None
 
         return fetch
+
+
+def addresses_of(unit: Unit) -> set[int]:
+    """Return the addresses of the instructions that a translation was made from.
+
+    Parameters
+    ----------
+    unit
+        The translation.
+
+    Returns
+    -------
+    set
+        Linear addresses.
+
+    Examples
+    --------
+    >>> sorted(addresses_of(Unit(UnitKey(0x1003, 5, 63), 1, ((3, 2), (5, 1)))))
+    [4099, 4101]
+    """
+    return {unit.key.address & -PAGE | place for place, _ in unit.places}
 
 
 def _goes_through(instruction: Instruction, flat: int) -> bool:

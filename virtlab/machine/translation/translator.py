@@ -33,7 +33,7 @@ from virtlab.machine.translation.cache import TranslationCache, Unit, UnitKey
 from virtlab.machine.translation.deprivilege import Rights, rights_of
 from virtlab.machine.translation.heat import HOT, Heat
 from virtlab.machine.translation.layout import CHAINED, LEFT, PENDING, RECIPE
-from virtlab.machine.translation.making import Maker
+from virtlab.machine.translation.making import Maker, addresses_of
 from virtlab.machine.translation.modes import Modes
 from virtlab.machine.translation.passes import Passes
 from virtlab.machine.translation.port_map import PortMap
@@ -327,10 +327,10 @@ class Translator:
         """If a call has led here that was not seen to, let it be translated anew."""
         call = self.maker.caller(address)
         if call is not None and self.maker.targets.saw(call, address):
-            page, at = divmod(call, PAGE)
-            here = [unit for unit in self.cache.units if unit.key.address // PAGE == page]
-            around = [unit for unit in here if at in dict(unit.places)]
+            around = [unit for unit in self.cache.units if call in addresses_of(unit)]
             self._remove(self.cache.forget(around, "made anew"))
+            # No other functions than it had, though more have run by now.
+            self.maker.only |= {unit.key: addresses_of(unit) | {address} for unit in around}
 
     def _link(self, unit: Unit) -> None:
         self.host.jump_to(unit.key.address, unit.slot)
