@@ -21,7 +21,7 @@ from virtlab.machine.translation.llvm import LlvmFunction
 from virtlab.machine.translation.llvm_ahead import EVERYWHERE, Group, groups_of
 from virtlab.machine.translation.llvm_memory import Flat, Paged
 from virtlab.machine.translation.llvm_sums import Sum
-from virtlab.machine.translation.llvm_unroll import COPY, unrolled
+from virtlab.machine.translation.llvm_unroll import COPY, ROUNDS, unrolled
 
 if TYPE_CHECKING:
     from virtlab.machine.translation.lifting import Graph, Key
@@ -169,8 +169,8 @@ def test_rounds_of_a_loop_are_one_stretch() -> None:
     graph |= put(Node((5, 0)), (5, 0), Leave(5))
     rounds = unrolled(graph, Shape(graph, (0, 0)), [(0, 0)])
     (group,) = found(rounds).values()
-    assert group.reads == [(2208 * k, 4) for k in range(4)]
-    assert [key[1] // COPY for key in group.nodes] == [0, 1, 2, 3]
+    assert group.reads == [(2208 * k, 4) for k in range(2 * ROUNDS)]
+    assert [key[1] // COPY for key in group.nodes] == list(range(2 * ROUNDS))
 
 
 # --- what is worth it -----------------------------------------------------------------------------
