@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from tests.machine.llvm_pool import LaterPool, short
 from virtlab.machine.theorem.cost import TrapCost, trap_cost
+from virtlab.machine.translation import llvm_host
 from virtlab.machine.translation.tiers import TIERS
 
 NEEDS = {"python": [], "wasm": ["wasmtime"], "llvm": ["wasmtime", "llvmlite"]}
@@ -35,3 +37,12 @@ def tier(request: pytest.FixtureRequest) -> str:
     for module in NEEDS[name]:
         pytest.importorskip(module, reason=f"{module} is not installed")
     return name
+
+
+@pytest.fixture
+def pool(monkeypatch: pytest.MonkeyPatch) -> LaterPool:
+    """Slices of some hundred instructions, and LLVM when the test says so."""
+    found = LaterPool()
+    monkeypatch.setattr(llvm_host, "_worker", lambda: found)
+    short(monkeypatch)
+    return found

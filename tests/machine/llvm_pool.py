@@ -26,8 +26,11 @@ def host(computer: Computer) -> LlvmHost:
 
 
 def at_once(computer: Computer) -> Computer:
-    """Let LLVM have all code the first time it is run."""
-    host(eager(computer)).in_background = False
+    """Let a computer translate all code the first time, and LLVM have it at once."""
+    if computer.translator is not None:
+        eager(computer)
+        if isinstance(computer.translator.host, LlvmHost):
+            computer.translator.host.in_background = False
     return computer
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.machine.llvm_pool import at_once
 from tests.machine.small_guests import (
     CODE,
     DECODER,
@@ -16,10 +17,9 @@ from tests.machine.small_guests import (
     map_pages,
     out,
 )
-from tests.machine.translated import eager, seen
+from tests.machine.translated import seen
 from virtlab.machine.computer import Computer
 from virtlab.machine.devices.disk import SECTOR
-from virtlab.machine.translation.llvm_host import LlvmHost
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,11 +56,7 @@ def started(tier: str, code: str, image: bytes, *, paged: bool = False) -> Compu
         map_pages(computer)
         computer.memory.write(TABLE + 4 * 0x140, struct.pack("<I", PLACE | 3))  # once more
     computer.load_code(bytes.fromhex(code))
-    if computer.translator is not None:
-        eager(computer)
-        if isinstance(computer.translator.host, LlvmHost):
-            computer.translator.host.in_background = False
-    return computer
+    return at_once(computer)
 
 
 def alike(tier: str, code: str, image: bytes, *, paged: bool = False) -> Computer:

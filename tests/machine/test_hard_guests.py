@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.machine.llvm_pool import at_once
 from tests.machine.small_guests import CODE, PAGING_ON, TABLE, handle, map_pages, set_up
 from tests.machine.translated import eager, seen
 from virtlab.machine.translation.llvm_host import LlvmHost
@@ -28,11 +29,7 @@ def guest(tier: str, code: str, prepare: Callable[[Computer], object] | None = N
     if prepare is not None:
         prepare(computer)
     computer.load_code(bytes.fromhex(code))
-    if computer.translator is not None:
-        eager(computer)
-        if isinstance(computer.translator.host, LlvmHost):
-            computer.translator.host.in_background = False
-    return computer
+    return at_once(computer)
 
 
 def alike(

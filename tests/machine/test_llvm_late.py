@@ -17,15 +17,6 @@ from virtlab.machine.translation.passes import Passes
 pytestmark = needs_llvmlite
 
 
-@pytest.fixture
-def pool(monkeypatch: pytest.MonkeyPatch) -> LaterPool:
-    """Slices of some hundred instructions, and LLVM when the test says so."""
-    found = LaterPool()
-    monkeypatch.setattr(llvm_host, "_worker", lambda: found)
-    short(monkeypatch)
-    return found
-
-
 def test_what_is_hot_goes_to_llvm_and_is_entered_in_the_middle(pool: LaterPool) -> None:
     computer = eager(set_up(history=0, tier="llvm"))
     computer.load_code(bytes.fromhex(LOOP))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,20 +20,13 @@ from virtlab.machine.translation.llvm_visits import Visits, led_to, place_of
 from virtlab.machine.translation.wasm import WasmFunction
 
 if TYPE_CHECKING:
+    import pytest
+
     from virtlab.machine.computer import Computer
 
 pytestmark = needs_llvmlite
 PAGES = 4
 TABLE = 0x800  # where in the code the functions' addresses are
-
-
-@pytest.fixture
-def pool(monkeypatch: pytest.MonkeyPatch) -> LaterPool:
-    """Slices of some hundred instructions, and LLVM when the test says so."""
-    found = LaterPool()
-    monkeypatch.setattr(llvm_host, "_worker", lambda: found)
-    short(monkeypatch)
-    return found
 
 
 def function(number: int) -> bytes:

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.machine.llvm_pool import at_once
 from tests.machine.small_guests import CODE, DECODER, PAGING_ON, map_pages, set_up
 from tests.machine.test_hard_guests import STACK
-from tests.machine.translated import eager, seen
+from tests.machine.translated import seen
+from virtlab.machine.translation.heat import HOT
 from virtlab.machine.translation.lifting import Indirect, lift
-from virtlab.machine.translation.llvm_host import LlvmHost
 from virtlab.machine.translation.making import addresses_of
 from virtlab.machine.translation.passes import Passes
 from virtlab.machine.translation.regions import find_region
@@ -143,11 +144,9 @@ def ran(
     if prepare is not None:
         prepare(computer)
     computer.load_code(bytes.fromhex(code))
-    if computer.translator is not None:
-        if hot:
-            eager(computer)
-        if isinstance(computer.translator.host, LlvmHost):
-            computer.translator.host.in_background = False
+    at_once(computer)
+    if computer.translator is not None and not hot:
+        computer.translator.heat.hot = HOT
     return computer, seen(computer, computer.run(50_000))
 
 
