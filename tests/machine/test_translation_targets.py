@@ -300,6 +300,16 @@ def test_a_call_that_leads_everywhere_is_not_made_anew_each_time(wasmtime: objec
     assert 1 <= computer.translator.cache.counts["made anew"] <= 2 * SEEN
 
 
+def test_a_jump_through_a_register_is_guessed_as_it_was_seen(wasmtime: object) -> None:
+    target = CODE + 0x600
+    code = f"{STACK}31dbbe{word(target)}bd{word(300)}"
+    back = word(CODE + len(bytes.fromhex(code)) - (target + 10))
+    placed = {target: bytes.fromhex(f"83c303 4d 0f85{back}f4")}  # add ebx, 3; dec ebp; jnz back
+    program = (code + "ffe6", placed)  # jmp esi
+    assert ran("wasm", *program, hot=False)[1] == ran("interpreter", *program)[1]
+    assert hashed("wasm", program, guesses=True) < 10 < hashed("wasm", program, guesses=False)
+
+
 def test_few_calls_of_what_was_seen_are_looked_up(wasmtime: object) -> None:
     one, two = CALLED["here"]
     placed = {one: bytes.fromhex("83c303c3"), two: bytes.fromhex("69db0d000000c3")}
