@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 import pytest
 
 from tests.machine.llvm_pool import LOOP, LaterPool, host, short
@@ -12,6 +14,7 @@ from virtlab.machine.computer import Computer
 from virtlab.machine.guests import guest
 from virtlab.machine.image import load
 from virtlab.machine.translation import llvm_host
+from virtlab.machine.translation.llvm_region import Region
 from virtlab.machine.translation.passes import Passes
 
 pytestmark = needs_llvmlite
@@ -182,3 +185,27 @@ def test_where_code_leads_to_a_unit_may_begin_however_it_was_entered(pool: Later
     before = computer.translator.counts["steps"]
     computer.run(400_000)
     assert computer.translator.counts["steps"] - before < 100_000
+
+
+class OneByOne(dict[int, Region]):
+    """A dictionary that nobody may go through."""
+
+    def values(self) -> NoReturn:
+        raise AssertionError
+
+    items = __iter__ = values
+
+
+def test_to_enter_code_no_other_region_is_looked_at(pool: LaterPool) -> None:
+    """A kernel has hundreds, and is entered some thousand times a second: it took a third of it."""
+    computer = eager(Computer(ram_mib=2, history=0, tier="llvm"))
+    computer.load_code(bytes.fromhex(LOOP))
+    host(computer)._regions = OneByOne()
+    for _ in range(20):
+        computer.run(1000)
+        computer.translator.host.forget_jumps()  # type: ignore[union-attr]
+        pool.work()
+    computer.run()
+    codes = [region.codes for _, region in dict.items(host(computer)._regions)]
+    assert any(codes)
+    assert computer.processor.registers["ECX"] == 0

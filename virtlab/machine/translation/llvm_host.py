@@ -93,6 +93,8 @@ class LlvmHost:
         self._ram_bytes = ram_bytes
         self.view, self.in_background = self._wasm.view, True
         self._regions: dict[int, Region] = {}
+        self._linked: dict[int, Region] = {}  # those that are where the page tables say
+        self._waiting: dict[int, Region] = {}  # those that LLVM works for
         self._gone: list[Code] = []
         self._aside: set[Code] = set()  # what is not entered until other code has been made
         self._slice, self._since, self._visits = SHORTEST, 0, Visits()
@@ -167,6 +169,8 @@ class LlvmHost:
         See `TranslationCache`: what it throws away is removed here.
         """
         region = self._regions.pop(slot)
+        self._linked.pop(slot, None)
+        self._waiting.pop(slot, None)
         for one in region.slots.values():
             self._wasm.remove(one)
         for key, code in region.codes.items():
@@ -189,8 +193,8 @@ class LlvmHost:
         --------
         See `compile`.
         """
-        region = self._regions[slot]
-        region.is_linked, region.entry = True, address
+        region = self._linked[slot] = self._regions[slot]
+        region.entry = address
         if not self.in_background and region.start not in region.codes:
             asks, way = self._driver.asks, way_of(region, self._ram_bytes)
             region.codes[region.start] = compiled(region, region.start, asks, way, now=True)[0]
@@ -218,8 +222,7 @@ class LlvmHost:
         """
         self._wasm.forget_jumps()
         self._driver.forget_all()
-        for region in self._regions.values():
-            region.is_linked = False
+        self._linked.clear()
 
     def knows(self, address: int) -> bool:
         """Return whether code begins at an address, in the middle of a region perhaps.
@@ -283,14 +286,14 @@ class LlvmHost:
 
     def _leads_away(self, address: int) -> None:
         """See to machine code that soon leads to the wasm tier: compile that too, or give it up."""
-        others = led_to((one for _, one in self._linked()), self._visits.ends(address))
+        others = led_to(self._linked.values(), self._visits.ends(address))
         if others and not self._is_busy:
             if not any(self._pays(region, region.start) for region in others):
                 return
             for region in others:
                 if self._pays(region, region.start, _OTHERS):
                     self._submit(region, region.start)
-        for _, region in self._linked():
+        for region in self._linked.values():
             for at, code in region.give_up(address).items():
                 self._driver.forget(at, code)
                 self._aside |= {code} if self._is_busy else set()
@@ -319,7 +322,7 @@ class LlvmHost:
 
     def _slot_at(self, key: Key) -> int:
         """Return the wasm tier's function that begins at a node; make it if there is none."""
-        around = [region for _, region in self._linked() if key in region.shape.number]
+        around = [one for one in self._linked.values() if key in one.shape.number]
         for region in around:
             if key in region.slots:
                 return region.slots[key]
@@ -331,14 +334,11 @@ class LlvmHost:
     def _number(self, place: int) -> int:
         return int.from_bytes(self.view[place : place + 4], "little")
 
-    def _linked(self) -> list[tuple[int, Region]]:
-        return [(slot, region) for slot, region in self._regions.items() if region.is_linked]
-
     # --- what is hot ------------------------------------------------------------------------------
 
     def _found(self, address: int, instructions: int) -> None:
         """See what is to be done where execution was found after so many instructions of wasm."""
-        region, head = place_of((one for _, one in self._linked()), address)
+        region, head = place_of(self._linked.values(), address)
         if region is not None:
             self._open(region, head)
             region.spent[head] += instructions
@@ -356,7 +356,7 @@ class LlvmHost:
 
     @property
     def _is_busy(self) -> bool:
-        return any(region.awaited for region in self._regions.values())
+        return bool(self._waiting)
 
     def _pays(self, region: Region, key: Key, part: float = 1) -> bool:
         """Return whether as much was spent as compiling takes, or a part of it."""
@@ -367,22 +367,28 @@ class LlvmHost:
         """Let LLVM compile what is around a place, in its thread."""
         way = way_of(region, self._ram_bytes)
         region.awaited[key] = _worker().submit(compiled, region, key, self._driver.asks, way)
+        self._waiting[region.slots[region.start]] = region
 
     def _collect(self) -> None:
-        """Take what LLVM has finished; give back what is not needed."""
+        """Take what LLVM has finished; give back what is not needed.
+
+        This is done each time that code is entered: it is not to look at all regions.
+        """
         arrived = False
-        for region in self._regions.values():
+        for slot, region in list(self._waiting.items()):
             for key in [key for key, job in region.awaited.items() if job.done()]:
                 code, entries = region.awaited.pop(key).result()
                 region.codes |= dict.fromkeys(entries, code)
                 arrived = True
+            if not region.awaited:
+                del self._waiting[slot]
         if self._aside and not self._is_busy:
             for region in self._regions.values():
                 region.given_up -= self._aside
             self._aside, arrived = set(), True
         if arrived:  # what the wasm tier has of this code is not to be entered again
             self._wasm.forget_jumps()
-            for _, region in self._linked():
+            for region in self._linked.values():
                 self._link(region)
         if not self._is_busy:
             self._gone.clear()  # else LLVM is busy, and would let us wait

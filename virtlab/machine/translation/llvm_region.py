@@ -54,8 +54,6 @@ class Region:
         How many instructions were done before execution was found in a loop, or in the region.
     given_up
         Machine code that is not entered, now or ever again.
-    is_linked
-        Whether it is where the guest's page tables say.
     entry
         Address that it is entered at, if that is not its start's.
 
@@ -74,7 +72,6 @@ class Region:
     awaited: dict[Key, Future[Made]] = field(default_factory=dict)
     spent: Counter[Key] = field(default_factory=Counter)
     given_up: set[Code] = field(default_factory=set)
-    is_linked: bool = False
     entry: int | None = None
 
     @property

@@ -273,6 +273,7 @@ def _engine() -> tuple[Any, Any]:
     wasmtime = _wasmtime()
     config = wasmtime.Config()
     config.shared_memory = True
+    config.parallel_compilation = False  # of modules with one function: there is nothing to share
     engine = wasmtime.Engine(config)
     return engine, wasmtime.Module(engine, driver())
 
