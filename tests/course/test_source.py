@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -65,6 +66,34 @@ def test_a_page_gets_markdown_in_its_own_theme() -> None:
     text = show_source(validate.one_of)._repr_markdown_()
     assert text.startswith("`virtlab/validate.py:")
     assert "```python\ndef one_of" in text
+
+
+def test_a_name_shows_the_same_and_its_module_is_not_imported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for thing in (validate.one_of, Result, Result.to_json, InvalidInputError):
+        assert show_source(f"{thing.__module__}.{thing.__qualname__}") == show_source(thing)
+    assert show_source("virtlab.validate").where == show_source(validate).where
+    # A module that only Linux can import is shown everywhere.
+    monkeypatch.setitem(sys.modules, "resource", None)
+    monkeypatch.delitem(sys.modules, "virtlab.machine.direct_process", raising=False)
+    shown = show_source("virtlab.machine.direct_process.Monitor._handle")
+    assert shown.code.startswith("def _handle(self")
+    assert "virtlab.machine.direct_process" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("nowhere.at_all", "a module of virtlab"),
+        ("one_of", "a module of virtlab"),
+        ("virtlab.validate.no_such", r"a name that virtlab/validate\.py defines"),
+        ("virtlab.results.Result.no_such", r"a name that virtlab/results\.py defines"),
+    ],
+)
+def test_a_name_of_nothing_is_refused(name: str, wanted: str) -> None:
+    with pytest.raises(InvalidInputError, match=wanted):
+        show_source(name)
 
 
 @pytest.mark.parametrize("thing", [len, 5, None, inspect])

@@ -56,7 +56,9 @@ def show_source(thing: object, start: str | int = 1, end: str | int | None = Non
     Parameters
     ----------
     thing
-        A function, method, class or module of the project (or your own).
+        A function, method, class or module of the project (or your own); or the name of one, such
+        as 'virtlab.validate.one_of': then its module is read and not imported, as not every module
+        can be on every system.
     start, end
         First and last line to show, as a number from 1 or as a piece of text that the line
         contains; the whole when not given.
@@ -83,19 +85,45 @@ def show_source(thing: object, start: str | int = 1, end: str | int | None = Non
     >>> show_source(one_of, start="if value", end="raise").code.splitlines()[0]
     'if value not in choices:'
     """
-    thing = inspect.unwrap(thing) if callable(thing) else thing
-    try:
-        lines, first = inspect.getsourcelines(thing)  # type: ignore[arg-type]
-        file = inspect.getsourcefile(thing)  # type: ignore[arg-type]
-    except (TypeError, OSError) as error:
-        raise InvalidInputError("thing", thing, "a function or class written in Python") from error
-    first = max(first, 1)  # a module starts at 0
+    lines, first, file = _by_name(thing) if isinstance(thing, str) else _of(thing)
     kept = _without_docstrings(lines)
     low = _position("start", start, kept, 0)
     high = len(kept) - 1 if end is None else _position("end", end, kept, low)
     chosen = kept[low : high + 1]
     code = textwrap.dedent("\n".join(line for _, line in chosen)).strip("\n")
     return Source(code, _short(file), first + chosen[0][0], first + chosen[-1][0])
+
+
+def _of(thing: object) -> tuple[list[str], int, str | None]:
+    """Return lines, the number of the first, and the file, of what is there."""
+    thing = inspect.unwrap(thing) if callable(thing) else thing
+    try:
+        lines, first = inspect.getsourcelines(thing)  # type: ignore[arg-type]
+        file = inspect.getsourcefile(thing)  # type: ignore[arg-type]
+    except (TypeError, OSError) as error:
+        raise InvalidInputError("thing", thing, "a function or class written in Python") from error
+    return lines, max(first, 1), file  # a module starts at 0
+
+
+def _by_name(name: str) -> tuple[list[str], int, str]:
+    """Return the same of what a name says, from the module's file."""
+    module, parts = name, list[str]()
+    while not (file := _ROOT.joinpath(*module.split(".")).with_suffix(".py")).is_file():
+        module, dot, last = module.rpartition(".")
+        if not dot:
+            raise InvalidInputError("thing", name, "the name of something in a module of virtlab")
+        parts.insert(0, last)
+    lines = file.read_text("utf-8").splitlines(keepends=True)
+    node: ast.AST = ast.parse("".join(lines))
+    first, last_line = 1, len(lines)
+    for part in parts:
+        inside = [one for one in ast.iter_child_nodes(node) if getattr(one, "name", "") == part]
+        if not inside:
+            raise InvalidInputError("thing", name, f"a name that {_short(str(file))} defines")
+        node = inside[0]
+        above = [one.lineno for one in getattr(node, "decorator_list", [])]
+        first, last_line = min([node.lineno, *above]), node.end_lineno  # type: ignore[attr-defined]
+    return lines[first - 1 : last_line], first, str(file)
 
 
 def _without_docstrings(lines: list[str]) -> list[tuple[int, str]]:
