@@ -14,7 +14,8 @@ same faults at the same instructions with the same registers.
 
 For QEMU as judge (`RandomGuest.judged`) there is no timer, flags are left out of the number, and
 the TLB is told of each change: what the manual leaves open is not asked. Nor are the limits of
-segments, which QEMU's translator does not look at.
+segments, which QEMU's translator does not look at; memory below 1 MiB, where a firmware has been;
+and a coprocessor's opcodes, to which code that is jumped into may come: EM says there is none.
 """
 
 from __future__ import annotations
@@ -130,7 +131,7 @@ def random_guest(
     for at, data in (
         (CODE, _Program(rng, judged=judged).all(chunks, rounds)),
         (HANDLER, handler(judged=judged)),
-        *tables(rng),
+        *tables(rng, judged=judged),
     ):
         image[at - CODE : at - CODE + len(data)] = data
     return RandomGuest(bytes(image), judged)
@@ -149,7 +150,9 @@ class _Program:
         code = self.code
         code.add("0f0115", word(GDT + 0x800), "0f011d", word(GDT + 0x808))
         code.add("ea", word(code.here + 7), "0800 66b81000 8ed0 66b82800 0f00d8")
-        code.add("bc", word(STACK), "b8", word(DIRECTORY), "0f22d8 0f20c0 0d00000080 0f22c0")
+        # For a judge, who has a coprocessor, EM says that there is none.
+        switched = word(0x80000004 if self.judged else 0x80000000)
+        code.add("bc", word(STACK), "b8", word(DIRECTORY), "0f22d8 0f20c0 0d", switched, "0f22c0")
         code.add("36c705", word(ROUNDS), word(rounds))
         self._timer()
         again = code.here

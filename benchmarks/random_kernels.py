@@ -53,8 +53,11 @@ class Code:
 # --- tables and handler ---------------------------------------------------------------------------
 
 
-def tables(rng: Generator) -> list[tuple[int, bytes]]:
-    """Return the tables that a processor looks in, each with its address."""
+def tables(rng: Generator, *, judged: bool) -> list[tuple[int, bytes]]:
+    """Return the tables that a processor looks in, each with its address.
+
+    For a judge there is nothing below CODE: its firmware has left there what ours has not.
+    """
     flat = (0x9B, 0x93, 0xFB, 0xF3)
     gdt = bytes(8) + b"".join(descriptor_bytes(0, 0xFFFFFFFF, access) for access in flat)
     gdt += descriptor_bytes(TSS, 0x67 + 0x20, 0x89) + descriptor_bytes(DATA, 0x1FFF, 0xF3)
@@ -73,7 +76,7 @@ def tables(rng: Generator) -> list[tuple[int, bytes]]:
     entries = [
         page << 12 | (7 if page << 12 < HANDLER or page << 12 == USER else 3) for page in range(512)
     ]
-    entries[:256] = [page << 12 | 3 for page in range(256)]
+    entries[:256] = [0 if judged else page << 12 | 3 for page in range(256)]
     for page in range(PAGES):
         entries[(DATA >> 12) + page] = entry(rng)
     table = struct.pack("<512I", *entries)
@@ -87,6 +90,19 @@ def entry(rng: Generator) -> int:
     """Return a page table's entry: most pages are all right."""
     frame = FRAMES + 4096 * int(rng.integers(0, KEPT))
     return frame | int(rng.choice([7, 7, 7, 7, 7, 5, 5, 3, 1, 0]))
+
+
+def _marked() -> str:
+    """Return code that marks the pages of a refused write as used, as QEMU has done by then.
+
+    It has read what it was to change; a processor that asks for both at once has not come so far.
+    """
+    marks = ""
+    for beside in (0, 3):  # eax = (CR2 + beside) >> 12 & 0x1ff; or byte ss:[TABLE + 4 * eax], 0x20
+        marks += f"0f20d0 83c0{beside:02x} c1e80c 25ff010000 36800c85 {word(TABLE)} 20"
+    size = len(bytes.fromhex(marks))
+    asked = f"f6452401 74{size:02x}" + marks  # the page is there
+    return f"837d200e 75{len(bytes.fromhex(asked)):02x}" + asked
 
 
 def handler(*, judged: bool) -> bytes:
@@ -104,6 +120,7 @@ def handler(*, judged: bool) -> bytes:
     code.add("60 89e5 fc")
     if judged:  # whether a missing page that is read and written faults as a write
         code.add("836524fd")  # and dword [ebp + 0x24], ~2
+        code.add(_marked())
     code.add("36a1", word(HASH), "b90c000000")
     code.add("c1c005 33448dfc 69c0", word(0x9E3779B1), "49 75f0")  # rol, xor, imul, dec, jnz
     code.add("8b5530 81e2", word(flags), "01d0 36a3", word(HASH))

@@ -94,6 +94,18 @@ def test_a_journal_undoes_all_writes(writes: list[tuple[int, bytes]]) -> None:
     assert bytes(memory.data) == before
 
 
+@pytest.mark.parametrize("cr0", [0x11, 0x13, 0x15, 0x19, 0x1B, 0x1F])
+def test_wait_faults_only_where_the_coprocessor_is_another_tasks(cr0: int) -> None:
+    """As the manual has it, unlike what has a coprocessor's opcode: MP and TS are asked, not EM."""
+    processor = at("9b")
+    processor.registers["CR0"] = cr0
+    if cr0 & 0xA == 0xA:
+        assert fault_of(processor).vector == 7
+    else:
+        processor.step()
+        assert processor.registers["EIP"] == CODE + 1
+
+
 # --- what faults has done nothing -----------------------------------------------------------------
 
 

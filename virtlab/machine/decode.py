@@ -237,7 +237,7 @@ def _has_address(opcode: int) -> bool:
 
 def _refuse_floats(parts: Encoding, ops: list[Op], mnemonic: str) -> None:
     """Raise what a processor without a coprocessor raises."""
-    if 0xD8 <= parts.opcode <= 0xDF or parts.opcode == 0x9B:
+    if 0xD8 <= parts.opcode <= 0xDF:
         raise Fault(7, why=f"{mnemonic}: there is no coprocessor")
     for op in ops if parts.opcode > 0xFF else ():  # others do not name them
         for var in (*op.ins, *([op.out] if op.out else [])):

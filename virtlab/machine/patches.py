@@ -309,6 +309,7 @@ _CALLED_OUT = {
     0xD4: "AAM",
     0xD5: "AAD",
     0xC8: "ENTER",
+    0x9B: "WAIT",
 }
 
 PATCHES: tuple[Patch, ...] = (
@@ -358,7 +359,10 @@ PATCHES: tuple[Patch, ...] = (
         _without_guess,
     ),
     Patch(
-        "BCD, ENTER", "other flags than the manual's; nested frames", _is_called_out, _called_out
+        "BCD, ENTER, WAIT",
+        "other flags than the manual's; nested frames; a task's coprocessor that is not there yet",
+        _is_called_out,
+        _called_out,
     ),
     Patch(
         "read, change, write",

@@ -1,7 +1,8 @@
-"""Instructions that few programs use, and p-code says badly: decimal digits, nested frames.
+"""Instructions that few programs use, and p-code says badly: decimal digits, nested frames, WAIT.
 
 DAA, DAS, AAA and AAS repair a sum of two decimal digits to a byte; ENTER makes the frame of a
-procedure that lies within others, as Pascal has them.
+procedure that lies within others, as Pascal has them. WAIT waits for a coprocessor, which is not
+there: it does nothing, and asks the kernel only where that may have another task's state in it.
 
 Source: Intel SDM, volume 2, the pages of these instructions.
 """
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from virtlab.machine.processor import Processor
 
 __all__ = ["ROUTINES"]
+
+_MP_TS = 2 | 8  # of CR0
 
 
 def _result_flags(processor: Processor) -> None:
@@ -119,6 +122,12 @@ def _enter(processor: Processor, instruction: Instruction) -> None:
     registers["ESP"] = top - room
 
 
+def _wait(processor: Processor, _instruction: Instruction) -> None:
+    """Do nothing, but where MP and TS say that the coprocessor is to change tasks first."""
+    if processor.registers["CR0"] & _MP_TS == _MP_TS:
+        raise Fault(7, why="WAIT: the coprocessor has another task's state")
+
+
 ROUTINES: dict[str, Callable[[Processor, Instruction], int | None]] = {
     "DAA": _daa,
     "DAS": _das,
@@ -127,4 +136,5 @@ ROUTINES: dict[str, Callable[[Processor, Instruction], int | None]] = {
     "AAM": _aam,
     "AAD": _aad,
     "ENTER": _enter,
+    "WAIT": _wait,
 }
