@@ -85,6 +85,8 @@ def table_html(
     import numpy as np
 
     def cell(value: object) -> str:
+        if isinstance(value, int | np.integer) and not isinstance(value, bool):
+            return f"{value:,}"
         if not isinstance(value, float | np.floating):
             return escape(str(value))
         if isinstance(number_format, str):

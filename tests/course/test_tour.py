@@ -23,8 +23,8 @@ TALK = the_talk()
 def test_a_stop_says_where_its_slide_is_taught(slide: int) -> None:
     found = tour.stop(slide)
     assert f"S{slide}" in found.to_frame()["slide"].tolist()
-    assert found.chapters[0].name in found.explain()
-    assert ("built" in found.explain()) == found.chapters[0].built
+    assert found.chapters[0].title in found.explain()
+    assert ("You run it" in found.explain()) == found.chapters[0].built
     assert ".." not in found.explain()
 
 

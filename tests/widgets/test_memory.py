@@ -178,3 +178,19 @@ def test_where_no_kernel_runs_there_is_a_picture_and_words(host: memory.HostPlay
     assert "<img" in data["text/html"]
     assert "<table" in data["text/html"]
     assert "Stacked bars" in metadata["image/png"]["alt"]
+
+
+@pytest.mark.parametrize("tax_rate", [0.0, 0.5, 0.75])
+@pytest.mark.parametrize("part", [0.6, 1.0, 1.1])
+def test_a_level_that_is_dragged_is_found_again(tax_rate: float, part: float) -> None:
+    app = memory.tax().set(tax_rate=tax_rate, available=300)
+    level = next(grip["value"] for grip in app.picture.grips if grip["name"] == "level")
+    app.picture.gripped = {"name": "level", "value": part * level, "time": 1}
+    again = next(grip["value"] for grip in app.picture.grips if grip["name"] == "level")
+    assert again == pytest.approx(part * level, rel=0.01)
+
+
+def test_the_neck_sets_the_tax_rate() -> None:
+    app = memory.tax()
+    app.picture.gripped = {"name": "tax_rate", "value": 0.52, "time": 1}
+    assert app.values["tax_rate"] == 0.5

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from virtlab.plots import style
+from virtlab.plots.grips import knob
 from virtlab.widgets.picture import Picture
 
 if TYPE_CHECKING:
@@ -100,3 +101,19 @@ def test_an_error_in_a_drawing_is_not_hidden() -> None:
 
     with pytest.raises(ZeroDivisionError):
         Picture(broken)
+
+
+def test_what_a_reader_takes_hold_of_is_told_with_the_drawing() -> None:
+    def draw(figure: Plate) -> None:
+        axes = figure.subplots()
+        axes.set(xlim=(0, 1), ylim=(0, 10))
+        knob(axes, "low", "the minimum", (0.5, 4), "y", 4)
+        style.finish(axes, "One knob", "A knob.")
+
+    picture = Picture(draw)
+    heard: list[tuple[str, float]] = []
+    picture.on_grip(lambda name, value: heard.append((name, value)))
+    [grip] = picture.grips
+    assert (grip["name"], grip["control"], grip["value"]) == ("low", "low", 4)
+    picture.set_state({"gripped": {"name": "low", "value": 5.25, "time": 1}})
+    assert heard == [("low", 5.25)]

@@ -84,3 +84,28 @@ def test_bytes_or_units() -> None:
     by_units = app.result.mb_per_s[0]
     by_bytes = app.set(units=Units(per_command=0.0)).result.mb_per_s[0]
     assert by_bytes > 1.2 * by_units
+
+
+def test_a_knob_moves_its_slider_by_whole_steps() -> None:
+    app = shares_app()
+    app.picture.gripped = {"name": "minimum3", "value": 22.4, "time": 1}
+    assert app.values["minimum3"] == 20
+    app.picture.gripped = {"name": "minimum3", "value": -900.0, "time": 2}
+    assert app.values["minimum3"] == 0
+    app.picture.gripped = {"name": "maximum3", "value": 9e9, "time": 3}
+    assert app.values["maximum3"] == 320
+
+
+@pytest.mark.parametrize("amount", [20.0, 53.0, 100.0])
+def test_a_bar_that_is_pulled_finds_the_shares_that_it_takes(amount: float) -> None:
+    app = shares_app()
+    app.picture.gripped = {"name": "amount2", "value": amount, "time": 1}
+    found = app.values["shares2"]
+    assert found == pytest.approx(2000 * amount / (160 - amount), abs=50), "by hand"
+    assert app.result.allocation[1] == pytest.approx(amount, abs=2)
+
+
+def test_a_bar_cannot_be_pulled_beyond_what_shares_can_do() -> None:
+    app = shares_app().set(maximum2=60)
+    app.picture.gripped = {"name": "amount2", "value": 150.0, "time": 1}
+    assert app.result.allocation[1] == 60

@@ -91,12 +91,13 @@ class Stop(Result):
         Examples
         --------
         >>> stop(38).explain()
-        'S38 says: And what about the peaks? Chapter 12-consolidation, ...'
+        'S38 says: And what about the peaks? Still to come, in chapter 12, ...'
         """
         home = self.chapters[0]
-        state = "which is built" if home.built else "still to come"
+        told = f"chapter {home.number}, {home.title}"
+        where = f"You run it in {told}." if home.built else f"Still to come, in {told}."
         says = self.slide.says if self.slide.says.endswith("?") else f"{self.slide.says}."
-        return f"{self.slide.name} says: {says} Chapter {home.name}, {state}."
+        return f"{self.slide.name} says: {says} {where}"
 
 
 def stop(slide: int) -> Stop:

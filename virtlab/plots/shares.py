@@ -8,7 +8,8 @@ import numpy as np
 from matplotlib.patches import Rectangle
 
 from virtlab.plots import style
-from virtlab.plots.palette import HARDWARE, vm_mark
+from virtlab.plots.grips import knob
+from virtlab.plots.palette import HARDWARE, HOST, vm_mark
 from virtlab.validate import integer
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ VM2: 2000 shares, gets 80 MB/s. VM3: 1000 shares, gets 40 MB/s.'
         axes.set_xlim(-0.6, result.shares.size - 0.4)
         _vm_axis(axes, result, np.arange(result.shares.size, dtype=np.float64), plate)
         _unit(axes, plate, result.unit or "allocation")
+        _bar_knobs(axes, result, top)
         style.finish(axes, finding(result), _alt("Bar chart of", result), "S20")
 
     return style.draw_on(figure, draw)
@@ -142,11 +144,49 @@ shares.
         axes.set_xlim(-0.02 * view.right, view.right * 1.02)
         unit = result.unit or "capacity"
         _unit(axes, plate, f"{unit} per {view.per:g} shares")
+        _vessel_knobs(axes, result, view)
         alt = _alt("Vessels as wide as the shares, for", result)
         level = f" The level is {result.level * view.per:.4g} {unit} per {view.per:g} shares."
         style.finish(axes, finding(result), alt + level, "S20")
 
     return style.draw_on(figure, draw)
+
+
+def _bar_knobs(axes: Axes, result: Allocation, top: float) -> None:
+    """Let a reader pull at a bar, and at the brackets beside it."""
+    for i, name in enumerate(result.labels):
+        low, high, amount = (
+            float(some[i]) for some in (result.minimum, result.maximum, result.allocation)
+        )
+        if high == 0:  # idle
+            continue
+        seen = min(high, top)
+        knob(axes, f"minimum{i + 1}", f"{name}'s minimum", (i - 0.36, low), "y", low)
+        knob(axes, f"maximum{i + 1}", f"{name}'s maximum", (i + 0.36, seen), "y", seen)
+        if top < high < np.inf:
+            axes.text(i, top, f"↑ max {high:g}", ha="center", va="center", color=HOST.colour)
+        if low < amount < high:  # else no number of shares moves it
+            words = f"what {name} gets: how many shares does it take?"
+            shares = f"shares{i + 1}"
+            at = (i + 0.2, amount)
+            knob(axes, f"amount{i + 1}", words, at, "y", amount, control=shares)
+
+
+def _vessel_knobs(axes: Axes, result: Allocation, view: _View) -> None:
+    """Let a reader move a vessel's wall, its floor's mark and its lid."""
+    for i, name in enumerate(result.labels):
+        shares, right = float(result.shares[i]), view.left[i] + view.width[i]
+        at = (right, 0.9 * view.top)
+        knob(axes, f"shares{i + 1}", f"{name}'s shares: how wide", at, "x", shares)
+        if shares == 0 or result.maximum[i] == 0:
+            continue
+        each, base = shares / view.per, view.per * float(result.height[i])
+        low = float(result.minimum[i])
+        high = min(float(result.maximum[i]), (view.top - base) * each)
+        for word, x, value in (("minimum", view.left[i], low), ("maximum", right, high)):
+            place = (x, base + value / each)
+            words = f"{name}'s {word}"
+            knob(axes, f"{word}{i + 1}", words, place, "y", value, per_unit=each)
 
 
 class _View(NamedTuple):

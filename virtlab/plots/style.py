@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
+    from virtlab.plots.grips import Grip
+
 __all__ = [
     "HARDWARE",
     "HOST",
@@ -104,6 +106,8 @@ class Plate(Figure):
         What is drawn on it, if that can show another result without being drawn anew.
     again
         Draws the same on another plate; None if nothing is drawn yet.
+    grips
+        Places of it that a widget's reader can take hold of.
 
     Examples
     --------
@@ -117,6 +121,7 @@ class Plate(Figure):
     width_px: int = WIDE_PX
     view: View[Any] | None = None
     again: Callable[[Plate], object] | None = None
+    grips: list[Grip]
     _pictures: list[tuple[object, Any]]  # of the axes and each layer on them, and what they show
 
     @property
@@ -257,7 +262,7 @@ def plate(width_px: int = WIDE_PX, height_px: int | None = None) -> Plate:
     size = (width_px / DPI, height_px / DPI)
     with mpl.rc_context(RC):
         figure = Plate(figsize=size, dpi=DPI)
-    figure.width_px = width_px
+    figure.width_px, figure.grips = width_px, []
     if figure.narrow:
         figure.margins(left=66, right=14, top=88)
     else:
@@ -291,7 +296,7 @@ def draw_on(figure: Plate | None, draw: Callable[[Plate], object]) -> Plate:
     for axes in figure.axes:
         figure.delaxes(axes)  # clear() alone would first furnish each with new axes: 15 ms
     figure.clear()
-    figure.view, figure.again = None, draw
+    figure.view, figure.again, figure.grips = None, draw, []
     with mpl.rc_context(RC):
         draw(figure)
     return figure

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from matplotlib.patches import Rectangle
 
 from virtlab.plots import style
+from virtlab.plots.grips import tile
 from virtlab.plots.palette import HOST, PAGES, VMS
 
 if TYPE_CHECKING:
@@ -104,9 +105,17 @@ def _draw(figure: Plate, rows: Sequence[Row], chosen: int) -> None:
             corner = (grid.left + column * grid.tile, y + grid.heading + line * grid.row)
             _tile(axes, row, number, corner, grid, is_chosen=number == chosen)
         y += count * grid.row + grid.heading
+    style.finish(axes, _finding(rows, chosen), _alt(rows, chosen))
+
+
+def _finding(rows: Sequence[Row], chosen: int) -> str:
+    """Say where the chosen slide is run; if none is chosen, how much is built."""
+    homes = [row for row in rows if chosen in row.slides and chosen not in row.guests]
+    if homes:
+        [home] = homes
+        return f"S{chosen} is chapter {home.name[:2]}: {home.title}"
     built = sum(row.built for row in rows)
-    title = f"{built} of {len(rows)} chapters are built: the filled tiles"
-    style.finish(axes, title, _alt(rows, chosen))
+    return f"{built} of {len(rows)} chapters are built: the filled tiles"
 
 
 def _title(axes: Axes, row: Row, grid: _Grid, y: int) -> None:
@@ -135,6 +144,8 @@ def _tile(
         linestyle=":" if guest and not is_chosen else "-",
     )
     axes.add_patch(box)
+    where = f"S{number}: {row.title}, chapter {row.name[:2]}"
+    tile(axes, "slide", where, corner, (grid.tile, grid.row), number)
     axes.text(
         corner[0] + grid.tile / 2,
         corner[1] + grid.row / 2,

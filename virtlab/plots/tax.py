@@ -8,6 +8,7 @@ import numpy as np
 
 from virtlab.memory.tax import idle_cost
 from virtlab.plots import style
+from virtlab.plots.grips import knob
 from virtlab.plots.palette import HARDWARE, HOST, vm_mark
 from virtlab.validate import integer, number
 
@@ -246,6 +247,12 @@ def draw_bottles(result: TaxTargets, figure: Plate | None = None) -> Plate:
         axes.set(ylim=(0, top), xlim=(-gap, total + gap * result.shares.size))
         pairs = zip(result.labels, result.target, strict=True)
         axes.set_xticks(centres, [f"{name}\n{amount:.4g}" for name, amount in pairs])
+        for i, x in enumerate(centres.tolist()):
+            _bottle_knobs(axes, result, i, x, top)
+        if follows.size:
+            at = (total + 0.85 * gap * result.shares.size, level)
+            words = "the level: how much memory is that?"
+            knob(axes, "level", words, at, "y", level, control="available")
         axes.tick_params(axis="x", length=0)
         unit = f"{result.unit} per share, idle (light) × {idle_cost(result.tax_rate):.3g}"
         axes.annotate(
@@ -289,6 +296,22 @@ def _bottle(axes: Axes, result: TaxTargets, i: int, x: float, top: float) -> Non
     for amount, y in ((target - idle, wet / 2), (idle, shoulder + idle / (4 * neck))):
         if amount >= 0.5 and (y - shoulder * (y > shoulder)) > 0.035 * top:
             axes.text(x, y, f"{amount:.3g}", ha="center", va="center", bbox=_PAPER, zorder=6)
+
+
+def _bottle_knobs(axes: Axes, result: TaxTargets, i: int, x: float, top: float) -> None:
+    """Let a reader move a bottle's shoulder, its wall and its neck."""
+    name, shares = result.labels[i], float(result.shares[i])
+    used, neck = float(result.active[i]), shares / 2 / idle_cost(result.tax_rate)
+    shoulder = min(used, float(result.maximum[i])) / shares
+    number_of = i + 1
+    at = (x - shares / 2, min(shoulder, top))
+    knob(axes, f"active{number_of}", f"what {name} uses", at, "y", used, per_unit=shares)
+    at = (x + shares / 2, 0.0)
+    knob(axes, f"shares{number_of}", f"{name}'s shares", at, "x", shares, per_unit=2)
+    if shoulder < 0.8 * top:
+        at = (x + neck, 0.25 * shoulder + 0.75 * top)
+        words = "the neck: the tax rate"
+        knob(axes, "tax_rate", words, at, "x", result.tax_rate, per_unit=-2 / shares)
 
 
 def _bottles_title(result: TaxTargets) -> str:

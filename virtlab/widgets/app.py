@@ -48,6 +48,7 @@ __all__ = ["Answer", "App", "table_of"]
 
 R = TypeVar("R", bound=Result)
 _HERE = pathlib.Path(__file__).parent
+_UNITS = {"mb": "MB", "mib": "MiB"}
 
 
 class Answer(anywidget.AnyWidget):
@@ -69,12 +70,14 @@ class Answer(anywidget.AnyWidget):
 
 
 def _in_words(value: float) -> str:
-    """Write a number as a person would: 53.3, 2100, 0.04, or a sign that there is no limit."""
+    """Write a number as a person would: 53.3, 2,100, 0.04, or a sign that there is no limit."""
     if not math.isfinite(value):
         return "\N{INFINITY}" if value > 0 else "\N{EN DASH}"
     if 0 < abs(value) < 0.95:
         return f"{value:.2g}"
-    return f"{value:.1f}".removesuffix(".0")
+    if abs(value) >= 9999.5:
+        return f"{value:,.0f}"
+    return f"{value:,.1f}".removesuffix(".0")
 
 
 def table_of(result: Result, rows: pd.DataFrame | None = None) -> str:
@@ -108,7 +111,8 @@ def _title(name: str) -> str:
     """Write the name of a column as words."""
     words = re.sub(r" per s$", "/s", name.replace("_", " "))
     words = re.sub(r"\bus$", "µs", re.sub(r"\bpercent$", "%", words))
-    return re.sub(r"\bmb/s$", "MB/s", words)
+    words = re.sub(r"\bmi?b\b", lambda found: _UNITS[found[0]], words)
+    return re.sub(r"\bvcpus\b", "vCPUs", words)
 
 
 class App(widgets.VBox, Generic[R]):
@@ -126,6 +130,9 @@ class App(widgets.VBox, Generic[R]):
         Further widgets between the picture and the sentence, which `follow` keeps up to date.
     follow
         Called with each new result, for `views`.
+    pulls
+        What a grip of the figure means that is no slider: by its name, a function from the value
+        that it was brought to to new values of controls.
 
     Attributes
     ----------
@@ -146,10 +153,12 @@ class App(widgets.VBox, Generic[R]):
         draw: Callable[[R, Plate], None],
         views: Sequence[Any] = (),
         follow: Callable[[R], None] | None = None,
+        pulls: Mapping[str, Callable[[float], Mapping[str, Any]]] | None = None,
     ) -> None:
         self.controls = dict(controls)
         self._compute = compute
         self._follow = follow
+        self._pulls = dict(pulls or {})
         self._paused = False
         self.result: R = compute(**self.values)
         self.picture = Picture(lambda figure: draw(self.result, figure))
@@ -159,7 +168,9 @@ class App(widgets.VBox, Generic[R]):
         super().__init__([row, self.picture, *views, self.answer])
         self.add_class("virtlab-app")
         self._say()
-        for control in self.controls.values():
+        self.picture.on_grip(self._gripped)
+        for name, control in self.controls.items():
+            control.key = name
             control.observe(self._moved, names="value")
 
     @property
@@ -213,6 +224,16 @@ class App(widgets.VBox, Generic[R]):
     def _moved(self, _change: object) -> None:
         if not self._paused:
             self.refresh()
+
+    def _gripped(self, name: str, value: float) -> None:
+        """Bring a control to the step nearest to where a knob of the figure was dragged."""
+        if name in self._pulls:
+            self.set(**self._pulls[name](value))
+            return
+        control = self.controls[name]
+        inside = min(max(value, control.min), control.max)
+        steps = round((inside - control.min) / control.step)
+        control.value = round(control.min + steps * control.step, 9)  # 0.3, not 0.30000000000000004
 
     def _say(self) -> None:
         self.answer.say(self.result)

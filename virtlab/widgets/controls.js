@@ -203,6 +203,7 @@ const KINDS = { slider, player, seed, choice, toggle, buttons, entry };
 
 function render({ model, el }) {
   const root = element("div", "virtlab-control", el);
+  root.dataset.key = model.get("key") ?? "";
   keepKeys(root);
   const show = KINDS[model.get("kind")](model, root);
   const events = ["change:value", "change:index", "change:max", "change:playing", "change:labels", "change:enabled", "change:typed", "change:fault"];

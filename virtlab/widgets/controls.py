@@ -34,6 +34,7 @@ class Control(anywidget.AnyWidget):
     kind = traitlets.Unicode("").tag(sync=True)
     description = traitlets.Unicode("").tag(sync=True)
     unit = traitlets.Unicode("").tag(sync=True)
+    key = traitlets.Unicode("").tag(sync=True)  # its name in an App, which a picture's grips know
 
 
 class Slider(Control):

@@ -26,7 +26,7 @@ from virtlab.memory.host.vm import VmSpec
 from virtlab.memory.overhead import console_size_mib
 from virtlab.memory.sampling import SamplerSettings
 from virtlab.memory.sampling_run import STEPS_MIB, SamplingRun, sample_steps
-from virtlab.memory.tax import TaxTargets, targets
+from virtlab.memory.tax import TaxTargets, idle_cost, targets
 from virtlab.memory.tax_curve import FIGURE_7_ACTIVE_MB
 from virtlab.plots.memory import draw_admission
 from virtlab.plots.memory_time import draw_moment
@@ -126,7 +126,7 @@ def tax(available: float = 344.5) -> App[TaxTargets]:
     def draw(result: TaxTargets, figure: Plate) -> None:
         draw_bottles(result, figure)
 
-    return App(
+    app: App[TaxTargets] = App(
         controls={
             "available": controls.slider("Memory for both", "MB", available, 128.5, 512.5, 0.5),
             "active1": controls.slider("VM1 uses", "MB", idle, 0.0, 256.0, 0.1),
@@ -138,7 +138,17 @@ def tax(available: float = 344.5) -> App[TaxTargets]:
         },
         compute=compute,
         draw=draw,
+        pulls={"level": lambda level: {"available": _filled_to(app.result, level)}},
     )
+    return app
+
+
+def _filled_to(result: TaxTargets, level: float) -> float:
+    """Return how much memory fills all bottles to a level, which a reader drags."""
+    room = level * result.shares
+    in_use = np.minimum(room, result.active)
+    idle = np.maximum(room - result.active, 0.0) / idle_cost(result.tax_rate)
+    return float(np.clip(in_use + idle, result.minimum, result.maximum).sum())
 
 
 def sampler() -> App[SamplingRun]:

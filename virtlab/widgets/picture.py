@@ -64,6 +64,10 @@ class Picture(anywidget.AnyWidget):
     pixels = traitlets.Int(0).tag(sync=True)  # that the browser gives its width; 0: not known yet
     pickable = traitlets.Bool(default_value=False).tag(sync=True)
     picked: Any = traitlets.Dict().tag(sync=True)
+    grips = traitlets.List(traitlets.Dict()).tag(
+        sync=True
+    )  # knobs and tiles, as the figure has them
+    gripped: Any = traitlets.Dict().tag(sync=True)
 
     def __init__(self, draw: Callable[[style.Plate], None], **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -93,6 +97,26 @@ class Picture(anywidget.AnyWidget):
             names="picked",
         )
 
+    def on_grip(self, action: Callable[[str, float], object]) -> None:
+        """Call something when a reader drags a knob of the figure, or presses a tile of it.
+
+        Parameters
+        ----------
+        action
+            Called with the grip's name and the value that it was brought to.
+
+        Examples
+        --------
+        >>> picture = Picture(lambda figure: None)
+        >>> picture.on_grip(print)
+        >>> picture.gripped = {"name": "minimum1", "value": 25.0, "time": 1}
+        minimum1 25.0
+        """
+        self.observe(
+            lambda change: action(str(change["new"]["name"]), float(change["new"]["value"])),
+            names="gripped",
+        )
+
     @property
     def scale(self) -> float:
         """Image pixels per layout pixel: one for each the screen has, at most 1.5."""
@@ -116,6 +140,7 @@ class Picture(anywidget.AnyWidget):
         with self.hold_sync():
             self.png = self.figure.png(self.scale, compress_level=1)
             self.alt = self.figure.alt
+            self.grips = [grip.as_dict() for grip in self.figure.grips]
             self.version += 1
 
     def _resized(self, _change: object) -> None:

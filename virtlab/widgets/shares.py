@@ -14,6 +14,8 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from virtlab.plots.disk import draw_disk
 from virtlab.plots.shares import draw_allocation, draw_vessels
 from virtlab.resources.disk import Change, DiskLoad, serve
@@ -23,7 +25,7 @@ from virtlab.widgets import controls
 from virtlab.widgets.app import App
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from virtlab.plots.style import Plate
     from virtlab.resources.disk_run import DiskRun
@@ -81,7 +83,11 @@ def shares_app(capacity: float = 160, shares: tuple[int, int, int] = (1000, 2000
         **{f"minimum{i}": (f"VM{i} minimum", UNIT, 0, 0, 50, 5) for i in (1, 2, 3)},
         **{f"maximum{i}": (f"VM{i} maximum", UNIT, 320, 50, 320, 10) for i in (1, 2, 3)},
     }
-    app = App(
+
+    def pulled(vm: int) -> Callable[[float], dict[str, float]]:
+        return lambda amount: _pull(app, vm, amount)
+
+    app: App[Allocation] = App(
         controls={
             "capacity": controls.slider("Disk bandwidth", UNIT, capacity, 150, 320, 10),
             "idle": controls.choice("Idle", nobody, 0),
@@ -89,6 +95,7 @@ def shares_app(capacity: float = 160, shares: tuple[int, int, int] = (1000, 2000
             **{name: controls.slider(*row) for name, row in rows.items()},
         },
         compute=_divide,
+        pulls={f"amount{i}": pulled(i) for i in (1, 2, 3)},
         draw=lambda result, figure: view.value(result, figure),  # noqa: PLW0108 - it may change
     )
     app.add_class("virtlab-thirds")  # a column for each VM
@@ -104,6 +111,15 @@ def _divide(capacity: float, idle: int, view: object, **rows: float) -> Allocati
     if idle:
         low[idle - 1] = high[idle - 1] = 0.0
     return allocate(capacity, shares, low, high, unit=UNIT)
+
+
+def _pull(app: App[Allocation], vm: int, amount: float) -> dict[str, float]:
+    """Find how many shares come nearest to an amount, all else as it is; so a bar can be pulled."""
+    name = f"shares{vm}"
+    slider = app.controls[name]
+    steps = np.arange(slider.min, slider.max + 1, slider.step).tolist()
+    got = [_divide(**{**app.values, name: shares}).allocation[vm - 1] for shares in steps]
+    return {name: steps[int(np.argmin(np.abs(np.array(got) - amount)))]}
 
 
 def disk_app() -> Any:
