@@ -17,7 +17,7 @@ In the order in which code goes through it:
                is entered and left; `wasm_flags`: flags that are made on the way out; `wasm_code`:
                bytes)
     wasm_host  which code is where, and what leads to it; `wasm_store`: memory, table and driver, in
-               wasmtime
+               wasmtime; `wasm_calls`: from Python into it, and back
     python     the same as Python to be read (`python_node`, `python_plan`: statements of a node;
                `python_values`, `python_conditions`: expressions; `python_control`,
                `python_shape`: `while` and `if`)

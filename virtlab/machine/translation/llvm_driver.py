@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from virtlab.machine.translation.layout import EIP, SLOTS
 from virtlab.machine.translation.llvm_code import Code, llvm
 from virtlab.machine.translation.tiers import DONE, MISSING
+from virtlab.machine.translation.wasm_calls import caught
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,8 +87,8 @@ class Driver:
         u32, u64, i32, i64 = ctypes.c_uint32, ctypes.c_uint64, ctypes.c_int32, ctypes.c_int64
         self._errors: list[BaseException] = []
         self._asked = (  # kept, for as long as code may call them
-            ctypes.CFUNCTYPE(i64, u32, u32)(_caught(load, -1, self._errors)),
-            ctypes.CFUNCTYPE(i32, u32, u32, u64)(_caught(store, 1, self._errors)),
+            ctypes.CFUNCTYPE(i64, u32, u32)(caught(load, -1, self._errors)),
+            ctypes.CFUNCTYPE(i32, u32, u32, u64)(caught(store, 1, self._errors)),
         )
         load_at, store_at = (ctypes.cast(ask, ctypes.c_void_p).value for ask in self._asked)
         text = _RUN.format(
@@ -191,21 +192,6 @@ class Driver:
         if self._errors:
             raise self._errors.pop()
         return reason
-
-
-def _caught(
-    ask: Callable[..., int], failed: int, errors: list[BaseException]
-) -> Callable[..., int]:
-    """Return what asks, and keeps an exception until machine code has been left."""
-
-    def call(*numbers: int) -> int:
-        try:
-            return ask(*numbers)
-        except BaseException as error:  # noqa: BLE001 (raised again: above)
-            errors.append(error)
-            return failed
-
-    return call
 
 
 def _slot(address: int) -> int:

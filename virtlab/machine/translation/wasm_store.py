@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from virtlab.machine.translation.layout import CHAINED, EIP, HASHED, JUMPS, SLOTS
 from virtlab.machine.translation.tiers import DONE, MISSING
 from virtlab.machine.translation.wasm import FUNCTIONS, MEMORY, TABLE
+from virtlab.machine.translation.wasm_calls import Imported, caught, without_arguments
 from virtlab.machine.translation.wasm_code import (
     I32,
     block_of,
@@ -89,7 +90,11 @@ class Instances:
     ) -> None:
         self._wasmtime = wasmtime = _wasmtime()
         self._engine, self._driver = _engine()
-        self._asked = load, store
+        self._errors: list[BaseException] = []
+        self._asked = (
+            Imported(caught(load, -1, self._errors), ("i32", "i32"), "i64"),
+            Imported(caught(store, 1, self._errors), ("i32", "i32", "i64"), "i32"),
+        )
         pages = -(-size // _WASM_PAGE)
         kind = wasmtime.MemoryType(wasmtime.Limits(pages, pages), shared=True)
         self._memory = _shared_memory(wasmtime)(self._engine, kind)
@@ -150,27 +155,22 @@ class Instances:
         >>> Instances(RAM, lambda address, size: -1, lambda address, size, value: 1).run()
         3
         """
-        return int(self._run(self._store))
+        reason = self._run()
+        if self._errors:
+            raise self._errors.pop()
+        return reason
 
     def _move(self) -> None:
         """Begin a store with what is needed; the one before goes when nobody holds it."""
         wasmtime = self._wasmtime
-        i32, i64 = wasmtime.ValType.i32(), wasmtime.ValType.i64()
-        load_type = wasmtime.FuncType([i32, i32], [i64])
-        store_type = wasmtime.FuncType([i32, i32, i64], [i32])
         self._store = wasmtime.Store(self._engine)
         self._store.set_limits(instances=4 * FUNCTIONS)
-        load, store = self._asked
-        self._imports = [
-            wasmtime.Func(self._store, load_type, load),
-            wasmtime.Func(self._store, store_type, store),
-            self._memory,
-        ]
+        self._imports = [asked.function(self._store) for asked in self._asked] + [self._memory]
         kind = wasmtime.TableType(wasmtime.ValType.funcref(), wasmtime.Limits(FUNCTIONS, FUNCTIONS))
         self._table = wasmtime.Table(self._store, kind, None)
         imports = [self._memory, self._table]
         exports = wasmtime.Instance(self._store, self._driver, imports).exports(self._store)
-        self._run = exports["f0"]
+        self._run = without_arguments(self._store, exports["f0"])
         self._table.set(self._store, 0, exports["f1"])
         self._made = 1
         for slot in self._modules:
