@@ -10,7 +10,7 @@ The handler of all faults, traps and interrupts counts them by vector, and mixes
 vector, error code and place into one number: two machines that end with the same number took the
 same faults at the same instructions with the same registers.
 
-`benchmarks.differential_guests` compares how they end.
+`benchmarks.differential_guests` compares how they end, `benchmarks.differential_qemu` with QEMU.
 
 For QEMU as judge (`RandomGuest.judged`) there is no timer, flags are left out of the number, and
 the TLB is told of each change: what the manual leaves open is not asked. Nor are the limits of

@@ -43,7 +43,7 @@ from virtlab.machine.registers import SIZE, Registers
 from virtlab.machine.running import run
 from virtlab.machine.start import MachineCode, start
 from virtlab.machine.translation.layout import RAM
-from virtlab.machine.traps import deliver_trap, software_interrupt
+from virtlab.machine.traps import deliver_trap, end_rounds, software_interrupt
 from virtlab.validate import InvalidInputError, integer
 
 if TYPE_CHECKING:
@@ -279,6 +279,7 @@ class Computer:
             traps.append((called, "instruction"))
             return f"{called}: the kernel's handler is called"
         if traced and not self.processor.shadow:
+            end_rounds(done, self.processor)
             return self._deliver(Fault(1, why="TF is set"), "exception", traps)
         return ""
 

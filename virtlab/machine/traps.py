@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from virtlab.machine.decode import Instruction
     from virtlab.machine.processor import Processor
 
-__all__ = ["Trap", "becomes_double", "deliver_trap", "software_interrupt"]
+__all__ = ["Trap", "becomes_double", "deliver_trap", "end_rounds", "software_interrupt"]
 
 _CONTRIBUTORY = {0, 10, 11, 12, 13}
 _DOUBLE, _PAGE_FAULT = 8, 14
@@ -149,3 +149,34 @@ def software_interrupt(done: Instruction, processor: Processor) -> str:
     if opcode == _INTO and processor.registers["EIP"] != done.next:
         return fault_name(4)
     return ""
+
+
+def end_rounds(done: Instruction, processor: Processor) -> None:
+    """Let a repeated string instruction end with its last round, for a trap after that.
+
+    P-code goes back to the instruction in any case, and finds there that nothing is left: nobody
+    sees it, but for whoever is told after each step.
+
+    Parameters
+    ----------
+    done
+        What was done.
+    processor
+        After it.
+
+    Examples
+    --------
+    >>> from virtlab.machine.processor import Processor
+    >>> processor = Processor()
+    >>> processor.memory.write(0, bytes.fromhex("f3ab"))  # rep stosd
+    >>> processor.registers["ECX"], processor.registers["EDI"] = 2, 0x100
+    >>> for _ in range(2):
+    ...     end_rounds(processor.step(), processor)
+    ...     print(processor.registers["ECX"], processor.registers["EIP"])
+    1 0
+    0 2
+    """
+    registers = processor.registers
+    count = registers["CX" if done.encoding.address_size == 2 else "ECX"]
+    if ".REP" in done.mnemonic and not count and registers["EIP"] == done.address:
+        registers["EIP"] = done.next
