@@ -152,12 +152,18 @@ def start_lab(folder: Path, home: Path) -> Server:
     return server
 
 
-def start_voila(notebook: Path, home: Path, *, whole_folder: bool = False) -> Server:
+def start_voila(notebook: Path, home: Path, *more: str, whole_folder: bool = False) -> Server:
     """Start Voila on a notebook, by the command that the course uses; or on its whole folder."""
     from virtlab.course import present
 
     port = free_port()
-    options = ("--no-browser", f"--port={port}", "--Voila.port_retries=0", f"--base_url={os.sep}")
+    options = (
+        "--no-browser",
+        f"--port={port}",
+        "--Voila.port_retries=0",
+        f"--base_url={os.sep}",
+        *more,
+    )
     command = present.command(notebook, *options)
     if whole_folder:
         command[command.index(str(notebook))] = str(notebook.parent)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
+from matplotlib import colors
+from matplotlib.patches import Rectangle
 
 from virtlab.migration.live.predict import Traffic, predict_pause
 from virtlab.migration.live.stored import repeats, stored
@@ -13,9 +17,13 @@ from virtlab.plots.hot_migration import (
     draw_hot_migration,
     draw_moment,
     draw_pauses,
-    draw_prediction,
 )
+from virtlab.plots.hot_migration_pause import WAYS, draw_prediction
+from virtlab.plots.palette import HARDWARE
 from virtlab.validate import InvalidInputError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 def test_a_row_a_run_and_a_dot_a_payment() -> None:
@@ -56,10 +64,46 @@ def test_what_is_to_come_is_not_drawn() -> None:
     assert np.size(late.axes[0].lines[1].get_xdata()) > 100
 
 
-def test_a_bar_a_round() -> None:
-    predicted = predict_pause(Traffic(), "deck")
-    figure = draw_prediction(predicted, style.plate(380))
-    heights = [round(bar.get_height(), 6) for bar in figure.axes[0].patches]  # type: ignore[attr-defined]
-    pages = [*predicted.rounds, predicted.left_pages]
-    assert heights == [round(float(np.log10(page)), 6) for page in pages]
-    assert "4 ms" in figure.alt
+def test_black_is_the_pause_in_all_of_them() -> None:
+    for figure in (draw_hot_migration([stored("stop")]), draw_moment(stored("stop"), 0.7)):
+        start, end = stored("stop").pause_s
+        black = [
+            patch.get_extents().transformed(figure.axes[0].transData.inverted())
+            for patch in figure.axes[0].patches
+            if colors.to_hex(patch.get_facecolor()) == HARDWARE.colour.lower()
+        ]
+        assert [round(one.width, 6) for one in black] == [round(end - start, 6)]
+        assert "stands still" in [text.get_text() for text in figure.legends[0].get_texts()]
+    follows = draw_hot_migration([stored("deck")]).legends[0].get_texts()
+    assert "pages follow" in [text.get_text() for text in follows]
+
+
+TRAFFICS = (Traffic(), Traffic(memory_mib=512, link_mib_s=4, payments_s=20_000), Traffic(8, 0))
+
+
+def bars(axes: Axes) -> list[Rectangle]:
+    return [patch for patch in axes.patches if isinstance(patch, Rectangle)]
+
+
+@pytest.mark.parametrize("width", [style.WIDE_PX, style.NARROW_PX])
+@pytest.mark.parametrize("traffic", TRAFFICS)
+@pytest.mark.parametrize("way", WAYS)
+def test_a_row_is_as_long_as_the_way_takes(traffic: Traffic, way: str, width: int) -> None:
+    figure = draw_prediction(predict_pause(traffic, way), style.plate(width))
+    times, pauses = figure.axes
+    for row, name in enumerate(WAYS):
+        told = predict_pause(traffic, name)
+        parts = [one for one in bars(times) if one.get_y() < -row < one.get_y() + one.get_height()]
+        ends = [one.get_x() + one.get_width() for one in parts]
+        assert max(ends) == pytest.approx(float(told.summary()["total_s"]))
+        assert 10 ** bars(pauses)[row].get_width() == pytest.approx(told.pause_ms)
+    assert f"Pointed out: {NAMES[way]}." in figure.alt
+    named = [text.get_text() for text in times.texts]
+    assert [words for words in named if words.startswith("▶")] == [f"▶ {NAMES[way]}"]
+
+
+def test_rows_can_be_pressed_and_the_rule_dragged() -> None:
+    grips = draw_prediction(predict_pause(Traffic())).grips
+    assert [grip.value for grip in grips if grip.name == "way"] == [0, 1, 2, 0, 1, 2]
+    [rule] = [grip for grip in grips if grip.name == "rule"]
+    assert 10**rule.value == pytest.approx(Traffic().downtime_limit_ms)

@@ -58,3 +58,16 @@ def test_no_control_breaks_it() -> None:
         for value in (control.min, control.max):
             app.set(**{name: value})
             assert app.result.pause_ms >= app.result.traffic.hand_over_ms
+
+
+def test_a_row_is_pressed_and_the_rule_is_dragged() -> None:
+    app = pause_app()
+    app.picture.gripped = {"name": "way", "value": 2.0, "time": 1}
+    assert app.values["way"] == "deck"
+    app.set(way="precopy")
+    app.picture.gripped = {"name": "rule", "value": 2.0, "time": 2}
+    assert app.values["limit"] == 100
+    app.picture.gripped = {"name": "rule", "value": 9.0, "time": 3}
+    assert app.values["limit"] == 500
+    app.picture.gripped = {"name": "rule", "value": -4.0, "time": 4}
+    assert app.values["limit"] == 1

@@ -21,6 +21,13 @@ _EXTENSIONS = (
     "anywidget",
 )
 
+# A page that is left says so, but not one whose laptop is closed: its kernel would go on, with all
+# that its chapter has computed. Who comes back within ten minutes finds it.
+_ENDS_IT = {
+    "--MappingKernelManager.cull_idle_timeout": 600,
+    "--MappingKernelManager.cull_interval": 60,
+}
+
 
 def environment() -> dict[str, str]:
     """Return the environment variables that Voila is started with.
@@ -73,12 +80,14 @@ def command(notebook: Path, *options: str) -> list[str]:
         )
     if not notebook.is_file():
         raise FileNotFoundError(f"no notebook {notebook}")
+    given = {option.partition("=")[0] for option in options}  # Voila refuses one that comes twice
     return [
         *(sys.executable, "-m", "voila", str(notebook)),
         "--template=virtlab",
         "--TagRemovePreprocessor.enabled=True",
         "--TagRemovePreprocessor.remove_cell_tags=solution",
         "--Voila.ip=127.0.0.1",
+        *(f"{name}={value}" for name, value in _ENDS_IT.items() if name not in given),
         *(f"--VoilaConfiguration.extension_allowlist={name}" for name in _EXTENSIONS),
         *options,
     ]

@@ -2,7 +2,7 @@
 
 A dot is a payment: when it was answered, and after how long. Those that the source answered are
 discs, those of the target squares. Grey bands are rounds while the server runs; the pause is
-hatched.
+black, as in the chapter before.
 """
 
 from __future__ import annotations
@@ -10,8 +10,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from virtlab.plots import style
+from virtlab.plots.look import DPI
 from virtlab.plots.palette import HARDWARE, HOST, PAGES, VMS
 from virtlab.validate import InvalidInputError
 
@@ -19,13 +22,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
     from virtlab.migration.live.outcome import HotMigration
-    from virtlab.migration.live.predict import PausePrediction
     from virtlab.plots.style import Plate
 
-__all__ = ["NAMES", "draw_hot_migration", "draw_moment", "draw_pauses", "draw_prediction"]
+__all__ = ["NAMES", "draw_hot_migration", "draw_moment", "draw_pauses"]
 
 NAMES = {
     "precopy": "pre-copy",
@@ -68,7 +71,7 @@ def draw_hot_migration(runs: Sequence[HotMigration], figure: Plate | None = None
         raise InvalidInputError("runs", len(runs), "one to four runs")
 
     def draw(plate: Plate) -> None:
-        top = 112 if plate.narrow else 92
+        top = 168 if plate.narrow else 112
         plate.margins(left=58 if plate.narrow else 72, right=14, top=top, bottom=60)
         rows = plate.subplots(
             len(runs), 1, sharex=True, sharey=True, squeeze=False, gridspec_kw={"hspace": 0.3}
@@ -78,13 +81,40 @@ def draw_hot_migration(runs: Sequence[HotMigration], figure: Plate | None = None
             _row(axes, run, end, narrow=plate.narrow)
             axes.set_xlim(start, end)
         rows[0].annotate(
-            "after, ms" if plate.narrow else "answered after, ms", (0, 1), xytext=(-40, 6),
+            "answered after, ms", (0, 1), xytext=(-40, 6),
             xycoords="axes fraction", textcoords="offset points", annotation_clip=False,
         )  # fmt: skip
         rows[-1].set_xlabel("seconds since the migration began")
+        _key(plate, follow=any(run.left_pages for run in runs))
         style.finish(rows[0], _title(runs), _alt(runs), slide="S46")
 
     return style.draw_on(figure, draw)
+
+
+def _key(plate: Plate, *, follow: bool) -> None:
+    """Say under the title what dots and bands are."""
+    entries: list[Artist] = [
+        Line2D([], [], ls="none", marker=mark.marker, ms=7, color=mark.colour, label=words)
+        for mark, words in ((_SOURCE, "the source answers"), (_TARGET, "the target answers"))
+    ]
+    entries += [
+        Patch(facecolor="#DADADA", label="copies, the server runs"),
+        Patch(facecolor=HARDWARE.colour, label="stands still"),
+    ]
+    if follow:
+        look: dict[str, Any] = {
+            "facecolor": "#D9ECF8",
+            "edgecolor": PAGES["shared"].colour,
+            "hatch": "..",
+        }
+        entries.append(Patch(lw=0, label="pages follow", **look))
+    height = plate.get_figheight() * DPI
+    place = (8 / plate.width_px, 1 - (62 if plate.narrow else 44) / height)
+    plate.legend(
+        handles=entries, loc="upper left", ncols=2 if plate.narrow else 5, borderaxespad=0,
+        bbox_to_anchor=place, columnspacing=1.2, handlelength=1.2, handletextpad=0.5,
+        labelspacing=0.25,
+    )  # fmt: skip
 
 
 def _span(runs: Sequence[HotMigration]) -> tuple[float, float]:
@@ -97,10 +127,7 @@ def _row(axes: Axes, run: HotMigration, end: float, *, narrow: bool) -> None:
     _bands(axes, run, zero)
     _dots(axes, run, zero, end)
     start, stop = run.pause_s
-    axes.axvspan(
-        start - zero, stop - zero, facecolor=PAGES["ballooned"].colour, alpha=0.9, lw=0.8,
-        edgecolor=HARDWARE.colour, hatch="///", zorder=0.5,
-    )  # fmt: skip
+    axes.axvspan(start - zero, stop - zero, color=HARDWARE.colour, lw=0, zorder=0.5)
     _scale(axes, [0.1, 10.0, 1000.0] if narrow else _TICKS)
     name = NAMES[run.algorithm]
     words = (
@@ -176,7 +203,7 @@ def _alt(runs: Sequence[HotMigration]) -> str:
     return (
         f"{count} over time{above}: dots are payments, by when they were answered and after how "
         "many ms, those of the source blue discs, those of the target red squares; rounds are grey "
-        f"bands, the pause is hatched yellow. {said}"
+        f"bands, the pause is black. {said}"
     )
 
 
@@ -278,7 +305,7 @@ def draw_moment(run: HotMigration, at_s: float, figure: Plate | None = None) -> 
     """
 
     def draw(plate: Plate) -> None:
-        plate.margins(left=74 if plate.narrow else 92, right=20, top=88 if plate.narrow else 62)
+        plate.margins(left=74 if plate.narrow else 92, right=20, top=150 if plate.narrow else 84)
         axes = plate.subplots()
         zero = run.begin_s
         start, end = _span([run])
@@ -287,71 +314,13 @@ def draw_moment(run: HotMigration, at_s: float, figure: Plate | None = None) -> 
         axes.axvspan(at_s, end, color="white", zorder=1)
         pause = [time - zero for time in run.pause_s]
         if at_s > pause[0]:
-            axes.axvspan(
-                pause[0], min(pause[1], at_s), facecolor=PAGES["ballooned"].colour,
-                edgecolor=HARDWARE.colour, hatch="///", lw=0.8, zorder=0.5,
-            )  # fmt: skip
+            axes.axvspan(pause[0], min(pause[1], at_s), color=HARDWARE.colour, lw=0, zorder=0.5)
         axes.axvline(at_s, color=HOST.colour, lw=1.5)
         _scale(axes, _TICKS)
         axes.set_xlim(start, end)
         axes.set(xlabel="seconds since the migration began", ylabel="answered after (ms)")
+        _key(plate, follow=bool(run.left_pages))
         alt = f"{_alt([run])} What came after {at_s:.2f} s is not drawn so far."
         style.finish(axes, _title([run]), alt, slide="S46")
-
-    return style.draw_on(figure, draw)
-
-
-def draw_prediction(predicted: PausePrediction, figure: Plate | None = None) -> Plate:
-    """Draw the rounds of a predicted migration as bars on a time axis, the pause hatched.
-
-    Parameters
-    ----------
-    predicted
-        From `predict_pause`.
-    figure
-        The figure to draw on again.
-
-    Returns
-    -------
-    Plate
-        The figure.
-
-    Examples
-    --------
-    >>> from virtlab.migration.live.predict import Traffic, predict_pause
-    >>> draw_prediction(predict_pause(Traffic())).alt[:43]
-    'Bars of the pages sent in each of 3 rounds:'
-    """
-
-    def draw(plate: Plate) -> None:
-        plate.margins(left=92 if plate.narrow else 104, right=16, top=88 if plate.narrow else 70)
-        axes = plate.subplots()
-        frame = predicted.to_frame()
-        for one in frame.to_dict("records"):
-            paused = one["server"] == "stands still"
-            look: dict[str, Any] = {"color": _SOURCE.colour}
-            if paused:
-                look = {"facecolor": PAGES["ballooned"].colour, "hatch": "///",
-                        "edgecolor": HARDWARE.colour}  # fmt: skip
-            if one["server"] == "runs at the target":
-                look = {"color": PAGES["shared"].colour}
-            height = np.log10(max(one["pages"], 1.0))
-            axes.bar(one["round"], height, 0.7, **look)
-            axes.annotate(
-                f"{one['pages']:.0f}", (one["round"], height), xytext=(0, 3), ha="center",
-                textcoords="offset points", annotation_clip=False,
-            )  # fmt: skip
-        axes.set_ylim(0, 5.3)
-        axes.set_yticks(range(6), ["1", "10", "100", "1000", "10,000", "100,000"])
-        axes.set_xlim(-0.9, max(8.6, len(frame) - 0.4))
-        axes.set_xticks(range(len(frame)))
-        axes.set(xlabel="round", ylabel="pages")
-        after = "■ follow after the hand-over"
-        key = after if predicted.left_pages else "▨ sent while the server stands still"
-        axes.text(1, 0.99, key, transform=axes.transAxes, ha="right", va="top")
-        title = f"The clients will wait {predicted.pause_ms:.0f} ms"
-        pages = ", ".join(f"{one:.0f}" for one in predicted.rounds)
-        alt = f"Bars of the pages sent in each of {len(predicted.rounds)} rounds: {pages}."
-        style.finish(axes, title, f"{alt} {predicted.explain()}", slide="S46")
 
     return style.draw_on(figure, draw)

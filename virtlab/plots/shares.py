@@ -99,7 +99,7 @@ VM2: 2000 shares, gets 80 MB/s. VM3: 1000 shares, gets 40 MB/s.'
         axes.set_xlim(-0.6, result.shares.size - 0.4)
         _vm_axis(axes, result, np.arange(result.shares.size, dtype=np.float64), plate)
         _unit(axes, plate, result.unit or "allocation")
-        _bar_knobs(axes, result, top)
+        _bar_knobs(axes, result, top, narrow=plate.narrow)
         style.finish(axes, finding(result), _alt("Bar chart of", result), "S20")
 
     return style.draw_on(figure, draw)
@@ -152,7 +152,7 @@ shares.
     return style.draw_on(figure, draw)
 
 
-def _bar_knobs(axes: Axes, result: Allocation, top: float) -> None:
+def _bar_knobs(axes: Axes, result: Allocation, top: float, *, narrow: bool) -> None:
     """Let a reader pull at a bar, and at the brackets beside it."""
     for i, name in enumerate(result.labels):
         low, high, amount = (
@@ -164,7 +164,8 @@ def _bar_knobs(axes: Axes, result: Allocation, top: float) -> None:
         knob(axes, f"minimum{i + 1}", f"{name}'s minimum", (i - 0.36, low), "y", low)
         knob(axes, f"maximum{i + 1}", f"{name}'s maximum", (i + 0.36, seen), "y", seen)
         if top < high < np.inf:
-            axes.text(i, top, f"↑ max {high:g}", ha="center", va="center", color=HOST.colour)
+            word = "" if narrow else "max "
+            axes.text(i, top, f"↑ {word}{high:g}", ha="center", va="center", color=HOST.colour)
         if low < amount < high:  # else no number of shares moves it
             words = f"what {name} gets: how many shares does it take?"
             shares = f"shares{i + 1}"

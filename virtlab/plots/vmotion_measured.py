@@ -169,6 +169,8 @@ def draw_effects(effects: pd.DataFrame, figure: Plate | None = None) -> Plate:
             time.set_yticks([])
             time.set_zorder(2)
             time.patch.set_alpha(0)
+            down.spines["left"].set_visible(False)  # it would cross them
+            down.tick_params(axis="y", length=0)
             for at, name in zip(y, names, strict=True):
                 time.text(0, at + 0.26, name, va="bottom")
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.ticker import LogLocator, NullLocator
 
 from virtlab.migration.published import HINES
 from virtlab.plots import style
@@ -57,7 +58,9 @@ def draw_clark(result: Replayed, figure: Plate | None = None) -> Plate:
         ink = HARDWARE.colour
         axes.plot(at, frame["published_mb"], "o", mfc="white", mec=ink, mew=1.8, ms=9)
         axes.set(yscale="log", ylabel="sent, MB")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_locator(NullLocator())
         axes.set_xlim(-0.4, len(frame) - 0.6)
         axes.set_xticks(at, _names(len(frame) - 1, narrow=figure.narrow))
         axes.axvspan(len(frame) - 1.5, len(frame), fc="#EEEEEE", ec="none", zorder=0)

@@ -48,7 +48,8 @@ __all__ = ["Answer", "App", "table_of"]
 
 R = TypeVar("R", bound=Result)
 _HERE = pathlib.Path(__file__).parent
-_UNITS = {"mb": "MB", "mib": "MiB"}
+_UNITS = {"mb": "MB", "mib": "MiB", "vcpus": "vCPUs"}
+_CODES = {"bt": "translated", "hw": "VT-x"}  # of chapter 04's costs
 
 
 class Answer(anywidget.AnyWidget):
@@ -111,8 +112,8 @@ def _title(name: str) -> str:
     """Write the name of a column as words."""
     words = re.sub(r" per s$", "/s", name.replace("_", " "))
     words = re.sub(r"\bus$", "µs", re.sub(r"\bpercent$", "%", words))
-    words = re.sub(r"\bmi?b\b", lambda found: _UNITS[found[0]], words)
-    return re.sub(r"\bvcpus\b", "vCPUs", words)
+    known = {**_UNITS, **_CODES}
+    return re.sub(rf"\b({'|'.join(known)})\b", lambda found: known[found[0]], words)
 
 
 class App(widgets.VBox, Generic[R]):

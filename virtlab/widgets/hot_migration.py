@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from virtlab.migration.live.predict import PausePrediction, Traffic, predict_pause
 from virtlab.migration.live.replay import Moment, moment
 from virtlab.migration.live.stored import stored
-from virtlab.plots.hot_migration import NAMES, draw_moment, draw_prediction
+from virtlab.plots.hot_migration import NAMES, draw_moment
+from virtlab.plots.hot_migration_pause import WAYS, draw_prediction
 from virtlab.widgets import controls
 from virtlab.widgets.app import App
 
@@ -21,7 +22,7 @@ __all__ = ["pause_app", "replay"]
 _FRAME_S = 0.01
 _BEFORE_S, _AFTER_S = 0.1, 0.2
 _WAYS = MappingProxyType({words: name for name, words in NAMES.items()})
-_PREDICTED = MappingProxyType({words: name for name, words in NAMES.items() if name != "postcopy"})
+_PREDICTED = MappingProxyType({NAMES[name]: name for name in WAYS})
 
 
 def replay(run: HotMigration | None = None) -> App[Moment]:
@@ -109,4 +110,8 @@ def pause_app() -> App[PausePrediction]:
         },
         compute=compute,
         draw=draw,
+        pulls={
+            "way": lambda row: {"way": WAYS[round(row)]},
+            "rule": lambda power: {"limit": min(max(10**power, 1), 500)},
+        },
     )

@@ -27,6 +27,8 @@ from virtlab.widgets.flight import FlightView, Moment
 from virtlab.widgets.player import Player
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from virtlab.migration.algorithms import Algorithm
     from virtlab.migration.workloads import Workload
     from virtlab.plots.style import Plate
@@ -144,7 +146,7 @@ class MigrationPlayer(Player):
                 note=self._in_the_end(),
             )
         )
-        self.answer.say(frame)
+        self.answer.say(frame, _in_words_of_the_legend(frame))
 
     def _in_the_end(self) -> str:
         """Say what the whole migration comes to."""
@@ -167,8 +169,15 @@ class MigrationPlayer(Player):
         live = super()._repr_mimebundle_(**kwargs)
         data, metadata = draw_frame(self.frame)._repr_mimebundle_()
         sentence = html.escape(f"{self.frame.explain()} {self._in_the_end()}")
-        still = f"{data['text/html']}<p>{sentence}</p>{table_html(self.frame.to_frame())}"
+        still = (
+            f"{data['text/html']}<p>{sentence}</p>{table_html(_in_words_of_the_legend(self.frame))}"
+        )
         return {**live, **data, "text/html": still, "text/plain": repr(self)}, metadata
+
+
+def _in_words_of_the_legend(frame: FilmFrame) -> pd.DataFrame:
+    """Return how many pages are in which state, named as beside the maps."""
+    return frame.to_frame().assign(state=list(LEGEND.values()))
 
 
 def steps(algorithm: str | Algorithm = "the talk's seven steps") -> MigrationPlayer:
