@@ -7,12 +7,18 @@ import math
 import pytest
 
 from virtlab.course.tour import map_rows
+from virtlab.memory.pressure import under_pressure
+from virtlab.memory.pressure_check import SMALL, check_pressure
 from virtlab.memory.tax import targets
 from virtlab.plots import style, talk
+from virtlab.plots.cpu_cores import draw_cores
+from virtlab.plots.disk import draw_disk
 from virtlab.plots.grips import Grip, knob, tile
+from virtlab.plots.reclaim import draw_pressure
 from virtlab.plots.shares import draw_allocation, draw_vessels
 from virtlab.plots.tax import draw_bottles
-from virtlab.resources import allocate
+from virtlab.resources import DiskLoad, allocate, serve
+from virtlab.resources.cpu import Cores, CpuVM, schedule_threads
 from virtlab.validate import InvalidInputError
 
 WIDTHS = (style.WIDE_PX, style.NARROW_PX)
@@ -118,6 +124,25 @@ def test_a_bottles_knobs(rate: float) -> None:
     ahead = Grip("", "", "", neck.x + 0.05, neck.y, along="x")
     wider = (value_at(figure, ahead) - middle) / 250  # part of the body's width
     assert neck.value + 0.05 * neck.per_part == pytest.approx(1 - wider), "wider: a lower rate"
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_moment_and_an_amount_stand_where_they_are_drawn(width: int) -> None:
+    halves = schedule_threads([CpuVM("VM1"), CpuVM("VM2")], Cores(2), seconds=1)
+    disk = serve([DiskLoad(), DiskLoad()], seconds=4)
+    pressed = draw_pressure(under_pressure(), style.plate(width))
+    for figure, which, value in (
+        (draw_disk(disk, 1.5, figure=style.plate(width)), 0, 1.5),
+        (draw_cores(halves, 0.4, figure=style.plate(width)), 1, 0.4),
+        (pressed, 0, named(pressed)["taken_mib"].value),
+    ):
+        [grip] = figure.grips
+        axes = figure.axes[which]
+        pixels = figure.transFigure.transform((grip.x, 1 - grip.y))
+        x, y = axes.transData.inverted().transform(pixels)
+        assert (x, grip.value) == pytest.approx((value, value))
+        assert y == pytest.approx(axes.get_ylim()[0])
+    assert not draw_pressure(under_pressure(SMALL, 24, 1), check=check_pressure()).grips
 
 
 @pytest.mark.parametrize("width", WIDTHS)

@@ -109,3 +109,13 @@ def test_a_bar_cannot_be_pulled_beyond_what_shares_can_do() -> None:
     app = shares_app().set(maximum2=60)
     app.picture.gripped = {"name": "amount2", "value": 150.0, "time": 1}
     assert app.result.allocation[1] == 60
+
+
+def test_a_moment_is_dragged_to_the_nearest_frame() -> None:
+    app = disk_app()
+    [grip] = app.picture.grips
+    assert grip["value"] == pytest.approx(app.values["time"] * 0.1)
+    app.picture.gripped = {"name": "time", "value": 3.27, "time": 1}
+    assert app.values["time"] == 33
+    app.picture.gripped = {"name": "time", "value": 99.0, "time": 2}
+    assert app.values["time"] == app.controls["time"].max

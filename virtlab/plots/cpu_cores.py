@@ -10,6 +10,7 @@ from matplotlib.patches import FancyBboxPatch, Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from virtlab.plots import style
+from virtlab.plots.grips import knob
 from virtlab.plots.palette import HARDWARE, HOST, PAGES, vm_mark
 from virtlab.validate import InvalidInputError
 
@@ -75,6 +76,7 @@ runs web at speed 0.62, CPU 3 runs mail at speed 0.62. Below: who was on which l
         _keys(boxes, run.names, tall)
         _strip(strip, run, window, shown * run.threads)
         strip.axvline(at_s, color=HARDWARE.colour, lw=2)
+        knob(strip, "time", "the moment", (at_s, strip.get_ylim()[0]), "x", at_s)
         more = f" (the first {shown} of {run.cpus} cores)" if shown < run.cpus else ""
         strip.set_xlabel(f"seconds{more}")
         style.finish(boxes, _finding(places, run), _alt(places, at_s, window, more), "S22")

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from virtlab.plots import style
+from virtlab.plots.grips import knob
 from virtlab.plots.palette import HARDWARE, HOST, vm_mark
 
 if TYPE_CHECKING:
@@ -136,6 +137,7 @@ def draw_disk(
         for axis in (upper.yaxis, upper.xaxis, lower.xaxis):  # ticks are what takes the time
             axis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
         upper.axvline(at_s, color=HARDWARE.colour, lw=2)
+        knob(upper, "time", "the moment", (at_s, upper.get_ylim()[0]), "x", at_s)
         order = _strip(lower, run, at_s, rows=False)
         words = "".join(vm_mark(vm).sign for vm in order)
         alt = f"{_alt(run)} Served from {at_s:g} s on: {words}."

@@ -14,6 +14,7 @@ import numpy as np
 from virtlab.memory.reclaim_film import HELD
 from virtlab.plots import style
 from virtlab.plots.ballooning_published import BALLOON_INK
+from virtlab.plots.grips import knob
 from virtlab.plots.pagemap import Box, paint_map
 from virtlab.plots.pages import Pages
 from virtlab.plots.palette import HARDWARE, PAGES
@@ -224,6 +225,8 @@ def draw_pressure(
             axes.axvline(chosen, color=HARDWARE.colour, ls=(0, (1, 3)), lw=1.2)
         _name_lines(axes, result)
         axes.set(xlim=(0, result.taken_mib[-1]), ylim=(0, 104), ylabel="throughput, %")
+        if check is None:
+            knob(axes, "taken_mib", "what the host takes", (chosen, 0), "x", chosen)
         axes.set_xlabel(f"taken of {result.program.size_mib:.0f} MiB, MiB")
         style.finish(axes, _pressure_title(result, check), _pressure_alt(result), slide="S28")
 

@@ -35,6 +35,7 @@ import traitlets
 
 from virtlab.results import Result, table_html
 from virtlab.validate import one_of
+from virtlab.widgets.controls import Player
 from virtlab.widgets.picture import Picture
 
 if TYPE_CHECKING:
@@ -232,6 +233,9 @@ class App(widgets.VBox, Generic[R]):
             self.set(**self._pulls[name](value))
             return
         control = self.controls[name]
+        if isinstance(control, Player):
+            control.value = round(value / control.per_step)
+            return
         inside = min(max(value, control.min), control.max)
         steps = round((inside - control.min) / control.step)
         control.value = round(control.min + steps * control.step, 9)  # 0.3, not 0.30000000000000004
