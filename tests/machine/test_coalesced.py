@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.machine.llvm_pool import at_once
 from tests.machine.small_guests import COUNT_IN_EBX, handle, out, set_up, timer_set_up
 from tests.machine.test_interrupts_everywhere import back, note
-from tests.machine.translated import eager, seen
+from tests.machine.translated import seen
 from virtlab.machine.bus import Bus, Device
 from virtlab.machine.coalesced import Coalescing, Offer
 from virtlab.machine.devices.disk import Disk
@@ -22,7 +23,6 @@ from virtlab.machine.devices.pic import Pic
 from virtlab.machine.devices.uart import Uart
 from virtlab.machine.devices.wire import Key
 from virtlab.machine.translation.layout import PORT_MAP, RAM, READS, RING, RING_SIZE, WRITES
-from virtlab.machine.translation.llvm_host import LlvmHost
 from virtlab.machine.translation.passes import Passes
 from virtlab.machine.translation.port_map import PortMap
 from virtlab.machine.translation.speed import can_run
@@ -48,10 +48,7 @@ def read(port: int) -> str:
 def computer_for(tier: str, code: str, **chosen: Any) -> Computer:
     """Return one with both interrupts handled, which does `code` and halts."""
     computer = set_up(history=0, tier=tier, **chosen)
-    if computer.translator is not None:
-        eager(computer)
-        if isinstance(computer.translator.host, LlvmHost):
-            computer.translator.host.in_background = False
+    at_once(computer)
     handle(computer, 0x20, COUNT_IN_EBX)
     # The serial port's: IIR, LSR and what has come, all into the sum; ECX and EDI are left alone
     handle(computer, 0x24, f"50 52 {read(0x3FA)} {read(LSR)} {read(UART)} {out(0x20, 0x20)} 5a58cf")

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.machine.llvm_pool import at_once
 from tests.machine.translated import RandomBlocks
 from virtlab.machine.memory import PAGE
 from virtlab.machine.translation.layout import (
@@ -29,7 +30,6 @@ from virtlab.machine.translation.layout import (
     SLOTS,
     WRITE_TLB,
 )
-from virtlab.machine.translation.llvm_host import LlvmHost
 from virtlab.machine.translation.port_map import PortMap
 
 CODE, MIB = 0x10000, 1 << 20
@@ -78,10 +78,8 @@ EDGES = [
 
 def blocks_of(tier: str, *, mmu: bool) -> RandomBlocks:
     blocks = RandomBlocks(3, mmu=mmu, tier=tier)
-    translator = blocks.translating.translator
+    translator = at_once(blocks.translating).translator
     assert translator is not None
-    if isinstance(translator.host, LlvmHost):
-        translator.host.in_background = False
     translator.host.view[UNUSED] = CANARY
     return blocks
 

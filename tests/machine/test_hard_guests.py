@@ -9,8 +9,7 @@ import pytest
 
 from tests.machine.llvm_pool import at_once
 from tests.machine.small_guests import CODE, PAGING_ON, TABLE, handle, map_pages, set_up
-from tests.machine.translated import eager, seen
-from virtlab.machine.translation.llvm_host import LlvmHost
+from tests.machine.translated import seen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -224,9 +223,6 @@ def test_a_frame_that_is_code_or_no_ram_is_seen(esp: int, tier: str) -> None:
     for one in ("interpreter", tier):
         computer = set_up(history=0, tier=one, mmu=False)
         computer.load_code(bytes.fromhex(code))
-        if computer.translator is not None:
-            eager(computer)
-            if isinstance(computer.translator.host, LlvmHost):
-                computer.translator.host.in_background = False
+        at_once(computer)
         found.append(seen(computer, computer.run(MOST)))
     assert found[0] == found[1]

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+from tests.machine.llvm_pool import at_once
 from tests.machine.small_guests import COUNT_IN_EBX, DECODER, DIRECTORY, TABLE, handle, set_up
 from tests.machine.small_guests import timer_set_up as timer
-from tests.machine.translated import eager, seen
+from tests.machine.translated import seen
 from virtlab.machine.computer import Computer
 from virtlab.machine.guests import kernel
 from virtlab.machine.history import restore_processor, save_processor
 from virtlab.machine.image import load
-from virtlab.machine.translation.llvm_host import LlvmHost
 
 if TYPE_CHECKING:
     from virtlab.machine.history import ProcessorState
@@ -117,12 +117,7 @@ STRETCH = {"ring 0": 60, "ring 3": 60, "the small kernel": 85}
 def begun(program: str, tier: str) -> tuple[Computer, Noted]:
     """Run to where it begins to be of interest; let a tier see the code that follows."""
     computer, before = PROGRAMS[program](tier)
-    if tier != "interpreter":
-        translator = eager(computer).translator
-        assert translator is not None
-        if isinstance(translator.host, LlvmHost):
-            translator.host.in_background = False
-    computer.run(before)
+    at_once(computer).run(before)
     noted = note(computer)
     if computer.translator is not None:
         for after in (STRETCH[program], 7):

@@ -18,6 +18,7 @@ from virtlab.machine.translation.lifting import Indirect, lift
 from virtlab.machine.translation.making import addresses_of
 from virtlab.machine.translation.passes import Passes
 from virtlab.machine.translation.regions import find_region
+from virtlab.machine.translation.stats import translation_stats
 from virtlab.machine.translation.targets import SEEN, TABLE, Targets, table_of
 
 if TYPE_CHECKING:
@@ -268,7 +269,12 @@ def test_a_call_that_comes_to_lead_elsewhere_is_translated_anew(where: str, tier
     assert found == ran("interpreter", *program)[1]
     translator = computer.translator
     assert translator is not None
-    assert translator.cache.counts["made anew"] >= 1
+    made_anew = translator.cache.counts["made anew"]
+    assert made_anew >= 1
+    stats = translation_stats(computer)
+    assert stats.summary()["made_anew"] == made_anew
+    frame = stats.to_frame().set_index("what")
+    assert frame.loc["made_anew", "times"] == made_anew
     if (tier, where) == ("wasm", "here"):  # a return from another page is looked up
         assert translator.counts["hashed"] < 40
 

@@ -41,6 +41,7 @@ __all__ = ["CLASSES", "COUNTERS", "TranslationStats", "WarmUp", "translation_sta
 
 COUNTERS = (
     "translations",
+    "made_anew",
     "hits",
     "misses",
     "chained",
@@ -65,11 +66,12 @@ class TranslationStats(Result):
     tier
         What it translates to.
     counts
-        By `COUNTERS`: 'chained' exits went to the next unit along a link, 'hashed' ones by the hash
-        table (`virtlab.machine.translation.links`), both without what LLVM made; 'callouts' were
-        done by the VMM, for code that was only interpreted too; 'coalesced' are accesses to ports
-        that needed none, 'steps' are the interpreter's, and 'instructions' those that ran
-        translated.
+        By `COUNTERS`: 'made_anew' units were given up to be translated better, as a call came to
+        lead elsewhere, or memory could not be reached at once; 'chained' exits went to the next
+        unit along a link, 'hashed' ones by the hash table (`virtlab.machine.translation.links`),
+        both without what LLVM made; 'callouts' were done by the VMM, for code that was only
+        interpreted too; 'coalesced' are accesses to ports that needed none, 'steps' are the
+        interpreter's, and 'instructions' those that ran translated.
     classes
         Instructions in the cache by `CLASSES`; callouts are those that a unit ends before.
     modes
@@ -204,6 +206,7 @@ def translation_stats(computer: Computer, run: GuestRun | None = None) -> Transl
     """
     translator = _translator_of(computer)
     both = {"callouts": computer.processor.callouts}
+    both["made_anew"] = translator.cache.counts["made anew"]
     both |= {**translator.cache.counts, **translator.counts}
     modes = translator.modes
     return TranslationStats(
