@@ -194,7 +194,7 @@ def test_in_a_loop_the_last_writer_of_each_flag_counts(seed: int) -> None:
     """Worked out again, without the translator: by what each mnemonic writes."""
     question = ask.dead.problem(seed)
     words = question.text.partition("A loop: ")[2].partition("(")[0].split("`")[1::2]
-    writes = {"add": 6, "sub": 6, "cmp": 6, "inc": 5, "dec": 5, "and": 5, "test": 5, "mov": 0}
+    writes = {"add": 6, "sub": 6, "cmp": 6, "inc": 5, "dec": 5, "and": 6, "test": 6, "mov": 0}
     written = sum(writes[word.split()[0]] for word in words[:-1])
     names = {6: {*"CPAZSO"}, 5: set(), 0: set()}
     last: dict[str, int] = {}
@@ -202,7 +202,7 @@ def test_in_a_loop_the_last_writer_of_each_flag_counts(seed: int) -> None:
         mnemonic = word.split()[0]
         flags = set(names[6])
         if writes[mnemonic] == 5:
-            flags -= {"C"} if mnemonic in ("inc", "dec") else {"A"}
+            flags -= {"C"}
         if writes[mnemonic]:
             last.update(dict.fromkeys(flags, at))
     leaves = not words[-1].startswith("jmp")

@@ -11,8 +11,9 @@ import pytest
 from virtlab.machine.decode import Decoder
 from virtlab.machine.faults import Fault
 from virtlab.machine.patches import PATCHES
-from virtlab.machine.pcode import CONST, signed
+from virtlab.machine.pcode import CONST, REGISTER, Var, signed
 from virtlab.machine.processor import Processor
+from virtlab.machine.registers import FLAGS
 from virtlab.validate import InvalidInputError
 
 CODE = 0x1000
@@ -114,6 +115,40 @@ def test_shifts_right_by_a_count(
     """OF of one step, and of none: pypcode 3 and 4 disagree, the manual does not."""
     processor = done(code, EAX=value, EBX=other, OF=before)
     assert processor.registers.flag("OF") == (before if of is None else of)
+
+
+_SHIFTS = ["c1e003", "c1e803", "c1f803", "c0e003", "0fa4d803", "0facd803"]
+_LOGIC = ["21d8", "09d8", "31d8", "85d8", "a801", "83e07f"]
+
+
+@pytest.mark.parametrize("code", [*_SHIFTS, *_LOGIC])
+def test_what_the_manual_leaves_undefined_is_cleared(code: str) -> None:
+    """AF; and OF of several steps: so the code before has not to make them."""
+    registers = done(code, EAX=0x48765432, EBX=0xF, AF=1, OF=1).registers
+    assert (registers.flag("AF"), registers.flag("OF")) == (0, 0)
+
+
+@pytest.mark.parametrize("code", ["0fafc3", "f7e3", "f7eb", "6bc003", "f6e3"])
+def test_a_product_has_no_sign_nor_zero(code: str) -> None:
+    registers = done(code, EAX=3, EBX=5, AF=1, ZF=1).registers
+    assert [registers.flag(name) for name in ("AF", "ZF", "SF", "PF")] == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("code", ["c1e020", "c1f800", "0fa4d820", "c0e800"])
+def test_a_shift_by_no_step_leaves_all_flags(code: str) -> None:
+    registers = done(code, EAX=8, EBX=1, AF=1, OF=1, ZF=1, CF=1).registers
+    assert [registers.flag(name) for name in ("AF", "OF", "ZF", "CF")] == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("code", [*_SHIFTS, *_LOGIC, "d1e0", "d1e8", "d1f8"])
+def test_a_shift_by_a_number_and_logic_read_no_flag_and_set_six(code: str) -> None:
+    instruction = DECODER.decode(CODE, bytes.fromhex(code) + bytes(15))
+    flags = {Var(REGISTER, FLAGS[name][0], 1) for name in ("CF", "PF", "AF", "ZF", "SF", "OF")}
+    written: set[Var] = set()
+    for op in instruction.ops:
+        assert not (flags - written) & set(op.ins)
+        written |= {op.out} if op.out else set()
+    assert flags <= written
 
 
 def test_jumps_of_16_bits_stay_in_64_k() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -20,7 +21,8 @@ from virtlab.machine.translation.wasm import WasmFunction
 
 pytestmark = needs_wasmtime
 HALT = "f4"
-# Each sets flags in its own way; some leave one as it was (inc: CF; test and xor: AF).
+# Each sets flags in its own way; some leave what was there (inc: CF; rol: four, and OF but for one
+# step).
 SETS = [
     "01d8",
     "29d8",
@@ -31,7 +33,9 @@ SETS = [
     "4b",
     "11d8",
     "f7d8",
+    "c1c003",
     "c1e003",
+    "0fafc3",
     "d1e8",
     "3d01",
 ]
@@ -68,6 +72,38 @@ def test_a_loop_computes_only_what_it_reads_itself() -> None:
     _graph, needed = graph_of("01d8 49 75fb f4")  # add eax, ebx; dec ecx; jnz; hlt
     flags = {cell for cell in needed[0, 0].sets if cell in FLAG_CELLS}
     assert not flags  # CF is add's, all others are dec's; the branch has its own condition
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        "85c9",
+        "21c9",
+        "09c9",
+        "31c9",
+        "f6c101",
+        "c1e203",
+        "d1fa",
+        "c1ea02",
+        "0fa4c203",
+        "69c903000000",
+    ],
+)
+def test_what_leaves_no_flag_undefined_needs_none_of_a_comparison_before(between: str) -> None:
+    """Cmp; jz to what sets flags, and back: in each round all flags are made of the last alone."""
+    size = len(bytes.fromhex(between))
+    graph, needed = graph_of(f"39d8 7402 89d6 {between} 75{0x100 - size - 8:02x} f4")
+    flags = {cell for one in needed.values() for cell in one.sets if cell in FLAG_CELLS}
+    assert not flags
+    assert len(graph) > 2
+
+
+@pytest.mark.parametrize(("between", "kept"), [("41", "CF"), ("c1c003", "ZF"), ("d3e2", "SF")])
+def test_what_leaves_a_flag_as_it_was_needs_that_one(between: str, kept: str) -> None:
+    size = len(bytes.fromhex(between))  # inc ecx; rol eax, 3; shl edx, cl
+    _graph, needed = graph_of(f"39d8 7402 89d6 {between} 75{0x100 - size - 8:02x} f4")
+    flags = {cell for one in needed.values() for cell in one.sets if cell in FLAG_CELLS}
+    assert FLAG_CELLS[("CF", "PF", "AF", "ZF", "SF", "DF", "OF").index(kept)] in flags
 
 
 def test_where_no_flag_is_put_off_nothing_is_made() -> None:

@@ -31,7 +31,7 @@ def test_flags_are_struck_out_until_the_pass_is_switched_off() -> None:
     test = next(row for row in app.view.rows if row["text"] == "TEST EDX,EDX")
     states = dict(test["flags"])
     assert states == {"CF": "put off", "OF": "put off", "SF": "put off", "ZF": "done",
-                      "PF": "put off"}  # fmt: skip
+                      "PF": "put off", "AF": "put off"}  # fmt: skip
     lines = len(test["lines"])
     app.set(flags=False)
     again = next(row for row in app.view.rows if row["text"] == "TEST EDX,EDX")

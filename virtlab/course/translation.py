@@ -130,8 +130,8 @@ def _dead(lines: tuple[str, ...] = ("add eax, ebx", "inc eax", "mov ecx, eax", "
     text = "; ".join(f"`{one}`" for one in lines[:-1])
     return Numeric(
         name="dead",
-        text=f"A loop: {text}; `{lines[-1]} back to the start`. (In our p-code add, sub and cmp "
-        "write all six flags, inc and dec all but CF, `and` and `test` all but AF, mov none.) "
+        text=f"A loop: {text}; `{lines[-1]} back to the start`. (In our p-code add, sub, cmp, "
+        "`and` and `test` write all six flags, inc and dec all but CF, mov none.) "
         "Outside of the loop anybody may read any flag. How often is a flag **written** in one "
         "turn, and how often does the translated code have to **compute** one? Give both numbers.",
         relative=0,

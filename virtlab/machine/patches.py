@@ -2,7 +2,8 @@
 
 Each row names the instructions, what is wrong, and rewrites the p-code. Each was found by running
 instructions beside another emulator on random states (`tests/machine/test_differential.py`), and
-each has a test of its own. What the manual leaves undefined is left as SLEIGH has it.
+each has a test of its own. What the manual leaves undefined is left as SLEIGH has it, but for flags
+(`virtlab.machine.undefined_flags`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from virtlab.machine.pcode import CONST, RAM, REGISTER, UNIQUE, Op, Var
 from virtlab.machine.read_once import changed_place, read_once
+from virtlab.machine.undefined_flags import cleared, leaves_undefined
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -345,6 +347,12 @@ PATCHES: tuple[Patch, ...] = (
         "OF is not computed where the count is an operand",
         _rotates_through_carry,
         _with_rotated_overflow,
+    ),
+    Patch(
+        "undefined flags",
+        "they stay as they were, so that all code before has to make them",
+        leaves_undefined,
+        cleared,
     ),
     Patch(
         "BSF, BSR",
