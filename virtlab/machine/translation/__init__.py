@@ -31,7 +31,7 @@ In the order in which code goes through it:
                `llvm_driver`: what calls code); others go to `wasm_host`
     links      which exit leads straight to which unit
     heat       which code is worth it
-    cache      what was translated, by address and page; what has to go
+    cache      what was translated, by address and page (`policies`: what has to go)
     tlb        fills the tables that translated code looks pages up in
     translator the loop that decides: look up, translate, or let the interpreter do a step
     deprivilege  what touches the machine, done in the cache where only flags are touched

@@ -16,14 +16,17 @@ Schemes for Dynamic Optimizers" (2002).
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from virtlab.machine.memory import PAGE
 from virtlab.machine.translation.deprivilege import Rights
+from virtlab.machine.translation.policies import Policy, flush_all, least_used, oldest
 from virtlab.validate import InvalidInputError, integer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from collections.abc import Set as AbstractSet
 
 __all__ = ["Policy", "TranslationCache", "Unit", "UnitKey", "flush_all", "least_used", "oldest"]
 
@@ -75,77 +78,6 @@ class Unit:
     used: int = 0
 
 
-Policy = Callable[[Sequence[Unit]], Sequence[Unit]]
-
-
-def flush_all(units: Sequence[Unit]) -> Sequence[Unit]:
-    """Choose all.
-
-    Parameters
-    ----------
-    units
-        What is in the cache.
-
-    Returns
-    -------
-    sequence
-        What has to go.
-
-    Examples
-    --------
-    >>> len(flush_all([Unit(UnitKey(0, 0, 63), 1)]))
-    1
-    """
-    return list(units)
-
-
-def oldest(units: Sequence[Unit]) -> Sequence[Unit]:
-    """Choose the quarter that was made first.
-
-    Parameters
-    ----------
-    units
-        What is in the cache.
-
-    Returns
-    -------
-    sequence
-        What has to go.
-
-    Examples
-    --------
-    >>> units = [Unit(UnitKey(at, 0, 63), at, born=at) for at in range(8)]
-    >>> [unit.key.address for unit in oldest(units)]
-    [0, 1]
-    """
-    return sorted(units, key=lambda unit: unit.born)[: max(1, len(units) // 4)]
-
-
-def least_used(units: Sequence[Unit]) -> Sequence[Unit]:
-    """Choose the quarter that was looked up longest ago.
-
-    Looked up, not run: translated code that is chained to, or that a tier's own jump table finds,
-    is entered without a look-up here. A loop that never leaves its links looks old.
-
-    Parameters
-    ----------
-    units
-        What is in the cache.
-
-    Returns
-    -------
-    sequence
-        What has to go.
-
-    Examples
-    --------
-    >>> units = [Unit(UnitKey(at, 0, 63), at, used=9 - at) for at in range(8)]
-    >>> [unit.key.address for unit in least_used(units)]
-    [7, 6]
-    """
-    return sorted(units, key=lambda unit: unit.used)[: max(1, len(units) // 4)]
-
-
 class TranslationCache:
     """Translations by where they were made from.
 
@@ -181,7 +113,8 @@ class TranslationCache:
         self.counts: Counter[str] = Counter()
         self.generation = 0
         self._units: dict[UnitKey, Unit] = {}
-        self._on_page: defaultdict[int, set[UnitKey]] = defaultdict(set)
+        self._on_page: defaultdict[int, dict[UnitKey, Unit]] = defaultdict(dict)
+        self._dropped = 0  # how many look-ups there were before something was thrown away
         self._bytes: defaultdict[int, int] = defaultdict(int)  # a bit for each byte of code
         self._times: defaultdict[UnitKey, Counter[int]] = defaultdict(Counter)
 
@@ -257,11 +190,43 @@ class TranslationCache:
         unit.born = unit.used = self.counts.total()
         self.counts["translations"] += 1
         self._units[unit.key] = unit
-        self._on_page[unit.key.page].add(unit.key)
+        self._on_page[unit.key.page][unit.key] = unit
         for offset, size in unit.places:
             self._bytes[unit.key.page] |= _bits(offset, offset + size - 1)
         self._times[_home(unit.key)].update(offset for offset, _ in unit.places)
         return gone
+
+    def beside(self, key: UnitKey) -> list[Unit]:
+        """Return the other translations of a page that are as good as one of them is.
+
+        Parameters
+        ----------
+        key
+            What the one is found by.
+
+        Returns
+        -------
+        list
+            Those that were looked up since something was thrown away: the others are to be looked
+            up once more, so that a policy sees what is used.
+
+        Examples
+        --------
+        >>> cache = TranslationCache()
+        >>> for at in (0x1000, 0x1008, 0x5000):
+        ...     _ = cache.add(Unit(UnitKey(at, 1, 63), 1))
+        >>> [unit.key.address for unit in cache.beside(UnitKey(0x1008, 1, 63))]
+        [4096]
+        """
+        page, like = key.address // PAGE, key[1:]
+        return [
+            unit
+            for other, unit in self._on_page.get(key.page, {}).items()
+            if unit.used >= self._dropped
+            and other.address // PAGE == page
+            and other[1:] == like
+            and other != key
+        ]
 
     def times(self, key: UnitKey) -> int:
         """Return how many translations have an instruction, wherever they begin.
@@ -333,7 +298,7 @@ class TranslationCache:
         >>> TranslationCache().forget_page(5)
         []
         """
-        return self.forget([self._units[key] for key in self._on_page.get(page, ())], counted)
+        return self.forget(list(self._on_page.get(page, {}).values()), counted)
 
     def forget(self, units: Sequence[Unit], counted: str) -> Sequence[Unit]:
         """Throw units away.
@@ -374,7 +339,7 @@ class TranslationCache:
         for unit in units:
             del self._units[unit.key]
             on_page = self._on_page[unit.key.page]
-            on_page.discard(unit.key)
+            del on_page[unit.key]
             home = _home(unit.key)
             self._times[home] -= Counter(offset for offset, _ in unit.places)
             if not self._times[home]:
@@ -384,6 +349,7 @@ class TranslationCache:
                 self._bytes.pop(unit.key.page, None)
         if units:
             self.generation += 1
+            self._dropped = self.counts.total()
 
 
 def _home(key: UnitKey) -> UnitKey:

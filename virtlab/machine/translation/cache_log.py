@@ -190,10 +190,11 @@ class _OneAtATime:
         """Leave all else to the host."""
         return getattr(self._host, name)
 
-    def jump_to(self, address: int, slot: int) -> None:
-        """Let running code find a slot, and no other."""
-        self._host.forget_jumps()
-        self._host.jump_to(address, slot)
+    def jump_to(self, address: int, slot: int, *, chain: bool = True) -> None:
+        """Let running code find a slot, and no other: only what was asked for is chained."""
+        if chain:
+            self._host.forget_jumps()
+            self._host.jump_to(address, slot)
 
 
 @lru_cache(maxsize=64)

@@ -179,7 +179,7 @@ class LlvmHost:
         for future in region.awaited.values():
             future.cancel()
 
-    def jump_to(self, address: int, slot: int) -> None:
+    def jump_to(self, address: int, slot: int, *, chain: bool = True) -> None:
         """Let running code find a region, and all places where machine code of it is entered.
 
         Parameters
@@ -188,6 +188,8 @@ class LlvmHost:
             Of the guest, where the region begins.
         slot
             Of the region.
+        chain
+            Whether exits that lead there are linked now.
 
         Examples
         --------
@@ -198,9 +200,9 @@ class LlvmHost:
         if not self.in_background and region.start not in region.codes:
             asks, way = self._driver.asks, way_of(region, self._ram_bytes)
             region.codes[region.start] = compiled(region, region.start, asks, way, now=True)[0]
-        self._link(region)
+        self._link(region, chain=chain)
 
-    def _link(self, region: Region) -> None:
+    def _link(self, region: Region, *, chain: bool = True) -> None:
         """Let machine code be found, and the wasm tier where there is none."""
         for key, code in region.codes.items():
             if code not in region.given_up:
@@ -208,7 +210,7 @@ class LlvmHost:
                 self._wasm.unlink(region.address(key))
         for key, slot in region.slots.items():
             if not self._driver.knows(region.address(key)):
-                self._wasm.jump_to(region.address(key), slot)
+                self._wasm.jump_to(region.address(key), slot, chain=chain)
 
     def forget_jumps(self) -> None:
         """Let running code find nothing.
@@ -370,10 +372,7 @@ class LlvmHost:
         self._waiting[region.slots[region.start]] = region
 
     def _collect(self) -> None:
-        """Take what LLVM has finished; give back what is not needed.
-
-        This is done each time that code is entered: it is not to look at all regions.
-        """
+        """Take what LLVM has finished; give back what is not needed; look at no other region."""
         arrived = False
         for slot, region in list(self._waiting.items()):
             for key in [key for key, job in region.awaited.items() if job.done()]:

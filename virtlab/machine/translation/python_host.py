@@ -187,7 +187,7 @@ class PythonHost:
         self._gone.append(slot)
         self._links.remove(slot)
 
-    def jump_to(self, address: int, slot: int) -> None:
+    def jump_to(self, address: int, slot: int, *, chain: bool = True) -> None:
         """Let the loop find a function by an address.
 
         Parameters
@@ -196,13 +196,16 @@ class PythonHost:
             Of the guest.
         slot
             The function's number.
+        chain
+            Whether exits that lead there are linked now.
 
         Examples
         --------
         See `install`.
         """
         self._jumps[address] = self._functions[slot][1:]
-        self._links.lead(address, slot)
+        if chain:
+            self._links.lead(address, slot)
 
     def _write_link(self, place: tuple[int, int], slot: int) -> None:
         """Let a function's exit lead to another function, or to none."""

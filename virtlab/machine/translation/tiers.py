@@ -114,8 +114,8 @@ class Host(Protocol):
     def remove(self, slot: int) -> None:
         """Give a slot back."""
 
-    def jump_to(self, address: int, slot: int) -> None:
-        """Let running code find a slot by an address of the guest."""
+    def jump_to(self, address: int, slot: int, *, chain: bool = True) -> None:
+        """Let running code find a slot by an address of the guest, and link exits to it."""
 
     def forget_jumps(self) -> None:
         """Let it find nothing."""

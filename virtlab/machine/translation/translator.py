@@ -108,8 +108,7 @@ class Translator:
         ask = _weakly(self._load), _weakly(self._store)
         self.host = host_for(tier, ram_bytes, *ask, mmu=mmu)
         self.cache = TranslationCache() if cache is None else cache
-        self.heat, self.counts = Heat(hot), Counter[str]()
-        self._misses: Counter[int] = Counter()
+        self.heat, self.counts, self._misses = Heat(hot), Counter[str](), Counter[int]()
         self._mode, self._flat, self._left_out = (False, Rights.KERNEL), 0, False
         self._segments: tuple[Segment, ...] = ()
         self._straight = 0  # which of them are flat
@@ -183,7 +182,8 @@ class Translator:
         --------
         See the class: `Computer.run` calls it.
         """
-        if self._may_be_known() and not self._is_for_the_interpreter():
+        known = self._at_entry or self.host.knows(self.processor.registers["EIP"])
+        if known and not self._is_for_the_interpreter():
             budget = self._budget(limit)
             if budget > 0 and self._is_there():
                 reason, done = self._enter(budget)
@@ -191,9 +191,6 @@ class Translator:
                 if done and not self._stopped:
                     return
         self._step()
-
-    def _may_be_known(self) -> bool:
-        return self._at_entry or self.host.knows(self.processor.registers["EIP"])
 
     def _is_for_the_interpreter(self) -> bool:
         computer, flag = self.computer, self.processor.registers.flag
@@ -333,8 +330,12 @@ class Translator:
             self.maker.only |= {unit.key: addresses_of(unit) | {address} for unit in around}
 
     def _link(self, unit: Unit) -> None:
+        """Let running code find a unit; if its page had not been looked up, what else is there."""
+        page = unit.key.address // PAGE
+        for one in () if page in self._linked else self.cache.beside(unit.key):
+            self.host.jump_to(one.key.address, one.slot, chain=False)
         self.host.jump_to(unit.key.address, unit.slot)
-        self._linked.add(unit.key.address // PAGE)
+        self._linked.add(page)
 
 
 def _weakly(method: Callable[..., int]) -> Callable[..., int]:

@@ -182,7 +182,7 @@ class WasmHost:
         self._instances.take(slot)
         self._free.append(slot)
 
-    def jump_to(self, address: int, slot: int) -> None:
+    def jump_to(self, address: int, slot: int, *, chain: bool = True) -> None:
         """Let the driver find a region at an address, and link exits that lead there.
 
         Parameters
@@ -191,6 +191,8 @@ class WasmHost:
             Of the guest.
         slot
             Place in the table; 0 if the address is to lead nowhere.
+        chain
+            Whether exits that lead there are linked now.
 
         Examples
         --------
@@ -200,10 +202,10 @@ class WasmHost:
         >>> host.jump_to(0x1000, 0)
         """
         at = JUMPS + 8 * ((address ^ address >> 12) % SLOTS)
-        self.view[at : at + 8] = struct.pack("<II", address, slot)
-        if slot:
+        struct.pack_into("<II", self.view, at, address, slot)
+        if slot and chain:
             self._links.lead(address, slot)
-        else:
+        elif not slot:
             self._links.unlink(address)
 
     def unlink(self, address: int) -> None:
