@@ -199,6 +199,13 @@ def test_a_program_at_ring_3_comes_back_to_its_ring(ring: int) -> None:
     assert run.traps == ({} if ring == 0 else {("#GP", "exception"): 1})
 
 
+def test_a_bios_has_said_how_much_memory_lies_below_devices() -> None:
+    computer = Computer(ram_mib=2, history=0)
+    assert computer.memory.read(0x413, 2) == bytes(2)  # before a program is loaded
+    computer.load_code(b"\xf4")
+    assert int.from_bytes(computer.memory.read(0x413, 2), "little") == 640
+
+
 def test_a_multiboot_loader_says_what_memory_there_is() -> None:
     computer = start(Computer(ram_mib=3), "f4")
     registers = computer.processor.registers

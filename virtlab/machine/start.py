@@ -4,7 +4,12 @@ A boot loader for the **Multiboot** protocol puts a kernel into memory and hands
 mode: flat segments, no paging, interrupts off. EAX holds the loader's number, EBX the address of
 what it says about the machine; here that is how much memory there is, and no more.
 
-Source: Multiboot Specification 0.6.96, sections 3.2 and 3.3.
+A kernel that asks no loader reads what a BIOS has left in low memory: a word says how many KiB lie
+below devices, and at their end a kernel for several processors looks for a table of them. The word
+is here, a table is not. Without the word that kernel would look below address 0.
+
+Sources: Multiboot Specification 0.6.96, sections 3.2 and 3.3; Intel, MultiProcessor Specification
+1.4 (1997), section 4: where such tables are looked for.
 """
 
 from __future__ import annotations
@@ -18,7 +23,7 @@ __all__ = ["MachineCode", "Program", "start"]
 
 _MULTIBOOT = 0x2BADB002
 _INFORMATION, _STACK = 0x7000, 0x9FC00
-_LOW_KIB = 640
+_BIOS_LOW, _LOW_KIB = 0x413, 640
 
 
 class Program(Protocol):
@@ -91,6 +96,7 @@ def start(processor: Processor, program: Program) -> None:
     high_kib = len(memory.data) // 1024 - 1024
     words = (1, _LOW_KIB, high_kib)  # the first says that the other two are there
     memory.write(_INFORMATION, b"".join(word.to_bytes(4, "little") for word in words))
+    memory.write(_BIOS_LOW, _LOW_KIB.to_bytes(2, "little"))
     program.place(memory.data)
     registers["EAX"], registers["EBX"], registers["ESP"] = _MULTIBOOT, _INFORMATION, _STACK
     registers["EIP"] = program.entry
