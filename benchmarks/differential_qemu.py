@@ -9,6 +9,8 @@ guest here, and told:
 
 - a segment that is none, or ends before: QEMU's translator asks no flat guest for it;
 - `FF /7` in memory, which is no instruction: QEMU reads the operand first, which may fault;
+- a repeated string instruction that writes over itself: it may go on as what it was, or as what it
+  has become;
 - a guest whose loop never ends, as its counter is written over: it must not end in QEMU either.
 """
 
@@ -67,7 +69,7 @@ def in_qemu(guest: RandomGuest, folder: Path, seconds: float = 60) -> tuple[byte
         done = subprocess.run(
             [
                 *(str(QEMU), "-kernel", str(folder / "guest.elf"), "-m", "8", "-accel", "tcg"),
-                *("-cpu", "486"),
+                *("-cpu", "486,+cmov"),
                 *("-nodefaults", "-vga", "std", "-display", "none", "-no-reboot"),
                 *("-serial", f"file:{folder / 'serial'}"),
                 *("-device", "isa-debug-exit,iobase=0xf4,iosize=4"),
@@ -148,14 +150,18 @@ def unasked(guest: RandomGuest) -> str:
 
     def watched() -> object:
         place = processor.segments[1].base + processor.registers["EIP"] & 0xFFFFFFFF
+        code = processor.memory.read(place, 2)
         try:
-            return step()
+            done = step()
         except Fault as fault:
             if fault.vector in (12, 13) and any(words in fault.why for words in _SEGMENT):
                 found.append(fault.why)
             elif fault.vector == 6 and _is_read_first(processor.memory.read(place, 15)):
                 found.append("FF /7")
             raise
+        if ".REP" in done.mnemonic and processor.memory.read(place, 2) != code:
+            found.append("writes over itself")
+        return done
 
     processor.step = watched  # type: ignore[method-assign, assignment]
     computer.run(_MOST)
