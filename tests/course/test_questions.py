@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import decimal
 import fractions
+import importlib
 from typing import Any
 
 import numpy as np
@@ -339,3 +340,22 @@ def test_where_no_variant_tells_a_wrong_way_from_the_right_one_it_still_asks() -
 
     assert not one().tells_apart()
     assert one().problem(1).check(1).is_right
+
+
+TOPICS = ("welcome", "ways", "rings", "esx", "translation", "shares", "cpu", "memory", "sharing",
+          "ballooning", "vmotion", "hot_migration")  # fmt: skip
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_a_number_that_no_mistake_explains_gets_more_than_a_direction(topic: str) -> None:
+    """'Too large' alone leaves a student where he was."""
+    module = importlib.import_module(f"virtlab.course.{topic}")
+    asked = [one for one in vars(module).values() if isinstance(one, Numeric)]
+    assert asked
+    for question in asked:
+        right = question.right_answer
+        some = right if isinstance(right, list) else [right]
+        wrong = [round(1.37 * value) + 3 for value in some]
+        verdict = question.judge(wrong if isinstance(right, list) else wrong[0])
+        assert verdict.outcome == "wrong"
+        assert len(verdict.message.split()) >= 6, (question.name, verdict.message)

@@ -63,6 +63,7 @@ def _given(hot: int = 200, cold: int = 140, cache: int = 60, wanted: int = 210) 
             Mistake(lambda: wanted, "Not all of them hold something that would be lost."),
             Mistake(lambda: wanted - free, "Clean cache need not be written: a disk has it."),
         ],
+        hint="In order: free pages, then cache; what is left to give belongs to programs.",
         variant=draw,
     )
 
@@ -99,6 +100,7 @@ def _rest(size_mib: int = 512, wanted_mib: int = 300, percent: int = 50) -> Nume
                 "The limit is a part of the VM's memory, not of what the host needs.",
             ),
         ],
+        hint="What can the balloon take at most? The host has to find what lacks.",
         variant=draw,
     )
 
@@ -119,6 +121,7 @@ def _hot_pages(hot: int = 160, wanted: int = 128) -> Numeric:
         why="Each page is hit with the same chance. A balloon would have hit none, as long as "
         "anything else is there to give.",
         mistakes=[Mistake(lambda: wanted / 512 * 100, "That is which percent of any page goes.")],
+        hint="Any page is as likely as another: what part of all of them is hot?",
         variant=draw,
     )
 
@@ -157,6 +160,7 @@ def _cost_of(
             ),
             Mistake(lambda: configured - ballooned, "That is in MB/s."),
         ],
+        hint="By how many MB/s is it slower, and what part is that of the one configured so?",
         variant=draw,
     )
 

@@ -66,6 +66,7 @@ def _turn(shares: Sequence[int] = (5, 3, 1)) -> Numeric:
         mistakes=[
             Mistake(lambda: 3, "They do not take turns. Write down the passes, quantum by quantum.")
         ],
+        hint="Write the passes of each down, k / shares for its k-th quantum, and sort them.",
         variant=draw,
     )
 
@@ -94,6 +95,7 @@ def _clients(small: int = 100) -> Numeric:
             Mistake(lambda: 1, "That holds for any two clients. Who runs before the small ones?"),
             Mistake(lambda: small, "So often it runs at first. But half of these are its part."),
         ],
+        hint="How long does the big one run before any other? How long should it have?",
         variant=draw,
     )
 
@@ -127,6 +129,7 @@ def _lottery(part: float = 10, quanta: int = 900) -> Numeric:
                 "That is the variance over the square of the mean: take the root.",
             ),
         ],
+        hint="Wins are binomial: what is their deviation, and what their mean?",
         variant=draw,
     )
 
@@ -156,6 +159,7 @@ def _waste(cpus: int = 4, one: int = 4, other: int = 2) -> Numeric:
                 lambda: 100, "There is work enough, but it does not fit: who can run beside whom?"
             )
         ],
+        hint="Do they fit beside one another? Draw a few slots, and count.",
         variant=draw,
     )
 
@@ -189,6 +193,7 @@ def _job(kinds: tuple[str, str] = ("compute", "compute"), alone_s: float = 62) -
             Mistake(lambda: 2 * alone_s, "They do not take turns: both run, each a bit slower."),
             Mistake(lambda: alone_s * speed, "It takes longer, not shorter."),
         ],
+        hint="How fast is each, with a busy sibling? Does it ever get a core of its own?",
         variant=draw,
     )
 

@@ -75,6 +75,7 @@ def changed(
                 "Together that is more than the processor has. Divide by all shares there are now.",
             ),
         ],
+        hint="Each VM's new shares, out of all new shares.",
         variant=draw,
     )
 
@@ -121,6 +122,7 @@ def added(shares: Sequence[float] = (1000, 2000, 1000), new: float = 2000) -> Nu
                 "A newcomer gets no fixed quarter: its shares count as all others do.",
             ),
         ],
+        hint="Each VM's shares, out of all there are now: the new one's count too.",
         variant=draw,
     )
 
@@ -168,6 +170,7 @@ def removed(shares: Sequence[float] = (1000, 1000, 2000), lid: float = 30) -> Nu
             ),
             Mistake(lambda: 100 * shares[1] / sum(shares), "That is what VM2 had before."),
         ],
+        hint="Who is left, and who of them may not have more?",
         variant=draw,
     )
 
@@ -230,6 +233,7 @@ def console(low: float = 20, high: float = 50, shares: float = 3000, kept: float
             )
             if abs(value - guide()[0]) > 0.05 * value
         ],
+        hint="First by shares alone. Whom do the bounds correct, and who has the rest?",
         variant=draw,
     )
 
@@ -275,5 +279,6 @@ def admission(cpus: int = 2, kept: Sequence[float] = (50, 60, 40), asked: float 
             Mistake(lambda: asked + sum(kept) - 100, "There are two processors: 200 %."),
             Mistake(lambda: 100 * cpus - sum(kept), "That is what is free. What is lacking?"),
         ],
+        hint="Add up what is promised; each processor has 100 % to promise.",
         variant=draw,
     )

@@ -62,6 +62,7 @@ def _traps(sectors: int = 4) -> Numeric:
                 "The command is written once, whatever the number of sectors.",
             ),
         ],
+        hint="First the accesses of the command, then those of each sector, words included.",
         variant=draw,
     )
 
@@ -95,6 +96,7 @@ def _service(distance: int = 100, sectors: int = 8) -> Numeric:
             Mistake(lambda: solve() + disk.turn_ms / 2, "A whole turn is the worst case."),
             Mistake(lambda: solve() - disk.controller_ms, "The controller takes its time too."),
         ],
+        hint="Controller, seek, half a turn in the mean, and the sectors that pass by.",
         variant=draw,
     )
 
@@ -130,6 +132,7 @@ def _sector(sizes: tuple[int, int, int] = (4, 2, 6), new: int = 3, lba: int = 10
             ),
             Mistake(lambda: solve() - lba + lba * SECTOR + 1, "Sectors, not bytes."),
         ],
+        hint="Where on the real disk does this VM's extent begin?",
         variant=draw,
     )
 
@@ -159,6 +162,7 @@ def _crossings(disk_us: int = 100) -> Numeric:
             Mistake(lambda: 100 * layers() / disk_us, "Of the disk's time; asked is: of all time."),
             Mistake(lambda: layers() / (layers() + disk_us), "In percent."),
         ],
+        hint="Traps and crossings stay as they are, the disk gets faster. What is all of it then?",
         variant=draw,
     )
 

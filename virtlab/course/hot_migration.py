@@ -59,6 +59,7 @@ def _pause(pages: int = 400, link_mib_s: int = 64, hand_over_ms: int = 4) -> Num
             Mistake(lambda: sending, "That is when the pages are there. Who answers then?"),
             Mistake(lambda: sending / 1000, "That is in seconds, and without the hand-over."),
         ],
+        hint="Two parts: the pages that are left, over the link, and the hand-over.",
         variant=draw,
     )
 
@@ -87,6 +88,7 @@ def _second_round(payments: int = 300, pages: int = 500) -> Numeric:
                 "Each payment writes to two accounts.",
             ),
         ],
+        hint="Payments in that time, two accounts each: what chance has a page to be missed?",
         variant=draw,
     )
 
@@ -120,6 +122,7 @@ def _stop_rule(dirty_mib_s: int = 24, link_mib_s: int = 96, memory_mib: int = 51
             Mistake(lambda: solve() + 1, "The last one is sent while the server stands still."),
             Mistake(lambda: solve() - 1, "The first round, with all memory, counts too."),
         ],
+        hint="By which factor does a round shrink? When does the rest fit into the limit?",
         variant=draw,
     )
 

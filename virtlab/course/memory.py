@@ -83,6 +83,7 @@ def _guide(vms: int = 8, mib: int = 512) -> Numeric:
                 "The host itself needs memory: VMkernel and console.",
             ),
         ],
+        hint="VMkernel, console, and 1.06 times maximum and overhead of each VM.",
         variant=draw,
     )
 
@@ -128,6 +129,7 @@ def _lacking(host: int = 1024, low: int = 256, high: int = 384, running: int = 2
                 "That is what is left before it asks. What does it ask for?",
             ),
         ],
+        hint="What is left after VMkernel and console? Take minimums and overheads off.",
         variant=draw,
     )
 
@@ -168,6 +170,7 @@ def _bottle(
                 "P1 and P2 differ by (k - 1) / k times what A1 and A2 differ by.",
             ),
         ],
+        hint="One level: what do the pages of each cost, idle ones k times? Set them equal.",
         variant=draw,
     )
 
@@ -194,6 +197,7 @@ def _safety(fraction: float = 0.2, samples: int = 100) -> Numeric:
                 "That is the square of it, the variance.",
             ),
         ],
+        hint="A count of drawn pages is binomial. What is its error, and of how much memory?",
         variant=draw,
     )
 

@@ -86,6 +86,7 @@ lists = Numeric(
     solve=lambda: [len(NON_PRIVILEGED_SENSITIVE - {"IRET"}), len(NON_PRIVILEGED_SENSITIVE)],
     why="17 is a label. It depends on what is counted as one: PUSH and POP of segment registers, "
     "far calls, jumps and returns, IRET.",
+    hint="Count the newer list with `len`; the older one lacks one mnemonic of it.",
     mistakes=[Mistake(lambda: [17, 17], "Count them: that is the label.")],
 )
 

@@ -107,6 +107,7 @@ def pairs(name: str = "in") -> Numeric:
         if by_iopl
         else "It is ring 0's, whatever IOPL says: 3 rings, 4 values.",
         mistakes=[Mistake(lambda: wrong, hint)],
+        hint="Draw a table of four rings and four values of IOPL, and mark who traps.",
         variant=draw,
     )
 
@@ -225,6 +226,7 @@ def frame(which: str = "ud2", ring: int = 3) -> Numeric:
             ),
             Mistake(lambda: right // 4, "That is words. Each has four bytes."),
         ],
+        hint="What is needed to come back? Does the ring change, and is there an error code?",
         variant=draw,
     )
 
@@ -269,6 +271,7 @@ def error(vector: int = 0x81) -> Numeric:
             Mistake(lambda: vector, "That is the vector. Each entry has eight bytes."),
             Mistake(lambda: 8 * vector, "Nearly: bit 1 says which table it is."),
         ],
+        hint="Where in its table does the entry begin? Then say which table it is.",
         variant=draw,
     )
 

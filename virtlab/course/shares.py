@@ -59,6 +59,7 @@ def _ratio(capacity: float = 240, shares: Sequence[float] = (500, 2500, 1000)) -
             ),
             Mistake(lambda: allocate(capacity, shares).allocation[1], "That is what VM2 gets."),
         ],
+        hint="What part of all shares has VM3?",
         variant=draw,
     )
 
@@ -91,6 +92,7 @@ def _idle(
             ),
             Mistake(lambda: full + left, "VM2 wants a part of what VM1 leaves, too."),
         ],
+        hint="Take off what VM1 uses. Who divides the rest, and by which shares?",
         variant=draw,
     )
 
@@ -121,6 +123,7 @@ def _vcpus(mhz: float = 6000, vcpus: Sequence[int] = (2, 1, 1)) -> Numeric:
             Mistake(lambda: parts((1, 1, 1)), "CPU shares count for each virtual processor."),
             Mistake(lambda: mhz * vcpus[0] / sum(vcpus), "High, normal and low are 4:2:1."),
         ],
+        hint="A VM's shares: the number for its level, times its virtual processors.",
         variant=draw,
     )
 
@@ -158,6 +161,7 @@ def _pools(capacity: float = 160, rich: float = 3000, tests: int = 4) -> Numeric
                 "That is what the whole pool gets.",
             ),
         ],
+        hint="Two steps: what do the two pools get? Then divide inside.",
         variant=draw,
     )
 
@@ -185,6 +189,7 @@ def _fifo(first: int = 2, second: int = 6) -> Numeric:
             Mistake(lambda: 40, "That is by shares, which this policy does not look at."),
             Mistake(lambda: 80, "They do not take turns: count the requests in the queue."),
         ],
+        hint="Next is who asked first: count requests in the queue, not shares.",
         variant=draw,
     )
 
@@ -217,6 +222,7 @@ def _units(small: float = 64, large: float = 256) -> Numeric:
             ),
             Mistake(lambda: 160 * _split(large, small, Units()), "That is what VM1 gets."),
         ],
+        hint="How many units is a request of each size? How many KB does a unit buy?",
         variant=draw,
     )
 

@@ -67,6 +67,7 @@ def _frames(vms: Sequence[str] = ("00abcd", "0abefg", "aahij0")) -> Numeric:
                 "One page of zeros has to stay, too.",
             ),
         ],
+        hint="Give each different content a number. How many do you need?",
         variant=draw,
     )
 
@@ -103,6 +104,7 @@ def _clones(vms: int = 10, zero: int = 600, common: int = 4400, own: int = 5000)
             ),
             Mistake(lambda: 100 * common * (vms - 1) / (vms * total), "Zeros are shared as well."),
         ],
+        hint="For each kind of page: what does one VM need, and what do all of them?",
         variant=draw,
     )
 
@@ -129,6 +131,7 @@ def _first_pass(vms: int = 8, mib: int = 512) -> Numeric:
             ),
             Mistake(lambda: ESX2.pass_s(vms * pages, vms), "That is in seconds."),
         ],
+        hint="All pages, by those scanned a second: so many a VM, and at most so many in all.",
         variant=draw,
     )
 
@@ -147,6 +150,7 @@ def _table(gib: int = 64) -> Numeric:
         solve=lambda: gib * 1024 * table_percent() / 100,
         why="16 / 4096 is 0.39 % of memory: less than half a percent, as the paper says.",
         mistakes=[Mistake(lambda: gib * table_percent() / 100, "That is in GB.")],
+        hint="How many frames are there? Each has one entry.",
         variant=draw,
     )
 

@@ -207,6 +207,7 @@ def _break_even(start_ms: int = 90, million: int = 2000, thousand: int = 100) ->
             Mistake(lambda: start_ms / 1e3 * fast, "The interpreter has to do them meanwhile."),
             Mistake(lambda: start_ms * slow, "Mind the milliseconds."),
         ],
+        hint="Set both times equal: n at the slow rate; the start and n at the fast one.",
         variant=draw,
     )
 

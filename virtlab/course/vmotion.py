@@ -64,6 +64,7 @@ def _bitmap(mib: int = 512) -> Numeric:
             Mistake(lambda: pages / 1024, "That would be a byte a page."),
             Mistake(lambda: mib * 1024 / 8, "One bit a page, not one a KiB."),
         ],
+        hint="How many pages are there? How many of their bits are in a byte?",
         variant=draw,
     )
 
@@ -87,6 +88,7 @@ def _stop_and_copy(filled: int = 448, rate: int = 112) -> Numeric:
         solve=solve,
         why="All of it is copied while it stands still; headers add a little.",
         mistakes=[Mistake(lambda: filled / rate * 8, "The link is in MiB/s, not in Mbit/s.")],
+        hint="All its memory goes over the link meanwhile. Mind bits and bytes.",
         variant=draw,
     )
 
@@ -118,6 +120,7 @@ def _rounds(ram: int = 1024, rate: int = 100, dirty: int = 25, count: int = 3) -
             ),
             Mistake(lambda: dirty * ram / rate, "That is after round 1; every round is shorter."),
         ],
+        hint="A round takes as long as what it sends: how much gets dirty in that time?",
         variant=draw,
     )
 

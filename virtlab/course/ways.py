@@ -80,6 +80,7 @@ def _interpreted(program: str = "crc32", native_ms: int = 20) -> Numeric:
             Mistake(lambda: native_ms * slow / 1000, "That is in seconds."),
             Mistake(lambda: native_ms / slow / 60_000, "It takes longer, not shorter."),
         ],
+        hint="The native time, times the slowdown; then in the unit that is asked for.",
         variant=draw,
     )
 
@@ -101,6 +102,7 @@ def _budget(percent: int = 5, trap_us: int = 12, native_s: int = 2) -> Numeric:
             Mistake(lambda: native_s / (trap_us * 1e-6), "Then it would take twice as long."),
             Mistake(lambda: percent / 100 / (trap_us * 1e-6), "That is how often in a second."),
         ],
+        hint="How much time may be lost? How many traps fit into that?",
         variant=draw,
     )
 
@@ -128,6 +130,7 @@ def _break_even(program: str = "matrix", trap_us: int = 12) -> Numeric:
             ),
             Mistake(lambda: 1 / (trap_us * 1e-6), "Then direct takes 2 times as long: and QEMU?"),
         ],
+        hint="What does each of the two lose in a second of native time? Set them equal.",
         variant=draw,
     )
 
@@ -164,6 +167,7 @@ def _switches(switch_us: float = 4.45, batch: int = 1) -> Numeric:
                 lambda: 100 * 2 * switch_us / batch / rest, "In percent of all, switches included."
             ),
         ],
+        hint="Add up the whole way first; a packet switches there and back.",
         variant=draw,
     )
 
@@ -191,6 +195,7 @@ def _wire(mhz: int = 350) -> Numeric:
             Mistake(lambda: until(MHZ), "That is at 733 MHz."),
             Mistake(lambda: until(MHZ) * mhz / MHZ, "A slower clock takes longer, not shorter."),
         ],
+        hint="Which steps come before it is on the wire? Add these, then change the clock.",
         variant=draw,
     )
 
@@ -262,6 +267,7 @@ def _combine(idle: int = 15) -> Numeric:
         ]
         if solve() > 1
         else (),
+        hint="Ask the model: one packet a switch, then two, until `idle_percent` is enough.",
         variant=draw,
     )
 

@@ -34,6 +34,7 @@ def _equal(capacity: float = 160, vms: int = 3) -> Numeric:
             Mistake(lambda: capacity, "That is the whole disk: each VM wants it, none gets it."),
             Mistake(lambda: capacity / 2, f"That is one of two: there are {vms} VMs."),
         ],
+        hint="Equal shares: what there is, by how many ask for it.",
         variant=draw,
     )
 
