@@ -60,6 +60,27 @@ def test_what_is_no_jump_through_a_table_has_none(code: str) -> None:
     assert table_of(at(CODE, code), lambda _address, size: struct.pack("<I", CODE)[:size]) == ()
 
 
+@pytest.mark.parametrize(("entries", "found"), [(TABLE - 1, TABLE - 1), (TABLE + 9, TABLE)])
+def test_a_table_is_read_up_to_so_many_places(entries: int, found: int) -> None:
+    """The jump stands last on its page, and the entries before it on the same."""
+    table = b"".join(struct.pack("<I", CODE + number) for number in range(entries))
+    jump = at(CODE + 0xFF0, JUMP, word(FAR))
+    assert len(table_of(jump, lambda address, size: table[address - FAR :][:size])) == found
+
+
+def test_an_entry_of_which_a_byte_is_not_known_is_none() -> None:
+    table = struct.pack("<II", CODE + 1, CODE + 2)[:-1]
+    jump = at(CODE, JUMP, word(FAR))
+    assert table_of(jump, lambda address, size: table[address - FAR :][:size]) == (CODE + 1,)
+
+
+@pytest.mark.parametrize("to", [CODE ^ 0x1000, CODE - 0x1000])
+def test_an_entry_on_the_next_page_ends_a_table(to: int) -> None:
+    table = struct.pack("<II", CODE + 1, to)
+    jump = at(CODE, JUMP, word(FAR))
+    assert table_of(jump, lambda address, size: table[address - FAR :][:size]) == (CODE + 1,)
+
+
 @given(
     st.lists(st.integers(0, 4095), max_size=80), st.sampled_from([None, 0, CODE - 1, CODE + 4096])
 )
