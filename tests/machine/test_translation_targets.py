@@ -50,6 +50,7 @@ def at(start: int, *codes: str) -> Instruction:
         "ff1495" + word(NEAR),  # call [edx * 4 + ...]
         "ff6495 10",  # jmp [ebp + edx * 4 + 16]
         "ff2455" + word(NEAR),  # jmp [edx * 2 + ...]
+        "ff2493",  # jmp [ebx + edx * 4]: where the table is, only EBX says
         "ff25" + word(NEAR),  # jmp [...]
         "2eff2495" + word(NEAR),  # through CS
         "ffe2",  # jmp edx
@@ -58,6 +59,19 @@ def at(start: int, *codes: str) -> Instruction:
 )
 def test_what_is_no_jump_through_a_table_has_none(code: str) -> None:
     assert table_of(at(CODE, code), lambda _address, size: struct.pack("<I", CODE)[:size]) == ()
+
+
+def test_a_table_without_an_end_is_read_for_so_many_entries() -> None:
+    asked: list[int] = []
+
+    def read(place: int, size: int) -> bytes:
+        asked.append(place)
+        return (CODE + 16).to_bytes(
+            size, "little"
+        )  # wherever it is read, and always the same place
+
+    assert table_of(at(CODE, JUMP + word(FAR)), read) == (CODE + 16,)
+    assert asked == list(range(FAR, FAR + 4 * TABLE, 4))
 
 
 @pytest.mark.parametrize(("entries", "found"), [(TABLE - 1, TABLE - 1), (TABLE + 9, TABLE)])

@@ -14,7 +14,6 @@ Polymorphic Inline Caches" (ECOOP 1991), who keep what was seen in the code itse
 
 from __future__ import annotations
 
-from itertools import count
 from typing import TYPE_CHECKING
 
 from virtlab.machine.decode import REMEMBERED
@@ -130,10 +129,11 @@ def table_of(instruction: Instruction, read: Callable[[int, int], bytes]) -> tup
     if not by_table:
         return ()
     found: dict[int, None] = {}
-    for at in count(parts.displacement & 0xFFFFFFFF, 4):
+    first = parts.displacement & 0xFFFFFFFF
+    for at in range(first, first + 4 * TABLE, 4):
         entry = read(at, 4)
         to = int.from_bytes(entry, "little")
-        if len(entry) < 4 or to >> 12 != instruction.address >> 12 or len(found) == TABLE:
+        if len(entry) < 4 or to >> 12 != instruction.address >> 12:
             break
         found[to] = None
     return tuple(found)
