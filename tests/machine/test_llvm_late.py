@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import NoReturn
 
 import pytest
@@ -14,10 +15,12 @@ from virtlab.machine.computer import Computer
 from virtlab.machine.guests import guest
 from virtlab.machine.image import load
 from virtlab.machine.translation import llvm_host
+from virtlab.machine.translation.layout import LEFT
 from virtlab.machine.translation.llvm_region import Region
 from virtlab.machine.translation.passes import Passes
 
 pytestmark = needs_llvmlite
+AGAIN, SECOND = 0x100005, 0x100009
 
 
 def test_what_is_hot_goes_to_llvm_and_is_entered_in_the_middle(pool: LaterPool) -> None:
@@ -51,6 +54,65 @@ def test_one_piece_of_code_has_all_the_loops_that_belong_together(pool: LaterPoo
     assert not pool.jobs
     done = computer.processor.instructions
     assert computer.processor.registers["EAX"] - 0x2BADB002 == (done + 1) // 103
+
+
+def shared_loop(pool: LaterPool, monkeypatch: pytest.MonkeyPatch) -> tuple[Computer, list[int]]:
+    """Return a computer where a second region reaches a loop that LLVM has made for the first.
+
+    And a list that gets how many instructions each run of machine code has done.
+    """
+    computer = eager(set_up(history=0, tier="llvm"))
+    # mov ecx, 1000; (loop) dec ecx; jnz loop; hlt
+    # (second) mov ecx, 300; dec ecx; jnz back; mov ecx, 0x10000000; jmp loop
+    first, second = "b9e8030000 49 75fd f4", "b92c010000 49 75fd b900000010 ebed"
+    computer.load_code(bytes.fromhex(first + second))
+    computer.run(1000)
+    assert pool.work() == 1
+    computer.run()
+    assert computer.processor.halted
+    computer.processor.halted = False
+    computer.processor.registers["EIP"] = SECOND
+    monkeypatch.setattr(llvm_host, "WORTH", 1 << 40)  # and nothing else is ever worth it
+    done: list[int] = []
+    run = host(computer)._driver.run
+
+    def noted(view: memoryview) -> int:
+        (before,) = struct.unpack_from("<i", view, LEFT)
+        reason = run(view)
+        done.append(before - struct.unpack_from("<i", view, LEFT)[0])
+        return reason
+
+    monkeypatch.setattr(host(computer)._driver, "run", noted)
+    return computer, done
+
+
+def test_a_loop_that_llvm_has_is_left_to_it_whichever_region_leads_there(
+    pool: LaterPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computer, done = shared_loop(pool, monkeypatch)
+    computer.run(2000)  # in a copy of the loop, for a slice
+    (second,) = (one for one in host(computer)._regions.values() if one.start[0] >= SECOND)
+    assert second.leaves == {(AGAIN, 0)}
+    before = sum(done)
+    computer.run(100_000)
+    assert sum(done) - before > 99_000
+    assert computer.processor.registers["ECX"] == 0x10000000 - (102_000 - 602) // 2
+    assert not pool.jobs  # none of it was compiled twice
+
+
+def test_a_loop_whose_machine_code_is_given_up_is_the_regions_own_again(
+    pool: LaterPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computer, done = shared_loop(pool, monkeypatch)
+    computer.run(2000)
+    host(computer)._leads_away(AGAIN)
+    assert not any(one.leaves for one in host(computer)._regions.values())
+    done.clear()
+    computer.run(100_000)
+    computer.processor.registers["EIP"] = SECOND
+    computer.run(100_000)
+    assert sum(done) == 0
+    assert computer.processor.registers["ECX"] == 0x10000000 - (100_000 - 602) // 2
 
 
 def test_llvm_waits_until_it_pays(pool: LaterPool, monkeypatch: pytest.MonkeyPatch) -> None:

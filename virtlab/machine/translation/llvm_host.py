@@ -9,6 +9,8 @@ from then on the loop is entered whenever execution comes by.
 
 A wasm function is entered at its start only, so where it was stopped nothing can go on. For the
 loop it stood in it gets a second function that begins with the loop; to there the interpreter goes.
+If LLVM has that code already, perhaps for another region, its functions are made again, to be left
+where machine code begins: else it would go round in a copy of its own.
 
 Machine code has a driver and a hash table of its own. What it cannot do it leaves to the wasm tier:
 code that is not there, and the last few instructions before a timer's event, since it counts only
@@ -35,7 +37,7 @@ from virtlab.machine.translation.tiers import EMPTY, MISSING, SLICE
 from virtlab.machine.translation.wasm_host import WasmHost
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from virtlab.machine.translation.lifting import Graph, Key
     from virtlab.machine.translation.liveness import Needs
@@ -289,7 +291,7 @@ class LlvmHost:
     def _leads_away(self, address: int) -> None:
         """See to machine code that soon leads to the wasm tier: compile that too, or give it up."""
         others = led_to(self._linked.values(), self._visits.ends(address))
-        if others and not self._is_busy:
+        if others and not self._waiting:
             if not any(self._pays(region, region.start) for region in others):
                 return
             for region in others:
@@ -298,8 +300,9 @@ class LlvmHost:
         for region in self._linked.values():
             for at, code in region.give_up(address).items():
                 self._driver.forget(at, code)
-                self._aside |= {code} if self._is_busy else set()
+                self._aside |= {code} if self._waiting else set()
             self._link(region)
+        self._leave_for_code([one for one in self._linked.values() if one.leaves])
 
     def _as_wasm(self, *, is_empty: bool) -> int:
         """Let the wasm tier go on, for a slice at most, or with what machine code has left over."""
@@ -308,8 +311,7 @@ class LlvmHost:
         if lends:
             self._wasm.jump_to(address, self._slot_at((address, 0)))
         least = min(_LEAST, self._slice)
-        rest = max(self._slice - self._since, least)
-        size = min(left, rest) if self.in_background else left
+        size = min(left, max(self._slice - self._since, least)) if self.in_background else left
         struct.pack_into("<i", self.view, LEFT, size)
         reason = self._wasm.enter()
         if lends:
@@ -318,47 +320,47 @@ class LlvmHost:
         struct.pack_into("<i", self.view, LEFT, left - size + unused)
         self._since += size - unused
         if reason == EMPTY and self.in_background and self._since >= self._slice - least:
-            self._found(self._number(EIP), self._since)
-            self._since = 0
+            self._found(self._number(EIP))
         return SLICE if reason == EMPTY and size < left else reason
 
     def _slot_at(self, key: Key) -> int:
         """Return the wasm tier's function that begins at a node; make it if there is none."""
         around = [one for one in self._linked.values() if key in one.shape.number]
-        for region in around:
-            if key in region.slots:
-                return region.slots[key]
-        if around:
-            self._open(around[0], key)
-            return around[0].slots[key]
-        return 0
+        if not around:
+            return 0
+        region = min(around, key=lambda one: key not in one.slots)
+        self._open(region, key)
+        return region.slots[key]
 
     def _number(self, place: int) -> int:
         return int.from_bytes(self.view[place : place + 4], "little")
 
     # --- what is hot ------------------------------------------------------------------------------
 
-    def _found(self, address: int, instructions: int) -> None:
-        """See what is to be done where execution was found after so many instructions of wasm."""
-        region, head = place_of(self._linked.values(), address)
-        if region is not None:
+    def _found(self, address: int) -> None:
+        """See what is to be done where execution was found after a slice of wasm."""
+        around = [one for one in self._linked.values() if (address, 0) in one.shape.number]
+        region, head = place_of(around, address)
+        if region is not None and not self._leave_for_code(around):
             self._open(region, head)
-            region.spent[head] += instructions
-            if head not in region.codes and not self._is_busy and self._pays(region, head):
+            region.spent[head] += self._since
+            if head not in region.codes and not self._waiting and self._pays(region, head):
                 self._submit(region, head)
-        self._slice = min(2 * self._slice, WAITING if self._is_busy else LONGEST)
+        self._slice, self._since = min(2 * self._slice, WAITING if self._waiting else LONGEST), 0
 
     def _open(self, region: Region, head: Key) -> None:
         """Let the wasm tier be entered where a loop begins."""
         if head not in region.slots:
-            like, for_ = region.wasm, region.wasm.purpose
-            function = self._wasm.compile(like.graph, like.needs, head, like.first_recipe, for_)
-            region.slots[head] = self._wasm.install(function)
+            region.open(self._wasm, head)
             self._link(region)
 
-    @property
-    def _is_busy(self) -> bool:
-        return bool(self._waiting)
+    def _leave_for_code(self, regions: Iterable[Region]) -> bool:
+        """Let wasm functions be left where machine code begins; return whether any is new."""
+        changed = [region for region in regions if region.leaves_where(self._driver.knows)]
+        for region in changed:
+            region.open(self._wasm, *region.slots)
+            self._link(region)
+        return bool(changed)
 
     def _pays(self, region: Region, key: Key, part: float = 1) -> bool:
         """Return whether as much was spent as compiling takes, or a part of it."""
@@ -381,7 +383,7 @@ class LlvmHost:
                 arrived = True
             if not region.awaited:
                 del self._waiting[slot]
-        if self._aside and not self._is_busy:
+        if self._aside and not self._waiting:
             for region in self._regions.values():
                 region.given_up -= self._aside
             self._aside, arrived = set(), True
@@ -389,7 +391,7 @@ class LlvmHost:
             self._wasm.forget_jumps()
             for region in self._linked.values():
                 self._link(region)
-        if not self._is_busy:
+        if not self._waiting:
             self._gone.clear()  # else LLVM is busy, and would let us wait
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import count
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from weakref import WeakValueDictionary
 
 from virtlab.machine.translation import wasm_memory
 from virtlab.machine.translation.control import Shape
+from virtlab.machine.translation.lifting import Leave, Node
 from virtlab.machine.translation.llvm import LlvmFunction
 from virtlab.machine.translation.llvm_code import Code, llvm
 from virtlab.machine.translation.llvm_loops import only
@@ -18,12 +19,14 @@ from virtlab.machine.translation.llvm_memory import Flat, Paged
 from virtlab.machine.translation.llvm_unroll import unrolled
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from concurrent.futures import Future
 
     from virtlab.machine.translation.lifting import Graph, Key
     from virtlab.machine.translation.liveness import Needs, Recipe
     from virtlab.machine.translation.llvm_memory import Way
     from virtlab.machine.translation.wasm import WasmFunction
+    from virtlab.machine.translation.wasm_host import WasmHost
 
     Made = tuple[Code, list[Key]]
 
@@ -52,6 +55,8 @@ class Region:
         Machine code that is being made, and where it may be entered.
     spent
         How many instructions were done before execution was found in a loop, or in the region.
+    leaves
+        Nodes where the wasm tier leaves the region: machine code of any region goes on there.
     given_up
         Machine code that is not entered, now or ever again.
     entry
@@ -71,6 +76,7 @@ class Region:
     codes: dict[Key, Code] = field(default_factory=dict)
     awaited: dict[Key, Future[Made]] = field(default_factory=dict)
     spent: Counter[Key] = field(default_factory=Counter)
+    leaves: set[Key] = field(default_factory=set)
     given_up: set[Code] = field(default_factory=set)
     entry: int | None = None
 
@@ -102,6 +108,73 @@ class Region:
         See `virtlab.machine.translation.llvm_host.LlvmHost.jump_to`.
         """
         return key[0] if key != self.start or self.entry is None else self.entry
+
+    def open(self, host: WasmHost, *keys: Key) -> None:
+        """Make the wasm tier's functions that begin at nodes, in place of what was there.
+
+        They are left at `leaves`, with the same recipes as ever.
+
+        Parameters
+        ----------
+        host
+            Of the wasm tier.
+        keys
+            Of the nodes.
+
+        Examples
+        --------
+        >>> from virtlab.machine.translation.layout import EIP
+        >>> from virtlab.machine.translation.lifting import Jump, Leave, Node
+        >>> from virtlab.machine.translation.liveness import needs
+        >>> from virtlab.machine.translation.wasm_host import WasmHost
+        >>> host = WasmHost(1 << 20, lambda address, size: -1, lambda address, size, value: 1)
+        >>> graph = {(0, 0): Node((0, 0), end=Jump((4, 0))), (4, 0): Node((4, 0), end=Leave(9))}
+        >>> wasm = host.compile(graph, needs(graph), (0, 0), 1)
+        >>> region = Region(wasm, graph, needs(graph), (0, 0), 1, {(0, 0): host.install(wasm)})
+        >>> region.leaves.add((4, 0))
+        >>> region.open(host, (0, 0))
+        >>> host.jump_to(0, region.slots[0, 0])
+        >>> host.enter(), host.view[EIP]
+        (3, 4)
+        """
+        for key in keys:
+            graph, needs = dict(self.graph), dict(self.needs)
+            for at in self.leaves - {key}:
+                graph[at] = Node(at, end=Leave(at[0]))
+                needs[at] = replace(needs[at], hot=frozenset(), sets={})
+            function = host.compile(graph, needs, key, self.first_recipe, self.wasm.purpose)
+            if key in self.slots:
+                host.remove(self.slots[key])
+            self.slots[key] = host.install(function)  # what was given back last is taken first
+
+    def leaves_where(self, knows: Callable[[int], bool]) -> bool:
+        """Let the wasm tier leave wherever machine code begins, but for its start.
+
+        Parameters
+        ----------
+        knows
+            Says of an address of the guest whether it does.
+
+        Returns
+        -------
+        bool
+            Whether that is not as it was.
+
+        Examples
+        --------
+        >>> from virtlab.machine.translation.lifting import Jump, Leave, Node
+        >>> from virtlab.machine.translation.liveness import needs
+        >>> from virtlab.machine.translation.wasm import WasmFunction
+        >>> graph = {(0, 0): Node((0, 0), end=Jump((4, 0))), (4, 0): Node((4, 0), end=Leave(9))}
+        >>> region = Region(WasmFunction(graph, needs(graph), (0, 0)), graph, {}, (0, 0), 1)
+        >>> region.leaves_where(lambda address: True), region.leaves
+        (True, {(4, 0)})
+        >>> region.leaves_where(lambda address: address == 4)
+        False
+        """
+        before = self.leaves
+        self.leaves = {key for key in self.graph if not key[1] and knows(key[0])} - {self.start}
+        return self.leaves != before
 
     def give_up(self, address: int) -> dict[int, Code]:
         """Let code not be entered any more, here nor at its other entries.
