@@ -19,6 +19,7 @@ Parts of `benchmarks.translator`. The programs are a few bytes of machine code e
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import itertools
 import os
@@ -35,11 +36,10 @@ from benchmarks.translator_engines import Stopwatch, settle, unicorn_machine
 from virtlab.machine.computer import Computer
 from virtlab.machine.guests import GUESTS
 from virtlab.machine.image import load
-from virtlab.machine.translation.lifting import lift
+from virtlab.machine.translation import making
 from virtlab.machine.translation.liveness import needs
 from virtlab.machine.translation.llvm import LlvmFunction
 from virtlab.machine.translation.llvm_code import llvm
-from virtlab.machine.translation.regions import find_region
 from virtlab.machine.translation.tiers import TIERS
 
 if TYPE_CHECKING:
@@ -203,9 +203,11 @@ def translation() -> dict[str, dict[str, float]]:
 
 
 def _translation(tier: str) -> dict[str, float]:
+    gc.collect()
+    gc.freeze()  # what was there before is not for who comes now to look through
     watched = _Watched()
-    watched.around_calls(find_region, "decode, find")
-    watched.around_calls(lift, "lift")
+    watched.around(making, "find_region", "decode, find")
+    watched.around(making, "lift", "lift")
     watched.around_calls(needs, "flags")
     try:
         for guest in GUESTS:
@@ -220,6 +222,7 @@ def _translation(tier: str) -> dict[str, float]:
             computer.run(10**9)
     finally:
         watched.undo()
+        gc.unfreeze()
     return watched.per_instruction()
 
 
