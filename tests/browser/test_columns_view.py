@@ -55,7 +55,7 @@ def test_keys_choose_a_row_and_it_is_told_in_full(show: Shows, app: ColumnsApp) 
     assert page.evaluate("model.get('chosen')") == 7
     detail = page.locator(".virtlab-columns-detail")
     assert detail.locator(".line .op").count() == 10
-    assert detail.locator(".op[data-state='put off']").count() == 7
+    assert detail.locator(".op[data-state='put off']").count() == 8
     page.keyboard.press("End")
     assert "RET" in page.evaluate(_CHOSEN)
     box, row = (page.locator(one).bounding_box() for one in (
